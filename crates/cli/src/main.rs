@@ -1,0 +1,2 @@
+//! The `pagehound` command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! What the bytes of a dump mean: the kernel in it, without debuginfo.
+

@@ -1,0 +1,320 @@
+//! The types of the report. Additions are compatible; a changed meaning is a
+//! new schema number.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The value of [`Report::schema`].
+pub const SCHEMA: &str = "pagehound.report/1";
+
+/// The outcome of `diagnose` for one target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Version of the pagehound that wrote the report.
+    pub tool_version: String,
+    /// The answer in one word.
+    pub verdict: Verdict,
+    /// Whether all that was needed for the verdict could be read.
+    pub complete: bool,
+    /// The machine.
+    pub host: Host,
+    /// The dump and its kernel.
+    pub target: Target,
+    /// One row a class; the pages add up to `target.pages`.
+    pub ledger: Vec<LedgerRow>,
+    /// The pages no counter of the kernel shows.
+    pub unaccounted: Unaccounted,
+    /// How the census did on pages that are known to be held.
+    pub control: Control,
+    /// What was found, largest first within lost, suspect, held, unknown.
+    pub findings: Vec<Finding>,
+    /// Sentences that limit what was said above.
+    pub warnings: Vec<String>,
+    /// What the run cost.
+    pub timing: Timing,
+}
+
+/// The answer in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Pages are lost: nothing in memory points to them.
+    Lost,
+    /// Pages look lost, but the proof has a gap.
+    Suspect,
+    /// No page is lost.
+    None,
+    /// Too much could not be read to say.
+    Incomplete,
+}
+
+/// The machine the memory came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Host {
+    /// Node name.
+    pub name: Option<String>,
+    /// Boot identifier.
+    pub boot_id: Option<String>,
+    /// When the memory was captured, RFC 3339, UTC.
+    pub captured_at: Option<String>,
+}
+
+/// The dump and its kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Target {
+    /// Path as given.
+    pub path: String,
+    /// Container, for example `kdump` or `elf`.
+    pub format: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Architecture, for example `x86_64`.
+    pub arch: String,
+    /// Page size in bytes.
+    pub page_size: u64,
+    /// All page frames the kernel has a memory map for; the ledger adds up to this.
+    pub pages: u64,
+    /// What the kernel calls MemTotal, in bytes.
+    pub mem_total_bytes: u64,
+    /// How much of the memory is in the dump.
+    pub coverage: Coverage,
+}
+
+/// Page frames by what the container has of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Coverage {
+    /// Bytes are in the dump.
+    pub present: u64,
+    /// Left out on purpose (dump level).
+    pub excluded: u64,
+    /// Not in the dump.
+    pub absent: u64,
+    /// In the dump, but broken.
+    pub unreadable: u64,
+}
+
+/// One class of pages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LedgerRow {
+    /// Class, for example `free`, `slab`, `raw`.
+    pub class: String,
+    /// Pages counted in the memory map.
+    pub pages: u64,
+    /// The same in bytes.
+    pub bytes: u64,
+    /// What the kernel itself counted.
+    pub counter: Option<Counter>,
+}
+
+/// A counter of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Counter {
+    /// Name, for example `NR_FREE_PAGES`.
+    pub name: String,
+    /// Its value in pages.
+    pub pages: u64,
+}
+
+/// The pages no counter of the kernel shows, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unaccounted {
+    /// All of them: the sum of the four below.
+    pub pages: u64,
+    /// The same in bytes.
+    pub bytes: u64,
+    /// Nothing points to them.
+    pub lost_pages: u64,
+    /// Content of a leak, but referenced; or unreferenced without full proof.
+    pub suspect_pages: u64,
+    /// Something points to them.
+    pub held_pages: u64,
+    /// Could not be decided.
+    pub unknown_pages: u64,
+}
+
+/// The control group: pages known to be held, put through the same census.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Control {
+    /// Pages checked.
+    pub checked: u64,
+    /// Pages the census would have called lost.
+    pub missed: u64,
+}
+
+/// A group of unaccounted pages of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// Number within this report, from 1.
+    pub id: u32,
+    /// Short stable name of the kind, equal in reports of equal leaks.
+    pub signature: String,
+    /// State of these pages.
+    pub verdict: State,
+    /// How many pages.
+    pub pages: u64,
+    /// The same in bytes.
+    pub bytes: u64,
+    /// log2 of the pages in a unit, where all units agree.
+    pub order: Option<u32>,
+    /// Bounds where `pages` is an estimate.
+    pub estimate: Option<Estimate>,
+    /// What the pages hold.
+    pub content: Content,
+    /// Bytes that recur at fixed offsets, most telling first.
+    pub patterns: Vec<Pattern>,
+    /// Devices the content names.
+    pub owners: Vec<Owner>,
+    /// Who refers to the pages.
+    pub holders: Vec<Holder>,
+    /// Pages by NUMA node.
+    pub nodes: Vec<NodePages>,
+    /// What was checked and what came of it.
+    pub evidence: Vec<Evidence>,
+    /// How sure the verdict is.
+    pub confidence: Confidence,
+    /// Leaks on record that fit.
+    pub known_issues: Vec<KnownIssue>,
+    /// A few page frame numbers to look at.
+    pub sample_pfns: Vec<u64>,
+}
+
+/// State of unaccounted pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nothing in memory points to them.
+    Lost,
+    /// See [`Unaccounted::suspect_pages`].
+    Suspect,
+    /// Something points to them.
+    Held,
+    /// Could not be decided.
+    Unknown,
+}
+
+/// What pages hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// Received or sent Ethernet frames, parsed.
+    Ethernet,
+    /// Printable text.
+    Text,
+    /// All zero.
+    Zero,
+    /// High entropy.
+    Random,
+    /// Kernel pointers.
+    Pointers,
+    /// Frame numbers at a stride.
+    PageTable,
+    /// None of these, or several.
+    Mixed,
+}
+
+/// Bounds of an estimate, 95 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Estimate {
+    pub low: u64,
+    pub high: u64,
+}
+
+/// Bytes that recur at one offset of the pages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pattern {
+    /// Offset in the unit, in bytes.
+    pub offset: u64,
+    /// Hex pairs, `??` where it varies.
+    pub hex: String,
+    /// Part of the finding's pages that has it, 0 to 1.
+    pub share: f64,
+}
+
+/// A device the content names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Owner {
+    /// Kind of owner; `netdev` so far.
+    pub kind: String,
+    /// Interface name.
+    pub name: String,
+    /// MAC address, `aa:bb:cc:dd:ee:ff`.
+    pub mac: Option<String>,
+    /// Driver.
+    pub driver: Option<String>,
+    /// Kernel module of the driver.
+    pub module: Option<String>,
+    /// Bus address, for example `0000:01:00.0`.
+    pub bus: Option<String>,
+    /// Upper device, such as a bond.
+    pub upper: Option<String>,
+}
+
+/// Who refers to pages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Holder {
+    /// Kind, for example `slab`, `module`, `vmalloc`.
+    pub kind: String,
+    /// Name within the kind.
+    pub name: String,
+    /// Pages it refers to.
+    pub pages: u64,
+}
+
+/// Pages on one NUMA node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct NodePages {
+    pub node: u32,
+    pub pages: u64,
+}
+
+/// Something that was checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Evidence {
+    /// Kind of check, for example `references`, `content`, `control`.
+    pub kind: String,
+    /// How many were checked.
+    pub checked: u64,
+    /// How many of them agreed.
+    pub matched: u64,
+    /// The same as a sentence.
+    pub text: String,
+}
+
+/// How sure a verdict is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// Every reference that could exist was looked for.
+    Proved,
+    /// Small gaps.
+    Likely,
+    /// Large gaps.
+    Possible,
+}
+
+/// A leak on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KnownIssue {
+    /// Commit of the fix.
+    pub commit: String,
+    /// Its subject.
+    pub subject: String,
+    /// First release with the fix, by branch.
+    pub fixed_in: BTreeMap<String, String>,
+    /// How well it fits: `possible` or `matches`.
+    pub r#match: String,
+}
+
+/// What the run cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Timing {
+    /// Wall clock.
+    pub seconds: f64,
+    /// Bytes of memory content read (after decompression).
+    pub bytes_read: u64,
+}

@@ -1,0 +1,84 @@
+//! What a container says besides its pages.
+
+use crate::{PhysAddr, PhysicalMemory, VirtAddr};
+
+/// The container a dump came in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// ELF core (`/proc/vmcore`, QEMU `dump-guest-memory`).
+    Elf,
+    /// Compressed kdump (`makedumpfile`, QEMU), header version as found.
+    Kdump,
+    /// Compressed kdump inside makedumpfile's flattened stream.
+    FlattenedKdump,
+    /// ELF core inside makedumpfile's flattened stream.
+    FlattenedElf,
+}
+
+/// Processor architecture of the dumped machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Machine {
+    /// AMD64 / Intel 64.
+    X86_64,
+    /// 64-bit Arm.
+    Aarch64,
+}
+
+/// The `utsname` fields a kdump header carries; empty where the writer left them so.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[allow(missing_docs, reason = "names of struct new_utsname")]
+pub struct Utsname {
+    pub sysname: String,
+    pub nodename: String,
+    pub release: String,
+    pub version: String,
+    pub machine: String,
+    pub domainname: String,
+}
+
+/// One `PT_LOAD` of an ELF core.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LoadSegment {
+    /// Virtual address; equals `paddr` in QEMU's dumps, where it says nothing.
+    pub vaddr: VirtAddr,
+    /// Physical address.
+    pub paddr: PhysAddr,
+    /// Bytes in memory.
+    pub memsz: u64,
+    /// Bytes in the file.
+    pub filesz: u64,
+}
+
+/// What a container says besides its pages.
+#[derive(Clone, Debug)]
+pub struct DumpInfo {
+    /// The container.
+    pub format: Format,
+    /// Architecture, where the container names it.
+    pub machine: Option<Machine>,
+    /// Text of the VMCOREINFO note, if there is one.
+    pub vmcoreinfo: Option<Vec<u8>>,
+    /// Identity from the kdump header.
+    pub utsname: Option<Utsname>,
+    /// `makedumpfile -d` level, where recorded.
+    pub dump_level: Option<u32>,
+    /// `phys_base` from the kdump sub-header, where recorded.
+    pub phys_base: Option<i64>,
+    /// ELF program headers; empty for other containers.
+    pub segments: Vec<LoadSegment>,
+    /// Seconds since 1970 at which the dump was written, where recorded.
+    pub captured_at: Option<i64>,
+    /// The container says of itself that it is incomplete, or its file is
+    /// shorter than its tables say.
+    pub incomplete: bool,
+    /// Things worth telling the user, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// An open dump.
+pub struct Dump {
+    /// What the container says besides its pages.
+    pub info: DumpInfo,
+    /// The pages.
+    pub memory: Box<dyn PhysicalMemory>,
+}

@@ -1,0 +1,2 @@
+//! Each CI job is one verb of this program.
+fn main() {}
