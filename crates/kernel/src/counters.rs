@@ -64,19 +64,19 @@ impl Kernel<'_> {
 
     /// A global variable of a word (`nr_vmalloc_pages`, `pcpu_nr_populated`).
     pub fn word(&self, name: &'static str) -> Option<u64> {
-        let at = self.symbols.address(name)?;
+        let at = self.address(name)?;
         self.memory.u64(at).ok()
     }
 
     /// A global variable of four bytes.
     pub fn word32(&self, name: &'static str) -> Option<u32> {
-        let at = self.symbols.address(name)?;
+        let at = self.address(name)?;
         self.memory.u32(at).ok()
     }
 
     /// Pages in all hugetlb pools, of all sizes.
     pub fn hugetlb_pages(&self) -> Option<u64> {
-        let base = self.symbols.address("hstates")?;
+        let base = self.address("hstates")?;
         let size = self.layouts.size(Struct::Hstate).ok()?;
         let count = self.word32("hugetlb_max_hstate")?.min(64);
         let mut total = 0u64;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use pagehound_vmcore::{Dump, Machine, PageCache, PhysAddr, VirtAddr};
 
 use crate::btf::Btf;
-use crate::kallsyms::Kallsyms;
+use crate::kallsyms::{Kallsyms, KallsymsError};
 use crate::layouts::{Field, Layouts, Unknown};
 use crate::translate::{AddressSpace, KernelMemory, SpaceError};
 use crate::virt::{VirtFault, VirtualRead};
@@ -79,8 +79,8 @@ pub struct Kernel<'m> {
     pub memory: KernelMemory<'m>,
     /// Its VMCOREINFO.
     pub vmcoreinfo: Vmcoreinfo,
-    /// Its symbols; empty where kallsyms could not be found.
-    pub symbols: Kallsyms,
+    /// Its symbols, where kallsyms was found.
+    pub symbols: Option<Kallsyms>,
     /// Its types, where it has BTF.
     pub btf: Option<Btf>,
     /// Member places.
@@ -96,19 +96,17 @@ impl<'m> Kernel<'m> {
     pub fn open(dump: &'m Dump, options: Options) -> Result<Kernel<'m>, KernelError> {
         let mut warnings = Vec::new();
         let (vmcoreinfo, memory) = open_memory(dump)?;
-        let stext = vmcoreinfo.symbol("_stext").unwrap_or_default();
-        let symbols = match Kallsyms::open(&memory, &vmcoreinfo) {
-            Ok(symbols) => symbols,
-            Err(error) => {
-                warnings.push(format!("no kernel symbols: {error}"));
-                Kallsyms::default()
+        let symbols = match open_symbols(&memory, &vmcoreinfo) {
+            Ok(symbols) => Some(symbols),
+            Err(why) => {
+                warnings.push(format!("no kernel symbols: {why}"));
+                None
             }
         };
-        tracing::debug!(symbols = symbols.len(), %stext, "kallsyms");
         let btf = if options.without_btf {
             None
         } else {
-            match open_btf(&memory, &symbols) {
+            match open_btf(&memory, symbols.as_ref()) {
                 Ok(btf) => Some(btf),
                 Err(why) => {
                     warnings.push(format!("no BTF: {why}"));
@@ -123,7 +121,7 @@ impl<'m> Kernel<'m> {
                 .iter()
                 .map(|conflict| format!("layout of {conflict}")),
         );
-        let percpu_offsets = percpu_offsets(&memory, &symbols);
+        let percpu_offsets = percpu_offsets(&memory, symbols.as_ref());
         Ok(Kernel {
             dump,
             memory,
@@ -154,12 +152,18 @@ impl<'m> Kernel<'m> {
         }
     }
 
+    /// Address of a variable or function by kallsyms, which knows it as the
+    /// kernel's source does (VMCOREINFO gives the value of some).
+    pub fn address(&self, name: &str) -> Option<VirtAddr> {
+        self.symbols.as_ref()?.address(name)
+    }
+
     /// Address of a symbol that the caller cannot do without. VMCOREINFO is
     /// asked first: it is there where kallsyms is not.
     pub fn symbol(&self, name: &'static str) -> Result<VirtAddr, KernelError> {
         self.vmcoreinfo
             .symbol(name)
-            .or_else(|| self.symbols.address(name))
+            .or_else(|| self.address(name))
             .ok_or(KernelError::NoSymbol(name))
     }
 
@@ -196,7 +200,11 @@ impl<'m> Kernel<'m> {
     /// The structures on a circular list: `head` is the list's own
     /// `list_head`, `link` the member through which they hang on it. Ends with
     /// an error where the list breaks, after the entries before the break.
-    pub fn list(&self, head: VirtAddr, link: Field) -> Result<Vec<VirtAddr>, (Vec<VirtAddr>, KernelError)> {
+    pub fn list(
+        &self,
+        head: VirtAddr,
+        link: Field,
+    ) -> Result<Vec<VirtAddr>, (Vec<VirtAddr>, KernelError)> {
         let mut entries = Vec::new();
         let offset = match self.layouts.offset(link) {
             Ok(offset) => offset,
@@ -217,7 +225,14 @@ impl<'m> Kernel<'m> {
             if at.0 == 0 || entries.len() >= LIST_LIMIT {
                 let why = format!("the list ends after {} entries", entries.len());
                 let what = link.name();
-                return Err((entries, KernelError::Broken { what, at: head, why }));
+                return Err((
+                    entries,
+                    KernelError::Broken {
+                        what,
+                        at: head,
+                        why,
+                    },
+                ));
             }
             entries.push(VirtAddr(at.0.wrapping_sub(offset)));
         }
@@ -272,10 +287,29 @@ fn open_memory(dump: &Dump) -> Result<(Vmcoreinfo, KernelMemory<'_>), KernelErro
     Err(last)
 }
 
-fn open_btf(memory: &KernelMemory<'_>, symbols: &Kallsyms) -> Result<Btf, String> {
-    let start = symbols
-        .address("__start_BTF")
-        .ok_or("the kernel has no __start_BTF (CONFIG_DEBUG_INFO_BTF is off or symbols are missing)")?;
+/// How far behind `_stext` the tables may lie where VMCOREINFO does not say:
+/// an image is at most as large as its mapping.
+const IMAGE_LIMIT: u64 = 1 << 27;
+
+fn open_symbols(
+    memory: &KernelMemory<'_>,
+    vmcoreinfo: &Vmcoreinfo,
+) -> Result<Kallsyms, KallsymsError> {
+    match Kallsyms::from_vmcoreinfo(vmcoreinfo, memory) {
+        // Not exported before 6.0 (5fd8fea935a1): found by their own shape.
+        Err(KallsymsError::Key(_)) => {
+            let stext = vmcoreinfo.symbol("_stext").unwrap_or_default();
+            Kallsyms::find(memory, stext, stext.add(IMAGE_LIMIT), stext)
+        }
+        other => other,
+    }
+}
+
+fn open_btf(memory: &KernelMemory<'_>, symbols: Option<&Kallsyms>) -> Result<Btf, String> {
+    let symbols = symbols.ok_or("without symbols it cannot be found")?;
+    let start = symbols.address("__start_BTF").ok_or(
+        "the kernel has no __start_BTF (CONFIG_DEBUG_INFO_BTF is off or symbols are missing)",
+    )?;
     let stop = symbols
         .address("__stop_BTF")
         .ok_or("the kernel has no __stop_BTF")?;
@@ -283,12 +317,12 @@ fn open_btf(memory: &KernelMemory<'_>, symbols: &Kallsyms) -> Result<Btf, String
 }
 
 /// `__per_cpu_offset[]` of the possible CPUs; one zero on a kernel without SMP.
-fn percpu_offsets(memory: &KernelMemory<'_>, symbols: &Kallsyms) -> Vec<u64> {
-    let Some(base) = symbols.address("__per_cpu_offset") else {
+fn percpu_offsets(memory: &KernelMemory<'_>, symbols: Option<&Kallsyms>) -> Vec<u64> {
+    let address = |name| symbols.and_then(|symbols| symbols.address(name));
+    let Some(base) = address("__per_cpu_offset") else {
         return vec![0];
     };
-    let count = symbols
-        .address("nr_cpu_ids")
+    let count = address("nr_cpu_ids")
         .and_then(|at| memory.u32(at).ok())
         .unwrap_or(1)
         .clamp(1, 8192);

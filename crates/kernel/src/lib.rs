@@ -16,7 +16,7 @@ mod vmcoreinfo;
 mod zones;
 
 pub use btf::{Btf, BtfError, Member};
-pub use kallsyms::Kallsyms;
+pub use kallsyms::{Encoding, Kallsyms, KallsymsError, Symbol};
 pub use kernel::{Kernel, KernelError, Options};
 pub use memmap::MemMap;
 pub use pagemap::{Class, Decoder, PageMap, PageWords, Pages};
@@ -24,6 +24,6 @@ pub use slab::{Cache, Slab, SlabIndex};
 pub use tasks::Task;
 pub use translate::{AddressSpace, Geometry, KernelMemory, Linear, Mapping, SpaceError, TablePage};
 pub use virt::{VirtFault, VirtualRead};
-pub use vmalloc::{VmapArea, VmStruct, area_at};
+pub use vmalloc::{VmStruct, VmapArea, area_at};
 pub use vmcoreinfo::{FoundVmcoreinfo, Vmcoreinfo, VmcoreinfoError, find_in_memory};
 pub use zones::{Node, Zone};

@@ -33,7 +33,7 @@ impl Kernel<'_> {
             Err((entries, _)) => leaders.extend(entries),
         }
         // Idle threads are on no list; smpboot keeps them by CPU.
-        if let Some(idle) = self.symbols.address("idle_threads") {
+        if let Some(idle) = self.address("idle_threads") {
             let idles = (0..self.percpu_offsets.len())
                 .filter_map(|cpu| self.percpu(idle, cpu))
                 .filter_map(|at| self.memory.ptr(at).ok())

@@ -7,7 +7,7 @@ use crate::layouts::{Field, Struct};
 use crate::virt::VirtualRead;
 
 /// Pages came from the page allocator for this area (`VM_ALLOC`).
-pub const VM_ALLOC: u64 = 2;
+pub(crate) const VM_ALLOC: u64 = 2;
 
 /// One busy area of the vmalloc address range.
 #[derive(Clone, Debug)]
@@ -47,9 +47,9 @@ impl Kernel<'_> {
                 let end = match self.layouts.get(Field::VmapAreaEnd) {
                     Some(_) => self.pointer(entry, Field::VmapAreaEnd)?,
                     // va_end has come right after va_start since 2.6.28.
-                    None => self.memory.ptr(
-                        self.member(entry, Field::VmapAreaStart)?.add(8),
-                    )?,
+                    None => self
+                        .memory
+                        .ptr(self.member(entry, Field::VmapAreaStart)?.add(8))?,
                 };
                 areas.push(VmapArea {
                     start,

@@ -142,7 +142,9 @@ impl Kernel<'_> {
                 order @ 0..=3 => order,
                 _ => self.thp_order(),
             };
-            let pages = self.list(head, Field::PageLru).map_err(|(_, error)| error)?;
+            let pages = self
+                .list(head, Field::PageLru)
+                .map_err(|(_, error)| error)?;
             found.extend(pages.into_iter().map(|page| (page, order)));
         }
         Ok(found)

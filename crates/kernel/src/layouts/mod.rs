@@ -59,10 +59,7 @@ impl Layouts {
                         bits: member.bits,
                     })
             });
-            let exported = row
-                .keys
-                .iter()
-                .find_map(|key| vmcoreinfo.offset(key));
+            let exported = row.keys.iter().find_map(|key| vmcoreinfo.offset(key));
             fields.push(match (exported, from_btf) {
                 (Some(offset), Some(place)) => {
                     if offset != place.offset {

@@ -115,7 +115,10 @@ impl Class {
 
     /// The class of a name that [`name`](Self::name) gives.
     pub fn from_name(name: &str) -> Option<Class> {
-        Class::ALL.iter().copied().find(|class| class.name() == name)
+        Class::ALL
+            .iter()
+            .copied()
+            .find(|class| class.name() == name)
     }
 
     /// Whether a page of this class is nobody's as far as counters go.

@@ -68,10 +68,15 @@ impl Decoder {
         let layouts = &kernel.layouts;
         let at = |field| layouts.offset(field).map(|offset| offset as usize);
         let page_size = layouts.size(Struct::Page)? as usize;
-        let order = match (layouts.get(Field::PageCompoundOrder), layouts.get(Field::FolioOrder)) {
+        let order = match (
+            layouts.get(Field::PageCompoundOrder),
+            layouts.get(Field::FolioOrder),
+        ) {
             (Some(place), _) => OrderPlace::Tail(place.offset as usize),
             // Offsets in struct folio count from the head page.
-            (None, Some(place)) => OrderPlace::Tail((place.offset as usize).saturating_sub(page_size)),
+            (None, Some(place)) => {
+                OrderPlace::Tail((place.offset as usize).saturating_sub(page_size))
+            }
             (None, None) => OrderPlace::TailFlags,
         };
         let dtor_place = layouts.get(Field::PageCompoundDtor).map_or_else(

@@ -9,7 +9,7 @@ use pagehound_vmcore::{Machine, Pfn, PfnRange, PhysAddr, VirtAddr};
 
 use super::decode::Decoder;
 use super::scan::scan;
-use super::{Class, PageMap, Pages};
+use super::{Class, Pages};
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::Field;
 use crate::memmap::MemMap;
@@ -70,9 +70,9 @@ impl Pages {
                 }
                 pages.slabs = slabs;
             }
-            Err(error) => pages
-                .warnings
-                .push(format!("free slab objects cannot be told from live ones: {error}")),
+            Err(error) => pages.warnings.push(format!(
+                "free slab objects cannot be told from live ones: {error}"
+            )),
         }
         match kernel.tasks() {
             Ok(tasks) => pages.tasks = tasks,
@@ -99,7 +99,7 @@ impl Pages {
         for range in first_percpu_chunk(kernel) {
             self.restrict(range, &[Class::Reserved], Class::PerCpu);
         }
-        if let Some(at) = kernel.symbols.address("crashk_res")
+        if let Some(at) = kernel.address("crashk_res")
             && let Some(range) = resource_frames(kernel, at)
             && range.len() > 1
         {
@@ -162,7 +162,8 @@ impl Pages {
                         let busy = space.vmalloc.iter().any(|range| range.contains(&at));
                         // Freed __init memory is still mapped as part of the image.
                         let in_image = image.as_ref().is_some_and(|image| image.contains(&at));
-                        if busy && !in_image && !memmap_range.contains(&at) && !direct.contains(&at) {
+                        if busy && !in_image && !memmap_range.contains(&at) && !direct.contains(&at)
+                        {
                             leaves.push(leaf);
                         }
                     }
@@ -204,7 +205,10 @@ impl Pages {
         if pfn >= self.map.end() || !self.map.class(pfn).is_unaccounted() {
             return;
         }
-        if chunks.iter().any(|&(start, end)| (start..end).contains(&virt.0)) {
+        if chunks
+            .iter()
+            .any(|&(start, end)| (start..end).contains(&virt.0))
+        {
             self.map.claim(pfn, Class::PerCpu);
             return;
         }
@@ -243,7 +247,7 @@ impl Pages {
             }
         }
         // x86 links all of them through page->lru, those of no process too.
-        if let Some(head) = kernel.symbols.address("pgd_list") {
+        if let Some(head) = kernel.address("pgd_list") {
             let pages = match kernel.list(head, Field::PageLru) {
                 Ok(pages) | Err((pages, _)) => pages,
             };
@@ -299,7 +303,8 @@ impl Pages {
                 break;
             };
             if let Some(phys) = kernel.memory.space.direct.phys(stack) {
-                self.map.claim(phys.pfn(kernel.page_shift()), Class::KernelStack);
+                self.map
+                    .claim(phys.pfn(kernel.page_shift()), Class::KernelStack);
             }
         }
     }
@@ -314,10 +319,9 @@ fn is_vmalloc(area: &VmapArea) -> bool {
 /// Addresses of the kernel image, `_text` to `_end`.
 fn kernel_image_virt(kernel: &Kernel<'_>) -> Option<std::ops::Range<u64>> {
     let start = kernel
-        .symbols
         .address("_text")
         .or_else(|| kernel.vmcoreinfo.symbol("_stext"))?;
-    let end = kernel.symbols.address("_end")?;
+    let end = kernel.address("_end")?;
     (start < end).then_some(start.0..end.0)
 }
 
@@ -332,19 +336,24 @@ fn kernel_image(kernel: &Kernel<'_>) -> Option<PfnRange> {
     })
 }
 
-/// Frames of the first per-CPU chunk, which boot memory holds.
+/// Frames of the first per-CPU chunk, which boot memory holds: each CPU's unit
+/// from its start to the end of the chunk's dynamic part. What a unit has
+/// beyond that went back to the boot allocator.
 fn first_percpu_chunk(kernel: &Kernel<'_>) -> Vec<PfnRange> {
     let find = || {
-        let base = kernel.word("pcpu_base_addr")?;
+        let base = VirtAddr(kernel.word("pcpu_base_addr")?);
+        let chunk = VirtAddr(kernel.word("pcpu_first_chunk")?);
+        let dynamic = kernel.pointer(chunk, Field::ChunkBase).ok()?;
+        let pages = kernel.field(chunk, Field::ChunkPages).ok()?;
+        let end = dynamic.add(pages << kernel.page_shift());
+        let size = end.0.checked_sub(base.0).filter(|size| *size < 1 << 30)?;
         let offsets = VirtAddr(kernel.word("pcpu_unit_offsets")?);
         let units = u64::from(kernel.word32("pcpu_nr_units")?).min(8192);
-        let size = u64::from(kernel.word32("pcpu_unit_size")?).min(1 << 30);
         let shift = kernel.page_shift();
         let mut ranges = Vec::new();
         for unit in 0..units {
             let offset = kernel.memory.u64(offsets.add(unit * 8)).ok()?;
-            let start = VirtAddr(base).add(offset);
-            if let Some(phys) = kernel.memory.space.direct.phys(start) {
+            if let Some(phys) = kernel.memory.space.direct.phys(base.add(offset)) {
                 ranges.push(PfnRange {
                     start: phys.pfn(shift),
                     end: PhysAddr(phys.0 + size).pfn(shift),

@@ -8,4 +8,4 @@ mod x86_64;
 
 pub use space::{AddressSpace, KernelMemory, Linear, SpaceError};
 pub(crate) use tables::Met;
-pub use tables::{Entry, Geometry, Mapping, TablePage};
+pub use tables::{Geometry, Mapping, TablePage};

@@ -7,8 +7,8 @@ use pagehound_vmcore::{DumpInfo, Machine, PageCache, Pfn, PhysAddr, VirtAddr};
 
 use super::tables::{Geometry, Met};
 use super::{aarch64, x86_64};
-use crate::vmcoreinfo::Vmcoreinfo;
 use crate::virt::{VirtFault, VirtualRead};
+use crate::vmcoreinfo::Vmcoreinfo;
 
 /// Why no address space could be set up.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -20,7 +20,9 @@ pub enum SpaceError {
     #[error("VMCOREINFO has no {0}, without which kernel addresses cannot be translated")]
     Missing(&'static str),
     /// No linear map in the kernel's page tables.
-    #[error("no direct map in the kernel's page tables at physical {root} ({unreadable} tables unreadable)")]
+    #[error(
+        "no direct map in the kernel's page tables at physical {root} ({unreadable} tables unreadable)"
+    )]
     NoDirectMap {
         /// Root table.
         root: PhysAddr,
@@ -126,9 +128,9 @@ impl AddressSpace {
             virt: x86_64::IMAGE_BASE..x86_64::IMAGE_BASE + image_size,
             phys: phys_base,
         };
-        let root = image
-            .phys(root)
-            .ok_or(SpaceError::Missing("SYMBOL(swapper_pg_dir) in the kernel image"))?;
+        let root = image.phys(root).ok_or(SpaceError::Missing(
+            "SYMBOL(swapper_pg_dir) in the kernel image",
+        ))?;
         let five = vmcoreinfo.number("pgtable_l5_enabled") == Some(1);
         let sme_mask = vmcoreinfo.number("sme_mask").unwrap_or(0) as u64;
         let geometry = x86_64::geometry(five, sme_mask);

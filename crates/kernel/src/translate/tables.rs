@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use pagehound_vmcore::{Fault, PageCache, Pfn, PhysAddr, VirtAddr};
 
 /// Which levels a table format has and how its entries are decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Geometry {
     /// Page size as a power of two.
     pub page_shift: u32,
@@ -68,12 +68,17 @@ impl Geometry {
     /// `(shift, bits)` of a level counted from the leaves.
     fn level(&self, level: usize) -> (u32, u32) {
         let index = self.top().saturating_sub(level);
-        self.levels.get(index).copied().unwrap_or((self.page_shift, 9))
+        self.levels
+            .get(index)
+            .copied()
+            .unwrap_or((self.page_shift, 9))
     }
 
     /// Virtual addresses are sign-extended from this bit on.
     fn virt_bits(&self) -> u32 {
-        self.levels.first().map_or(48, |&(shift, bits)| shift + bits)
+        self.levels
+            .first()
+            .map_or(48, |&(shift, bits)| shift + bits)
     }
 
     fn canonical(&self, virt: u64, kernel: bool) -> u64 {
