@@ -5,8 +5,10 @@
 //! cores. [`words_in_ranges`] is the census's primitive; [`PatternSet`] finds
 //! what a user asks for, and [`search`] drives it over a memory.
 
+mod bytes;
 mod layout;
 mod ordered;
+mod parse;
 mod pass;
 mod pattern;
 mod progress;

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use memchr::memmem;
 use pagehound_vmcore::Pfn;
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::pattern::{MAX_BYTES, MaskedByte, Pattern, PatternError, Width};
+use crate::bytes::ByteFinder;
+use crate::pattern::{Pattern, PatternError, Width};
 use crate::range::words_in_ranges;
 use crate::words::{self, Needle, Word};
 
@@ -136,10 +136,10 @@ impl PatternSet {
         let longest = self
             .bytes
             .iter()
-            .map(|(_, finder)| finder.bytes.len())
+            .map(|(_, finder)| finder.len())
             .max()
             .unwrap_or(0);
-        longest.saturating_sub(1).min(MAX_BYTES).min(page_size)
+        longest.saturating_sub(1).min(page_size)
     }
 
     /// Appends the matches of words in one page; not in order if there are
@@ -214,7 +214,7 @@ impl PatternSet {
                 let Some(rest) = run.get(start..) else { break };
                 for (pattern, finder) in &self.bytes {
                     if finder.matches(rest) {
-                        push(start, finder.bytes.len(), *pattern);
+                        push(start, finder.len(), *pattern);
                     }
                 }
                 let end = start.saturating_add(page_size).min(run.len());
@@ -231,9 +231,9 @@ impl PatternSet {
             return;
         }
         for (pattern, finder) in &self.bytes {
-            let end = own.saturating_add(finder.bytes.len() - 1).min(run.len());
+            let end = own.saturating_add(finder.len() - 1).min(run.len());
             let part = run.get(..end).unwrap_or_default();
-            finder.find(part, |start| push(start, finder.bytes.len(), *pattern));
+            finder.find(part, |start| push(start, finder.len(), *pattern));
         }
         for (pattern, regex) in &self.regexes {
             for found in regex.find_iter(run).take_while(|found| found.start() < own) {
@@ -290,67 +290,4 @@ fn regex(text: &str) -> Result<Regex, PatternError> {
         ));
     }
     Ok(regex)
-}
-
-/// Finds bytes of which some may not matter, by their most telling run of
-/// exact bytes.
-#[derive(Debug)]
-struct ByteFinder {
-    bytes: Vec<MaskedByte>,
-    /// Finder of that run, and where in `bytes` the run starts; none if no byte
-    /// is exact.
-    anchor: Option<(memmem::Finder<'static>, usize)>,
-}
-
-impl ByteFinder {
-    fn new(bytes: &[MaskedByte]) -> ByteFinder {
-        // Memory is full of 00 and ff.
-        let telling = |byte: &MaskedByte| if matches!(byte.value, 0 | 0xff) { 1 } else { 4 };
-        let mut best: (usize, &[MaskedByte], usize) = (0, &[], 0);
-        let mut start = 0;
-        for run in bytes.split(|byte| byte.care != 0xff) {
-            let weight = run.iter().map(telling).sum();
-            if weight > best.0 {
-                best = (weight, run, start);
-            }
-            start += run.len() + 1;
-        }
-        let exact: Vec<u8> = best.1.iter().map(|byte| byte.value).collect();
-        let anchor =
-            (!exact.is_empty()).then(|| (memmem::Finder::new(&exact).into_owned(), best.2));
-        ByteFinder {
-            bytes: bytes.to_vec(),
-            anchor,
-        }
-    }
-
-    fn matches(&self, bytes: &[u8]) -> bool {
-        bytes.len() >= self.bytes.len()
-            && self
-                .bytes
-                .iter()
-                .zip(bytes)
-                .all(|(pattern, byte)| pattern.matches(*byte))
-    }
-
-    /// Calls `f` with every position at which the pattern matches, rising.
-    fn find(&self, bytes: &[u8], mut f: impl FnMut(usize)) {
-        let Some((finder, shift)) = &self.anchor else {
-            for (start, window) in bytes.windows(self.bytes.len()).enumerate() {
-                if self.matches(window) {
-                    f(start);
-                }
-            }
-            return;
-        };
-        // The pattern starts `shift` bytes before the anchor.
-        let mut anchor_from = *shift;
-        while let Some(found) = bytes.get(anchor_from..).and_then(|rest| finder.find(rest)) {
-            let start = anchor_from + found - shift;
-            if bytes.get(start..).is_some_and(|rest| self.matches(rest)) {
-                f(start);
-            }
-            anchor_from += found + 1;
-        }
-    }
 }
