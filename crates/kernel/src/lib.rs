@@ -2,6 +2,7 @@
 
 mod btf;
 mod kallsyms;
+mod sweep;
 mod virt;
 mod vmcoreinfo;
 

@@ -13,8 +13,10 @@ mod tests;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use memchr::memmem::Finder;
 use pagehound_vmcore::VirtAddr;
 
+use crate::sweep::sweep;
 use crate::{VirtFault, VirtualRead};
 use types::extra_size;
 
@@ -25,6 +27,12 @@ const MAGIC: u16 = 0xeb9f;
 const MAX_BLOB: u64 = 64 << 20;
 /// magic, version, flags, hdr_len, then offset and length of types and strings.
 const HEADER: usize = 24;
+/// With offset and length of the layout section (7.2).
+const LONG_HEADER: usize = 32;
+/// Bytes of types below which BTF cannot be a kernel's.
+const MIN_TYPES: u32 = 64 << 10;
+/// Things that look like a kernel's BTF; there is one.
+const MAX_CANDIDATES: usize = 16;
 
 /// Bytes that are not BTF, or BTF that cannot be had.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -47,6 +55,19 @@ pub enum BtfError {
         start: VirtAddr,
         /// Why.
         fault: VirtFault,
+    },
+    /// Nothing in the range that was searched is a kernel's BTF.
+    #[error(
+        "BTF: none in {start}..{end} ({unreadable} bytes of it cannot be read); the kernel \
+         has no CONFIG_DEBUG_INFO_BTF, or it lies elsewhere"
+    )]
+    NotFound {
+        /// First address searched.
+        start: VirtAddr,
+        /// First address not searched.
+        end: VirtAddr,
+        /// Bytes in pages that the dump does not give.
+        unreadable: u64,
     },
     /// A header field has a value that cannot be read.
     #[error("BTF header: {field} is {value:#x}, {expected}")]
@@ -176,6 +197,45 @@ impl Btf {
         Btf::parse(blob)
     }
 
+    /// Searches `start..end`, virtual addresses of the kernel image (at most 1 GiB),
+    /// for the kernel's BTF: kernels without CONFIG_KALLSYMS_ALL have no symbol
+    /// `__start_BTF`. It is BTF that knows `struct page`.
+    ///
+    /// # Errors
+    /// [`BtfError::NotFound`], or what was wrong with the last thing that began like
+    /// BTF.
+    pub fn search(read: &dyn VirtualRead, start: VirtAddr, end: VirtAddr) -> Result<Btf, BtfError> {
+        let finder = Finder::new(&[0x9f, 0xeb, 1, 0]);
+        let mut candidates = 0;
+        let mut failure = None;
+        let (found, unreadable) = sweep(read, start, end, LONG_HEADER as u64, |window| {
+            for hit in finder.find_iter(&window.bytes) {
+                let at = window.base + hit as u64;
+                let header = window.bytes.get(hit..).unwrap_or_default();
+                let Some(len) = Header::parse(header).ok().and_then(|h| h.plausible_len()) else {
+                    continue;
+                };
+                if !window.own.contains(&at) || candidates == MAX_CANDIDATES {
+                    continue;
+                }
+                candidates += 1;
+                match Btf::find_in_kernel(read, VirtAddr(at), VirtAddr(at.saturating_add(len))) {
+                    Ok(btf) if btf.size_of("page").is_some() => return Some(btf),
+                    Ok(_) => {}
+                    Err(error) => failure = Some(error),
+                }
+            }
+            None
+        });
+        found.ok_or_else(|| {
+            failure.unwrap_or(BtfError::NotFound {
+                start,
+                end,
+                unreadable,
+            })
+        })
+    }
+
     /// How many types there are, void not counted.
     pub fn type_count(&self) -> usize {
         self.offsets.len()
@@ -237,6 +297,21 @@ impl Header {
             strings: pair(16),
             layout,
         })
+    }
+
+    /// Bytes of header and sections, if these look as the kernel's build makes them:
+    /// types first and not few, then strings, then perhaps layout.
+    fn plausible_len(&self) -> Option<u64> {
+        let (types, strings) = (self.types, self.strings);
+        let fits = self.len as usize <= LONG_HEADER
+            && types.0 == 0
+            && types.1 >= MIN_TYPES
+            && strings.0 >= types.1
+            && strings.1 > 0;
+        let sections = [Some(types), Some(strings), self.layout];
+        let end = |(offset, len)| u64::from(offset) + u64::from(len);
+        let len = u64::from(self.len) + sections.into_iter().flatten().map(end).max()?;
+        Some(len).filter(|&len| fits && len <= MAX_BLOB)
     }
 
     fn section(
