@@ -96,7 +96,8 @@ mod tests {
 
     impl VirtualRead for Ramp {
         fn read(&self, addr: VirtAddr, buf: &mut [u8]) -> Result<(), VirtFault> {
-            for (at, slot) in (addr.0..).zip(buf) {
+            for (i, slot) in buf.iter_mut().enumerate() {
+                let at = addr.add(i as u64).0;
                 if (at / PAGE).is_multiple_of(64) {
                     return Err(VirtFault::NotMapped(VirtAddr(at)));
                 }

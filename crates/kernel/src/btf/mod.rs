@@ -5,6 +5,7 @@
 //! Only base BTF (vmlinux's) is read, little-endian.
 
 mod query;
+mod search;
 mod types;
 
 #[cfg(test)]
@@ -13,10 +14,8 @@ mod tests;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use memchr::memmem::Finder;
 use pagehound_vmcore::VirtAddr;
 
-use crate::sweep::sweep;
 use crate::{VirtFault, VirtualRead};
 use types::extra_size;
 
@@ -29,11 +28,6 @@ const MAX_BLOB: u64 = 64 << 20;
 const HEADER: usize = 24;
 /// With offset and length of the layout section (7.2).
 const LONG_HEADER: usize = 32;
-/// Bytes of types below which BTF cannot be a kernel's.
-const MIN_TYPES: u32 = 64 << 10;
-/// Things that look like a kernel's BTF; there is one.
-const MAX_CANDIDATES: usize = 16;
-
 /// Bytes that are not BTF, or BTF that cannot be had.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BtfError {
@@ -197,45 +191,6 @@ impl Btf {
         Btf::parse(blob)
     }
 
-    /// Searches `start..end`, virtual addresses of the kernel image (at most 1 GiB),
-    /// for the kernel's BTF: kernels without CONFIG_KALLSYMS_ALL have no symbol
-    /// `__start_BTF`. It is BTF that knows `struct page`.
-    ///
-    /// # Errors
-    /// [`BtfError::NotFound`], or what was wrong with the last thing that began like
-    /// BTF.
-    pub fn search(read: &dyn VirtualRead, start: VirtAddr, end: VirtAddr) -> Result<Btf, BtfError> {
-        let finder = Finder::new(&[0x9f, 0xeb, 1, 0]);
-        let mut candidates = 0;
-        let mut failure = None;
-        let (found, unreadable) = sweep(read, start, end, LONG_HEADER as u64, |window| {
-            for hit in finder.find_iter(&window.bytes) {
-                let at = window.base + hit as u64;
-                let header = window.bytes.get(hit..).unwrap_or_default();
-                let Some(len) = Header::parse(header).ok().and_then(|h| h.plausible_len()) else {
-                    continue;
-                };
-                if !window.own.contains(&at) || candidates == MAX_CANDIDATES {
-                    continue;
-                }
-                candidates += 1;
-                match Btf::find_in_kernel(read, VirtAddr(at), VirtAddr(at.saturating_add(len))) {
-                    Ok(btf) if btf.size_of("page").is_some() => return Some(btf),
-                    Ok(_) => {}
-                    Err(error) => failure = Some(error),
-                }
-            }
-            None
-        });
-        found.ok_or_else(|| {
-            failure.unwrap_or(BtfError::NotFound {
-                start,
-                end,
-                unreadable,
-            })
-        })
-    }
-
     /// How many types there are, void not counted.
     pub fn type_count(&self) -> usize {
         self.offsets.len()
@@ -297,21 +252,6 @@ impl Header {
             strings: pair(16),
             layout,
         })
-    }
-
-    /// Bytes of header and sections, if these look as the kernel's build makes them:
-    /// types first and not few, then strings, then perhaps layout.
-    fn plausible_len(&self) -> Option<u64> {
-        let (types, strings) = (self.types, self.strings);
-        let fits = self.len as usize <= LONG_HEADER
-            && types.0 == 0
-            && types.1 >= MIN_TYPES
-            && strings.0 >= types.1
-            && strings.1 > 0;
-        let sections = [Some(types), Some(strings), self.layout];
-        let end = |(offset, len)| u64::from(offset) + u64::from(len);
-        let len = u64::from(self.len) + sections.into_iter().flatten().map(end).max()?;
-        Some(len).filter(|&len| fits && len <= MAX_BLOB)
     }
 
     fn section(

@@ -10,14 +10,14 @@ const DECL_TAG: u8 = 17;
 const FUNC_PROTO: u8 = 13;
 
 /// Types with their ids in order, and their strings.
-struct Blob {
+pub(super) struct Blob {
     types: Vec<u8>,
     strings: Vec<u8>,
     count: u32,
 }
 
 impl Blob {
-    fn new() -> Blob {
+    pub(super) fn new() -> Blob {
         Blob {
             types: Vec::new(),
             strings: vec![0],
@@ -25,7 +25,7 @@ impl Blob {
         }
     }
 
-    fn string(&mut self, name: &str) -> u32 {
+    pub(super) fn string(&mut self, name: &str) -> u32 {
         if name.is_empty() {
             return 0;
         }
@@ -36,7 +36,14 @@ impl Blob {
     }
 
     /// Adds a record: kind, vlen with kind_flag, size or type, and further words.
-    fn add(&mut self, name: &str, kind: u8, vlen: u32, size_or_type: u32, rest: &[u32]) -> u32 {
+    pub(super) fn add(
+        &mut self,
+        name: &str,
+        kind: u8,
+        vlen: u32,
+        size_or_type: u32,
+        rest: &[u32],
+    ) -> u32 {
         let name = self.string(name);
         let info = u32::from(kind) << 24 | vlen;
         for word in [&[name, info, size_or_type], rest].concat() {
@@ -46,12 +53,12 @@ impl Blob {
         self.count
     }
 
-    fn int(&mut self, name: &str, size: u32) -> u32 {
+    pub(super) fn int(&mut self, name: &str, size: u32) -> u32 {
         self.add(name, INT, 0, size, &[size * 8])
     }
 
     /// A struct or union of (name, type, third word).
-    fn composite(
+    pub(super) fn composite(
         &mut self,
         name: &str,
         kind: u8,
@@ -70,7 +77,7 @@ impl Blob {
         self.add(name, ENUM, values.len() as u32 | flag, 4, &words)
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let types = self.types.len() as u32;
         let mut bytes = vec![0x9f, 0xeb, 1, 0];
         for word in [24, 0, types, types, self.strings.len() as u32] {
@@ -86,7 +93,10 @@ impl Blob {
     }
 }
 
-fn at(btf: &Btf, path: &str) -> Option<(u64, u64, Option<(u32, u32)>)> {
+/// Offset, size and bits.
+type Place = (u64, u64, Option<(u32, u32)>);
+
+fn at(btf: &Btf, path: &str) -> Option<Place> {
     btf.member(path).map(|m| (m.offset, m.size, m.bits))
 }
 
@@ -485,85 +495,29 @@ fn ids_and_strings_out_of_range_are_nothing() {
     assert_eq!(at(&btf, "s.s"), None);
 }
 
-/// A kernel image of one piece.
-struct Image(Vec<u8>);
-
-const IMAGE: u64 = 0xffff_ffff_8100_0000;
-
-impl VirtualRead for Image {
-    fn read(&self, addr: VirtAddr, buf: &mut [u8]) -> Result<(), VirtFault> {
-        let from = addr.0.wrapping_sub(IMAGE) as usize;
-        let bytes = self.0.get(from..from.wrapping_add(buf.len()));
-        buf.copy_from_slice(bytes.ok_or(VirtFault::NotMapped(addr))?);
-        Ok(())
-    }
-}
-
 #[test]
-fn btf_is_read_between_its_symbols() {
-    let blob = device_blob_of_kernel_size();
-    let mut image = vec![0xcc; 5000];
-    image.extend_from_slice(&blob);
-    let (start, stop) = (VirtAddr(IMAGE + 5000), VirtAddr(IMAGE + image.len() as u64));
-    let image = Image(image);
-    assert_eq!(
-        Btf::find_in_kernel(&image, start, stop)
-            .unwrap()
-            .size_of("page"),
-        Some(64)
-    );
-    let range = |start, stop| Btf::find_in_kernel(&image, start, stop).unwrap_err();
-    assert_eq!(range(start, start), BtfError::Range { start, stop: start });
-    assert_eq!(
-        range(stop, start),
-        BtfError::Range {
-            start: stop,
-            stop: start
+fn no_flipped_bit_does_harm() {
+    let blob = device().blob;
+    for bit in 0..blob.len() * 8 {
+        let mut blob = blob.clone();
+        blob[bit / 8] ^= 1 << (bit % 8);
+        let Ok(btf) = Btf::parse(blob) else { continue };
+        for path in [
+            "dev.a",
+            "dev.d",
+            "dev.list.prev",
+            "dev.hi",
+            "list.next",
+            "dev_t.next",
+        ] {
+            let member = btf.member(path);
+            let _ = member.and_then(|m| btf.pointee_name(&m).map(str::len));
+            let _ = (btf.array_len(path), btf.element_size(path));
         }
-    );
-    let far = start.add(MAX_BLOB + 1);
-    assert_eq!(range(start, far), BtfError::Range { start, stop: far });
-    let fault = VirtFault::NotMapped(start);
-    assert_eq!(range(start, stop.add(1)), BtfError::Read { start, fault });
-    assert!(matches!(
-        range(VirtAddr(IMAGE), stop),
-        BtfError::Header { .. }
-    ));
-}
-
-#[test]
-fn btf_is_found_by_its_shape() {
-    let blob = device_blob_of_kernel_size();
-    // Something that begins like BTF, and a module's (small) BTF, come first.
-    let mut image = vec![0xcc; 1 << 20];
-    image[100..112].copy_from_slice(&[0x9f, 0xeb, 1, 0, 0x18, 0, 0, 0, 0, 0, 0, 0]);
-    let small = Blob::new().bytes();
-    image[5000..5000 + small.len()].copy_from_slice(&small);
-    // Across the boundary of two windows.
-    image.truncate((1 << 20) - 10);
-    image.extend_from_slice(&blob);
-    image.extend_from_slice(&[0; 300]);
-    let end = VirtAddr(IMAGE + image.len() as u64);
-    let found = Btf::search(&Image(image), VirtAddr(IMAGE), end).unwrap();
-    assert_eq!(found.size_of("page"), Some(64));
-
-    let end = VirtAddr(IMAGE + 8192);
-    let error = Btf::search(&Image(vec![0; 4096]), VirtAddr(IMAGE), end).unwrap_err();
-    assert_eq!(
-        error,
-        BtfError::NotFound {
-            start: VirtAddr(IMAGE),
-            end,
-            unreadable: 4096
-        }
-    );
-}
-
-fn device_blob_of_kernel_size() -> Vec<u8> {
-    let mut blob = Blob::new();
-    for i in 0..6000 {
-        blob.int(&format!("int{i}"), 4);
+        let _ = (
+            btf.size_of("dev"),
+            btf.any_enumerator("A"),
+            btf.enumerators("dev").count(),
+        );
     }
-    blob.composite("page", STRUCT, 0, 64, &[]);
-    blob.bytes()
 }

@@ -515,3 +515,33 @@ fn an_image_without_tables_is_said_to_be_so() {
         }
     );
 }
+
+#[test]
+fn no_flipped_byte_does_harm() {
+    let layout = LAYOUT_6_1;
+    let kernel = Kernel::new(&symbols(layout.encoding), layout);
+    let from = 2 * 4096;
+    for at in (from..kernel.memory.bytes.len() - 9000).step_by(29) {
+        let mut bytes = kernel.memory.bytes.clone();
+        bytes[at] ^= 0xff;
+        let memory = Memory {
+            base: IMAGE,
+            bytes,
+            missing: vec![],
+        };
+        let kernel = Kernel {
+            memory,
+            info: kernel.info.clone(),
+        };
+        for found in [kernel.by_keys(), kernel.by_shape()].into_iter().flatten() {
+            assert!(
+                found
+                    .iter()
+                    .all(|s| !s.name.is_empty() && s.kind.is_ascii_alphabetic())
+            );
+            let _ = found
+                .lookup(VirtAddr(STEXT + 5))
+                .map(|s| found.next_after(s.address));
+        }
+    }
+}
