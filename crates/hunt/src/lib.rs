@@ -2,3 +2,4 @@
 
 pub mod census;
 pub mod fingerprint;
+pub mod host;
