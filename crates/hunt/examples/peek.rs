@@ -1,2 +1,0 @@
-fn main() { let a: Vec<String> = std::env::args().collect(); let d = pagehound_vmcore::open(a[1].as_ref()).unwrap(); let mut b = vec![0; 4096];
- for p in &a[2..] { let pfn = u64::from_str_radix(p.trim_start_matches("0x"), 16).unwrap(); match d.memory.read_page(pagehound_vmcore::Pfn(pfn), &mut b) { Ok(()) => { for o in (0..160).chain(2112..2112+64).step_by(32) { println!("{pfn:x}+{o:4x} {}", b[o..o+32].iter().map(|x| format!("{x:02x}")).collect::<String>()); } } Err(e) => println!("{e}") } } }
