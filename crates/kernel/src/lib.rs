@@ -12,6 +12,7 @@ mod net;
 mod pagemap;
 mod printk;
 mod slab;
+mod sweep;
 mod tasks;
 mod text;
 mod translate;
