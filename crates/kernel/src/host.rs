@@ -99,7 +99,7 @@ impl Kernel<'_> {
     /// The wall clock and the time of boot, in seconds since 1970.
     fn timekeeper(&self) -> Option<(u64, Option<u64>)> {
         // A sequence count and the timekeeper, which is aligned to 8; since 6.17
-        // (22c62b9a84b8) the first of several such pairs.
+        // the first of several such pairs (auxiliary clocks).
         let offset = self
             .layouts
             .get(Field::TkTimekeeper)

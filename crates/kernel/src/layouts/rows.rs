@@ -226,7 +226,7 @@ fields! {
     DevInfoSubsystem 16 ["dev_printk_info.subsystem"] ["dev_printk_info.subsystem"];
     DevInfoDevice 48 ["dev_printk_info.device"] ["dev_printk_info.device"];
 
-    // The log of 3.5 to 5.9; 3.11 (62e32ac3505a) renamed struct log.
+    // The log of 3.5 to 5.9; the structure was named log before it was printk_log.
     LogTsNsec 8 ["printk_log.ts_nsec"] ["printk_log.ts_nsec", "log.ts_nsec"];
     LogLen 2 ["printk_log.len"] ["printk_log.len", "log.len"];
     LogTextLen 2 ["printk_log.text_len"] ["printk_log.text_len", "log.text_len"];
@@ -235,7 +235,7 @@ fields! {
 
     // The host.
     UtsName 390 ["uts_namespace.name"] ["uts_namespace.name"];
-    // 6.13 (1f7226b1e758 and following) gave tk_core's structure a name.
+    // 6.13 gave tk_core's structure a name.
     TkTimekeeper 8 ["tk_data.timekeeper"] [];
     TimekeeperXtimeSec 8 ["timekeeper.xtime_sec"] [];
     TimekeeperOffsReal 8 ["timekeeper.offs_real"] [];
