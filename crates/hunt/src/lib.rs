@@ -1,5 +1,6 @@
 //! Inference: from the page map to findings.
 
+pub mod attribution;
 pub mod census;
 pub mod fingerprint;
 pub mod host;
