@@ -37,9 +37,7 @@ pub(super) fn classify(page: &[u8], naming: &Naming) -> Content {
             .filter(|&word| word != 0)
     };
     let used = words().count();
-    let pointers = words()
-        .filter(|&word| naming.is_kernel_pointer(word))
-        .count();
+    let pointers = words().filter(|&word| naming.is_kernel_pointer(word)).count();
     let frames = words().filter(|&word| naming.is_frame_entry(word)).count();
     // A few words say nothing; a page counts as one of these when a quarter of
     // what it holds is.
