@@ -199,6 +199,29 @@ fn values_alone_need_no_neighbours() {
 }
 
 #[test]
+fn many_values_under_one_mask_are_told_apart() {
+    for (width, mask) in [
+        (Width::W16, 0xff00),
+        (Width::W32, 0xffff_0000),
+        (Width::W64, 0xffff_0000_0000_0000),
+    ] {
+        let mut memory = holey();
+        let mut patterns = Vec::new();
+        for i in 0..40u64 {
+            // A few values are asked for twice, others never.
+            let value = ((i % 35) * 0x0101_0101_0101) & width.max() & !mask;
+            if i % 3 != 0 {
+                patterns.push(Pattern::Value { value, mask, width });
+            }
+            let word = value | (i << 60);
+            memory.write((17 << 12) + 3000 + 40 * i, &word.to_le_bytes());
+        }
+        check(&memory, &patterns, None, |pfn| pfn.0 == 17);
+        check(&memory, &patterns, Some(3000), |pfn| pfn.0 < 20);
+    }
+}
+
+#[test]
 fn faults_are_counted_beyond_those_that_are_kept() {
     let mut memory = holey();
     for pfn in 110..190 {
