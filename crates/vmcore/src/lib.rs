@@ -7,13 +7,17 @@
 mod addr;
 mod cache;
 mod codec;
+mod detect;
 mod dump;
+mod elf;
 mod error;
 mod intervals;
 mod kdump;
 mod memory;
+mod missing;
 mod notes;
 mod open;
+mod ranges;
 mod repage;
 mod source;
 
@@ -23,4 +27,4 @@ pub use dump::{Dump, DumpInfo, Format, LoadSegment, Machine, Utsname};
 pub use error::OpenError;
 pub use memory::{Coverage, Fault, FaultReason, PageState, PhysicalMemory};
 pub use notes::Note;
-pub use open::open;
+pub use open::{OpenOptions, open};
