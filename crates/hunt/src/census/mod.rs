@@ -70,11 +70,11 @@ pub struct Without {
     pub page_struct: bool,
     /// Rule 5: raw units that were reached are not read.
     pub content: bool,
-    /// Rule 6: leaves of the direct map and the kernel image hold.
+    /// Rule 6: leaves of the kernel image hold what they map.
     pub leaves: bool,
     /// Rule 6: tables of hardware are not followed.
     pub hardware: bool,
-    /// Rule 7: frames of a unit stand alone.
+    /// Rule 7: only a reference to a unit's first frame holds it.
     pub units: bool,
     /// Rule 8: split blocks are not kept together.
     pub split: bool,

@@ -59,7 +59,7 @@ impl Census {
                 if naming.is_start(word) {
                     this.started.set(named);
                 }
-                this.name(pages, named, Via::Root(at), found);
+                this.name(pages, named, Via::Root(at), without, found);
             });
             if class == Class::PageTable && !pages.kernel_tables.contains(&pfn.0) {
                 for entry in page.chunks_exact(8) {
@@ -68,7 +68,7 @@ impl Census {
                         let unaccounted = target < pages.map.end()
                             && pages.map.class(target).is_unaccounted();
                         if unaccounted {
-                            this.name(pages, target, Via::Mapped, found);
+                            this.name(pages, target, Via::Mapped, without, found);
                         }
                     }
                 }
@@ -82,7 +82,12 @@ impl Census {
             self.via.extend(found.edges.iter().map(|&(head, via)| (head.0, via)));
             seeds.extend(found.seeds);
         }
-        for &(pfn, _) in &pages.mapped {
+        let image: &[_] = if without.leaves {
+            &pages.mapped_by_image
+        } else {
+            &[]
+        };
+        for &(pfn, _) in pages.mapped.iter().chain(image) {
             let head = pages.map.head(pfn);
             if self.held.set(head) {
                 self.via.insert(head.0, Via::Mapped);
@@ -92,12 +97,16 @@ impl Census {
         seeds
     }
 
-    fn name(&self, pages: &Pages, pfn: Pfn, via: Via, found: &mut Found) {
+    fn name(&self, pages: &Pages, pfn: Pfn, via: Via, without: Without, found: &mut Found) {
         self.named.set(pfn);
         if !pages.map.class(pfn).is_unaccounted() {
             return;
         }
+        // Rule 7: a reference to any frame of a unit holds all of it.
         let head = pages.map.head(pfn);
+        if without.units && head != pfn {
+            return;
+        }
         if self.held.set(head) {
             found.seeds.push(head);
             if found.edges.len() < NOTED {

@@ -19,6 +19,7 @@ pub struct Naming {
 }
 
 impl Naming {
+    /// The naming values of this kernel's address space.
     pub fn new(kernel: &Kernel<'_>, pages: &Pages) -> Naming {
         let end = pages.map.end();
         Naming {

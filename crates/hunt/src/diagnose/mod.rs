@@ -95,9 +95,10 @@ impl Diagnosis {
         if let Some(threads) = options.threads {
             pass.threads = threads;
         }
-        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &|_| true);
-        settle(&mut census, &pages, &prints);
         let attribution = Attribution::of(kernel);
+        let devices = attribution.addresses();
+        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices, &|_| true);
+        settle(&mut census, &pages, &prints);
         let (rows, mut warnings) = ledger(kernel, &pages);
         warnings.splice(0..0, kernel.dump.info.warnings.iter().cloned());
         warnings.extend(kernel.warnings.iter().cloned());

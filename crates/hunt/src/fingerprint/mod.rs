@@ -50,15 +50,17 @@ pub struct Fingerprints {
 pub(crate) const GROUP: usize = 8;
 
 impl Fingerprints {
-    /// Reads every unit whose head `wanted` accepts and groups them.
+    /// Reads every unit whose head `wanted` accepts and groups them; `devices`
+    /// are the addresses of this machine's network devices.
     pub fn of(
         kernel: &Kernel<'_>,
         pages: &Pages,
         naming: &Naming,
         pass: &Pass<'_>,
+        devices: &[[u8; 6]],
         wanted: &(dyn Fn(Pfn) -> bool + Sync),
     ) -> Fingerprints {
-        let (traits, bytes_read) = traits::read(kernel, pages, naming, pass, wanted);
+        let (traits, bytes_read) = traits::read(kernel, pages, naming, pass, devices, wanted);
         let mut keys: HashMap<u64, Key> = HashMap::new();
         let mut rest: BTreeMap<u32, Vec<Pfn>> = BTreeMap::new();
         for (&head, unit) in &traits {
