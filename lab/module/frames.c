@@ -39,13 +39,14 @@ static void keep_pages(struct sk_buff *skb)
 	}
 }
 
-/* True when the sk_buff itself is lost; its pages go with it. */
-static bool lose_skb(struct sk_buff *skb)
+/*
+ * The caller must then not free the sk_buff: its reference is lost, and all
+ * pages with it. Other handlers of the same frame work on clones.
+ */
+static void lose_skb(struct sk_buff *skb)
 {
 	int i;
 
-	if (skb_shared(skb))
-		return false;
 	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++)
 		record(page_to_pfn(skb_frag_page(&skb_shinfo(skb)->frags[i])),
 		       KIND_SKB, 0);
@@ -53,13 +54,12 @@ static bool lose_skb(struct sk_buff *skb)
 		record(page_to_pfn(virt_to_head_page(skb->head)), KIND_SKB,
 		       compound_order(virt_to_head_page(skb->head)));
 	remaining--;
-	return true;
 }
 
 static int on_frame(struct sk_buff *skb, struct net_device *dev,
 		    struct packet_type *type, struct net_device *orig_dev)
 {
-	bool gone = false;
+	bool lost = false;
 	__be16 port;
 
 	if (skb_copy_bits(skb, PORT_OFFSET, &port, sizeof(port)) ||
@@ -73,13 +73,14 @@ static int on_frame(struct sk_buff *skb, struct net_device *dev,
 	else
 		in_pages++;
 	if (remaining && skb_shinfo(skb)->nr_frags) {
-		if (mode == KIND_SKB)
-			gone = lose_skb(skb);
+		lost = mode == KIND_SKB;
+		if (lost)
+			lose_skb(skb);
 		else
 			keep_pages(skb);
 	}
 	spin_unlock(&lock);
-	if (!gone)
+	if (!lost)
 		kfree_skb(skb);
 	return NET_RX_SUCCESS;
 }

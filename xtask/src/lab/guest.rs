@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use super::kernel::Kernel;
 use super::qemu::{Accelerator, Guest};
 use super::qmp::Format;
-use super::scenario::Scenario;
+use super::scenario::{Scenario, Variant};
 use super::{RunArguments, cache, initrd, score};
 
 /// Dumps of one stopped guest, with the truth they share.
@@ -24,8 +24,8 @@ pub(super) struct Taken {
 /// The files are called after the scenario.
 pub(super) fn take(
     scenario: &Scenario,
+    variant: &Variant,
     formats: &[Format],
-    vmcoreinfo: bool,
     dir: &Path,
 ) -> Result<Taken> {
     cache::create(dir)?;
@@ -35,7 +35,7 @@ pub(super) fn take(
     let start = Instant::now();
     let initrd = dir.join("initrd.cpio");
     fs::write(&initrd, initrd::build(&kernel, scenario)?).context("cannot write the initrd")?;
-    let mut guest = Guest::boot(&kernel, accelerator, scenario, &initrd, vmcoreinfo, &dir)?;
+    let mut guest = Guest::boot(&kernel, accelerator, scenario, variant, &initrd, &dir)?;
     println!(
         "{}: {} under {} planted after {:.1} s",
         scenario.name,
@@ -65,14 +65,12 @@ pub(super) fn take(
 
 /// Runs a scenario as the command line asks and scores every dump.
 pub(super) fn run(arguments: &RunArguments) -> Result<()> {
-    let mut scenario = Scenario::named(&arguments.scenario)?;
-    scenario.wipe_free_pages &= !arguments.stale;
-    scenario.memory = arguments.memory.unwrap_or(scenario.memory);
+    let scenario = Scenario::named(&arguments.scenario)?;
     let (dir, keep) = match &arguments.keep {
         Some(dir) => (dir.clone(), true),
         None => (env::temp_dir().join(format!("pagehound-lab-{}", process::id())), false),
     };
-    let taken = take(&scenario, &arguments.format, !arguments.no_vmcoreinfo, &dir)?;
+    let taken = take(&scenario, &arguments.variant, &arguments.format, &dir)?;
     let mut scores = Vec::new();
     if !arguments.no_score {
         for dump in &taken.dumps {

@@ -5,8 +5,10 @@
 //! [`qemu`] boots it while [`frames`] sends it traffic, [`qmp`] dumps it, and
 //! [`score`] compares pagehound's answer with the [`truth`] the guest wrote.
 
+mod bytes;
 mod cache;
 mod demo;
+mod elf;
 mod frames;
 mod guest;
 mod initrd;
@@ -15,6 +17,7 @@ mod packages;
 mod process;
 mod qemu;
 mod qmp;
+mod repack;
 mod scenario;
 mod score;
 mod truth;
@@ -59,18 +62,11 @@ struct RunArguments {
     /// Dump formats to take from the one stopped guest
     #[arg(long, value_enum, value_delimiter = ',', default_value = "kdump-zlib")]
     format: Vec<qmp::Format>,
-    /// Leave out the vmcoreinfo device: the dump then has no such note
-    #[arg(long)]
-    no_vmcoreinfo: bool,
-    /// Let free pages keep their old content
-    #[arg(long)]
-    stale: bool,
-    /// Guest memory in MiB, instead of the scenario's own
-    #[arg(long, value_name = "MIB")]
-    memory: Option<u32>,
     /// Take the dumps but do not score them
     #[arg(long)]
     no_score: bool,
+    #[command(flatten)]
+    variant: scenario::Variant,
     #[command(flatten)]
     binary: score::Binary,
 }

@@ -12,7 +12,7 @@ use super::frames::{Link, Sender, Traffic};
 use super::kernel::Kernel;
 use super::process::{POLL, Running};
 use super::qmp::Monitor;
-use super::scenario::Scenario;
+use super::scenario::{Scenario, Variant};
 
 const PROGRAM: &str = "qemu-system-x86_64";
 /// A working KVM reaches the kernel's panic for want of an initrd in two seconds.
@@ -53,10 +53,14 @@ impl Accelerator {
         }
     }
 
-    fn options(self) -> [&'static str; 4] {
-        match self {
-            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg", "-cpu", "max,arch-capabilities=off"],
+    /// The processor of the host or all that emulation has; without `la57`
+    /// it is denied page tables of five levels.
+    fn options(self, la57: bool) -> [&'static str; 4] {
+        match (self, la57) {
+            (Self::Kvm, true) => ["-accel", "kvm", "-cpu", "host"],
+            (Self::Kvm, false) => ["-accel", "kvm", "-cpu", "host,-la57"],
+            (Self::Tcg, true) => ["-accel", "tcg", "-cpu", "max,arch-capabilities=off"],
+            (Self::Tcg, false) => ["-accel", "tcg", "-cpu", "max,arch-capabilities=off,-la57"],
         }
     }
 
@@ -66,7 +70,7 @@ impl Accelerator {
         fs::write(&console, []).context("cannot write the probe's console log")?;
         let mut machine = Running::start(
             Command::new(PROGRAM)
-                .args(self.options())
+                .args(self.options(true))
                 .args(["-m", "256", "-smp", "2", "-nodefaults", "-display", "none"])
                 .arg("-no-reboot")
                 .arg("-serial")
@@ -116,8 +120,8 @@ impl Guest {
         kernel: &Kernel,
         accelerator: Accelerator,
         scenario: &Scenario,
+        variant: &Variant,
         initrd: &Path,
-        vmcoreinfo: bool,
         dir: &Path,
     ) -> Result<Self> {
         let mut links = vec![Link::new()?];
@@ -128,21 +132,22 @@ impl Guest {
         let report = dir.join("report.log");
         let mut command = Command::new(PROGRAM);
         command
-            .args(accelerator.options())
+            .args(accelerator.options(variant.la57))
             .args(["-nodefaults", "-display", "none", "-no-reboot"])
-            .args(["-m", &scenario.memory.to_string(), "-smp", &scenario.cpus.to_string()])
+            .args(["-m", &variant.memory.unwrap_or(scenario.memory).to_string()])
+            .args(["-smp", &scenario.cpus.to_string()])
             .arg("-kernel")
             .arg(&kernel.image)
             .arg("-initrd")
             .arg(initrd)
-            .args(["-append", &command_line(scenario)])
+            .args(["-append", &command_line(variant)])
             .arg("-serial")
             .arg(file_option(&dir.join("console.log")))
             .arg("-serial")
             .arg(file_option(&report))
             .arg("-qmp")
             .arg(format!("unix:{},server=on,wait=off", socket.display()));
-        if vmcoreinfo {
+        if !variant.no_vmcoreinfo {
             command.args(["-device", "vmcoreinfo"]);
         }
         let mut mac = scenario.mac;
@@ -169,9 +174,10 @@ impl Guest {
     }
 }
 
-fn command_line(scenario: &Scenario) -> String {
-    let wipe = if scenario.wipe_free_pages { " init_on_free=1" } else { "" };
-    format!("console=ttyS0 panic=-1 loglevel=6 net.ifnames=0{wipe}")
+/// `init_on_free=1` makes free pages zero instead of full of old frames; of two
+/// parameters that contradict each other the kernel takes the last.
+fn command_line(variant: &Variant) -> String {
+    format!("console=ttyS0 panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {}", variant.append)
 }
 
 /// Does what the guest's `@` lines ask for; returns the truth once it is whole.

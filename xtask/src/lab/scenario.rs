@@ -26,8 +26,29 @@ pub(super) struct Scenario {
     pub(super) pipes: u32,
     /// Files of 16 pages of frames in a ramfs.
     pub(super) files: u32,
-    /// `init_on_free=1`: free pages are zero instead of full of old frames.
-    pub(super) wipe_free_pages: bool,
+}
+
+/// How the machine differs from the plain one; independent of what is planted.
+#[derive(clap::Args)]
+pub(super) struct Variant {
+    /// Guest memory in MiB, instead of the scenario's own
+    #[arg(long, value_name = "MIB")]
+    pub(super) memory: Option<u32>,
+    /// Kernel parameters to add, such as `init_on_free=0`, `pti=on`, `nokaslr`
+    #[arg(long, value_name = "PARAMETERS", default_value = "")]
+    pub(super) append: String,
+    /// Page tables of five levels instead of four
+    #[arg(long)]
+    pub(super) la57: bool,
+    /// Leave out the vmcoreinfo device: the dump then has no such note
+    #[arg(long)]
+    pub(super) no_vmcoreinfo: bool,
+}
+
+impl Variant {
+    /// The machine without any difference.
+    pub(super) const PLAIN: Self =
+        Self { memory: None, append: String::new(), la57: false, no_vmcoreinfo: false };
 }
 
 /// A locally chosen address in QEMU's range.
@@ -84,7 +105,6 @@ const FRAMES: Scenario = Scenario {
     small: 1024,
     pipes: 20,
     files: 20,
-    wipe_free_pages: true,
 };
 
 /// All scenarios, in the order in which they are listed.
