@@ -4,7 +4,10 @@ mod lab;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The project's own chores, one verb each")]
+#[command(
+    name = "cargo xtask",
+    about = "The project's own chores, one verb each"
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,

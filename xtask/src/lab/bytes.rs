@@ -34,5 +34,7 @@ pub(super) fn put(bytes: &mut [u8], at: usize, value: &[u8]) -> Result<()> {
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N]> {
-    slice(bytes, at, N)?.try_into().context("a slice has the size asked for")
+    slice(bytes, at, N)?
+        .try_into()
+        .context("a slice has the size asked for")
 }

@@ -33,7 +33,10 @@ pub(super) fn make(out: &Path) -> Result<()> {
     fs::write(&straight, elf::straighten(&core)?).context("cannot write the dump")?;
     let filtered = dir.join("filtered.kdump");
     process::run(
-        Command::new("makedumpfile").args(["-c", "-d", "31"]).arg(&straight).arg(&filtered),
+        Command::new("makedumpfile")
+            .args(["-c", "-d", "31"])
+            .arg(&straight)
+            .arg(&filtered),
         &dir.join("makedumpfile.log"),
         FILTER_LIMIT,
     )?;
@@ -41,7 +44,11 @@ pub(super) fn make(out: &Path) -> Result<()> {
         .context("the truth's iomem has no line `Kernel code`")?;
     let filtered = fs::read(&filtered).context("cannot read the filtered dump")?;
     let packed = repack::repack(&filtered, &code)?;
-    ensure!(packed.len() <= SIZE_LIMIT, "the demo has {} bytes, above {SIZE_LIMIT}", packed.len());
+    ensure!(
+        packed.len() <= SIZE_LIMIT,
+        "the demo has {} bytes, above {SIZE_LIMIT}",
+        packed.len()
+    );
 
     let dump = out.join(format!("{NAME}.kdump"));
     fs::write(&dump, &packed).with_context(|| format!("cannot write {}", dump.display()))?;
@@ -67,9 +74,13 @@ mod tests {
 
     #[test]
     fn code_is_whole_pages_of_the_inclusive_range() {
-        let truth = "== iomem\n  08000000-08e01d31 : Kernel code\n  09000000-098eafff : Kernel rodata\n";
+        let truth =
+            "== iomem\n  08000000-08e01d31 : Kernel code\n  09000000-098eafff : Kernel rodata\n";
         assert_eq!(kernel_code(truth), Some(0x8000..0x8e01));
-        assert_eq!(kernel_code("  00001000-00002fff : Kernel code\n"), Some(1..3));
+        assert_eq!(
+            kernel_code("  00001000-00002fff : Kernel code\n"),
+            Some(1..3)
+        );
         assert_eq!(kernel_code("== iomem\n"), None);
     }
 }

@@ -76,8 +76,26 @@ fn frame(mac: Mac, number: u32, length: usize) -> Vec<u8> {
     let [identity_high, identity_low] = (number as u16).to_be_bytes();
     let [length_high, length_low] = ip_length.to_be_bytes();
     let mut header = [
-        0x45, 0, length_high, length_low, identity_high, identity_low, 0x40, 0, 64, 17, 0, 0,
-        192, 0, 2, source, 192, 0, 2, 1,
+        0x45,
+        0,
+        length_high,
+        length_low,
+        identity_high,
+        identity_low,
+        0x40,
+        0,
+        64,
+        17,
+        0,
+        0,
+        192,
+        0,
+        2,
+        source,
+        192,
+        0,
+        2,
+        1,
     ];
     let [high, low] = internet_checksum(&header).to_be_bytes();
     header[10] = high;
@@ -126,11 +144,11 @@ fn large_length(number: u32) -> usize {
 }
 
 /// `count` pages with a frame at the start of each, as a receive ring has them.
-pub(super) fn pages(mac: &Mac, count: u32) -> Vec<u8> {
+pub(super) fn pages(mac: Mac, count: u32) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count as usize * PAGE);
     for number in 0..count {
         let start = bytes.len();
-        bytes.extend_from_slice(&frame(*mac, number, large_length(number)));
+        bytes.extend_from_slice(&frame(mac, number, large_length(number)));
         bytes.resize(start + PAGE, 0);
     }
     bytes
@@ -162,8 +180,14 @@ impl Link {
 
     /// Value of QEMU's `-netdev` option for the back end called `id`.
     pub(super) fn netdev(&self, id: &str) -> Result<String> {
-        let host = self.socket.local_addr().context("the socket lost its address")?;
-        Ok(format!("socket,id={id},udp={host},localaddr={}", self.guest))
+        let host = self
+            .socket
+            .local_addr()
+            .context("the socket lost its address")?;
+        Ok(format!(
+            "socket,id={id},udp={host},localaddr={}",
+            self.guest
+        ))
     }
 }
 
@@ -178,7 +202,10 @@ impl Sender {
         let wanted = Arc::new(AtomicU8::new(Traffic::Nothing as u8));
         let seen = Arc::clone(&wanted);
         let thread = thread::spawn(move || send(&links, mac, &seen));
-        Self { wanted, thread: Some(thread) }
+        Self {
+            wanted,
+            thread: Some(thread),
+        }
     }
 
     pub(super) fn set(&self, traffic: Traffic) {
@@ -235,7 +262,11 @@ mod tests {
         assert_eq!(bytes[..6], [0x52, 0x54, 0, 0xa1, 0x5e, 1]);
         assert_eq!(bytes[12..15], [8, 0, 0x45]);
         assert_eq!(u16::from_be_bytes([bytes[16], bytes[17]]), 486);
-        assert_eq!(internet_checksum(&bytes[14..34]), 0, "a valid header sums to zero");
+        assert_eq!(
+            internet_checksum(&bytes[14..34]),
+            0,
+            "a valid header sums to zero"
+        );
         assert_eq!(u16::from_be_bytes([bytes[36], bytes[37]]), PORT);
         assert_eq!(u16::from_be_bytes([bytes[38], bytes[39]]), 466);
     }

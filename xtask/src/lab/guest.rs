@@ -34,7 +34,8 @@ pub(super) fn take(
     let accelerator = Accelerator::find(&kernel)?;
     let start = Instant::now();
     let initrd = dir.join("initrd.cpio");
-    fs::write(&initrd, initrd::build(&kernel, scenario)?).context("cannot write the initrd")?;
+    fs::write(&initrd, initrd::build(&kernel, scenario, variant.mac)?)
+        .context("cannot write the initrd")?;
     let mut guest = Guest::boot(&kernel, accelerator, scenario, variant, &initrd, &dir)?;
     println!(
         "{}: {} under {} planted after {:.1} s",
@@ -68,7 +69,10 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
     let scenario = Scenario::named(&arguments.scenario)?;
     let (dir, keep) = match &arguments.keep {
         Some(dir) => (dir.clone(), true),
-        None => (env::temp_dir().join(format!("pagehound-lab-{}", process::id())), false),
+        None => (
+            env::temp_dir().join(format!("pagehound-lab-{}", process::id())),
+            false,
+        ),
     };
     let taken = take(&scenario, &arguments.variant, &arguments.format, &dir)?;
     let mut scores = Vec::new();

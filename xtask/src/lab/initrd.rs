@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::frames::Mac;
 use super::kernel::Kernel;
 use super::scenario::Scenario;
 use super::{cache, frames};
@@ -18,25 +19,34 @@ const FILE: u32 = 0o100_644;
 const CONSOLE: (u32, u32, u32) = (0o020_600, 5, 1);
 
 /// Packs busybox, the modules and the scenario's plan.
-pub(super) fn build(kernel: &Kernel, scenario: &Scenario) -> Result<Vec<u8>> {
+pub(super) fn build(kernel: &Kernel, scenario: &Scenario, mac: Mac) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for dir in ["bin", "dev", "proc", "sys", "modules"] {
         archive.add(dir, DIRECTORY, (0, 0), &[])?;
     }
     archive.add("dev/console", CONSOLE.0, (CONSOLE.1, CONSOLE.2), &[])?;
     archive.add("bin/busybox", PROGRAM, (0, 0), &read(&kernel.busybox)?)?;
-    archive.add("init", PROGRAM, (0, 0), &read(&cache::sources().join("guest/init"))?)?;
+    archive.add(
+        "init",
+        PROGRAM,
+        (0, 0),
+        &read(&cache::sources().join("guest/init"))?,
+    )?;
     let mut order = String::new();
     for (name, path) in &kernel.stock {
         archive.add(&format!("modules/{name}.ko"), FILE, (0, 0), &read(path)?)?;
-        let options = if name == "bonding" { " max_bonds=0" } else { "" };
+        let options = if name == "bonding" {
+            " max_bonds=0"
+        } else {
+            ""
+        };
         order.push_str(&format!("{name}{options}\n"));
     }
     archive.add("modules/pagelab.ko", FILE, (0, 0), &read(&kernel.module)?)?;
     order.push_str(&format!("pagelab port={}\n", frames::PORT));
     archive.add("modules/order", FILE, (0, 0), order.as_bytes())?;
     archive.add("plan", FILE, (0, 0), scenario.plan().as_bytes())?;
-    archive.add("frames.bin", FILE, (0, 0), &frames::pages(&scenario.mac, 16))?;
+    archive.add("frames.bin", FILE, (0, 0), &frames::pages(mac, 16))?;
     archive.end()
 }
 
@@ -58,11 +68,24 @@ impl Archive {
         // ino, mode, uid, gid, nlink, mtime, filesize, devmajor, devminor,
         // rdevmajor, rdevminor, namesize, check.
         let fields = [
-            self.entries, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name_size, 0,
+            self.entries,
+            mode,
+            0,
+            0,
+            1,
+            0,
+            size,
+            0,
+            0,
+            device.0,
+            device.1,
+            name_size,
+            0,
         ];
         self.bytes.extend_from_slice(b"070701");
         for field in fields {
-            self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());
+            self.bytes
+                .extend_from_slice(format!("{field:08x}").as_bytes());
         }
         self.bytes.extend_from_slice(name.as_bytes());
         self.bytes.push(0);
@@ -96,7 +119,11 @@ mod tests {
         assert_eq!(&bytes[54..62], b"00000006", "file size");
         assert_eq!(&bytes[94..102], b"00000005", "name size with its zero");
         assert_eq!(&bytes[110..115], b"plan\0");
-        assert_eq!(&bytes[116..122], b"bond=1", "data starts at a multiple of four");
+        assert_eq!(
+            &bytes[116..122],
+            b"bond=1",
+            "data starts at a multiple of four"
+        );
         assert_eq!(&bytes[124..130], b"070701", "so does the next entry");
     }
 }

@@ -46,9 +46,15 @@ impl Kernel {
             .iter()
             .map(|(name, path)| ((*name).to_owned(), modules.join(path)))
             .collect();
-        let image = unpacked.root.join(format!("boot/vmlinuz-{}", unpacked.release));
+        let image = unpacked
+            .root
+            .join(format!("boot/vmlinuz-{}", unpacked.release));
         if !image.exists() {
-            bail!("the package of {} has no {}", unpacked.release, image.display());
+            bail!(
+                "the package of {} has no {}",
+                unpacked.release,
+                image.display()
+            );
         }
         Ok(Self {
             image,
@@ -65,7 +71,9 @@ fn build_module(unpacked: &packages::Unpacked) -> Result<PathBuf> {
     let dir = unpacked.dir.join("module");
     cache::create(&dir)?;
     copy_sources(&cache::sources().join("module"), &dir)?;
-    let headers = unpacked.root.join(format!("usr/src/linux-headers-{}", unpacked.release));
+    let headers = unpacked
+        .root
+        .join(format!("usr/src/linux-headers-{}", unpacked.release));
     let mut mapping = dir.clone().into_os_string();
     mapping.push("=.");
     let mut flags = std::ffi::OsString::from("KCFLAGS=-ffile-prefix-map=");
@@ -73,7 +81,12 @@ fn build_module(unpacked: &packages::Unpacked) -> Result<PathBuf> {
     let mut folder = std::ffi::OsString::from("M=");
     folder.push(&dir);
     process::run(
-        Command::new("make").arg("-C").arg(&headers).arg(folder).arg(flags).arg("modules"),
+        Command::new("make")
+            .arg("-C")
+            .arg(&headers)
+            .arg(folder)
+            .arg(flags)
+            .arg("modules"),
         &unpacked.dir.join("module.log"),
         MAKE_LIMIT,
     )
@@ -82,13 +95,15 @@ fn build_module(unpacked: &packages::Unpacked) -> Result<PathBuf> {
 }
 
 fn copy_sources(from: &Path, to: &Path) -> Result<()> {
-    let entries =
-        fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))?;
+    let entries = fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))?;
     for entry in entries {
-        let path = entry.with_context(|| format!("cannot list {}", from.display()))?.path();
-        let Some(name) = path.file_name() else { continue };
-        let content =
-            fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let path = entry
+            .with_context(|| format!("cannot list {}", from.display()))?
+            .path();
+        let Some(name) = path.file_name() else {
+            continue;
+        };
+        let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         cache::write_if_changed(&to.join(name), &content)?;
     }
     Ok(())

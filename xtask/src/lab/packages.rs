@@ -59,7 +59,10 @@ fn releases() -> Result<Vec<String>> {
         .filter_map(|build| build.parse().ok())
         .collect();
     builds.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(builds.into_iter().map(|build| format!("{SERIES}.0-{build}-amd64")).collect())
+    Ok(builds
+        .into_iter()
+        .map(|build| format!("{SERIES}.0-{build}-amd64"))
+        .collect())
 }
 
 fn unpack(release: &str) -> Result<Unpacked> {
@@ -81,7 +84,10 @@ fn unpack(release: &str) -> Result<Unpacked> {
             "busybox-static".to_owned(),
         ];
         process::run(
-            Command::new("apt-get").arg("download").args(&names).current_dir(&debs),
+            Command::new("apt-get")
+                .arg("download")
+                .args(&names)
+                .current_dir(&debs),
             &dir.join("download.log"),
             DOWNLOAD_LIMIT,
         )?;
@@ -90,13 +96,19 @@ fn unpack(release: &str) -> Result<Unpacked> {
         fs::remove_dir_all(&debs).context("cannot remove the unpacked packages")?;
         fs::write(&complete, []).context("cannot mark the packages as unpacked")?;
     }
-    Ok(Unpacked { root, release: release.to_owned(), dir })
+    Ok(Unpacked {
+        root,
+        release: release.to_owned(),
+        dir,
+    })
 }
 
 /// The version that `apt-get download` would fetch.
 fn candidate(package: &str) -> Result<String> {
     let shown = process::output(
-        Command::new("apt-cache").args(["show", "--no-all-versions"]).arg(package),
+        Command::new("apt-cache")
+            .args(["show", "--no-all-versions"])
+            .arg(package),
     )?;
     shown
         .lines()
@@ -108,7 +120,11 @@ fn candidate(package: &str) -> Result<String> {
 fn unpack_all(debs: &Path, root: &Path, log: &Path) -> Result<()> {
     for entry in fs::read_dir(debs).context("cannot list the downloaded packages")? {
         let path = entry.context("cannot list the downloaded packages")?.path();
-        process::run(Command::new("dpkg").arg("-x").arg(&path).arg(root), log, UNPACK_LIMIT)?;
+        process::run(
+            Command::new("dpkg").arg("-x").arg(&path).arg(root),
+            log,
+            UNPACK_LIMIT,
+        )?;
     }
     Ok(())
 }

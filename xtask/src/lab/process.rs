@@ -17,7 +17,11 @@ pub(super) fn run(command: &mut Command, log: &Path, limit: Duration) -> Result<
     let mut child = Running::start(command, log)?;
     let status = child.wait(limit)?;
     if !status.success() {
-        bail!("{:?} ended with {status}: see {}", command.get_program(), log.display());
+        bail!(
+            "{:?} ended with {status}: see {}",
+            command.get_program(),
+            log.display()
+        );
     }
     Ok(())
 }
@@ -46,7 +50,9 @@ impl Running {
     pub(super) fn start(command: &mut Command, log: &Path) -> Result<Self> {
         let name = format!("{:?}", command.get_program());
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let errors = file.try_clone().context("cannot duplicate the log's handle")?;
+        let errors = file
+            .try_clone()
+            .context("cannot duplicate the log's handle")?;
         let child = command
             .stdin(Stdio::null())
             .stdout(file)
@@ -58,7 +64,9 @@ impl Running {
 
     /// The exit status if the process has ended.
     pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))
+        self.child
+            .try_wait()
+            .with_context(|| format!("cannot wait for {}", self.name))
     }
 
     /// Waits for the end; past `limit` the process is killed and that is an error.

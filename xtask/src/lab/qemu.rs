@@ -130,6 +130,12 @@ impl Guest {
         }
         let socket = dir.join("qmp.sock");
         let report = dir.join("report.log");
+        // What an earlier guest left here must not be taken for this one's.
+        for old in [&socket, &report] {
+            if old.exists() {
+                fs::remove_file(old).with_context(|| format!("cannot remove {}", old.display()))?;
+            }
+        }
         let mut command = Command::new(PROGRAM);
         command
             .args(accelerator.options(variant.la57))
@@ -150,20 +156,26 @@ impl Guest {
         if !variant.no_vmcoreinfo {
             command.args(["-device", "vmcoreinfo"]);
         }
-        let mut mac = scenario.mac;
+        let mut mac = variant.mac;
         for (number, link) in links.iter().enumerate() {
             let id = format!("n{number}");
             command.arg("-netdev").arg(link.netdev(&id)?);
-            command.arg("-device").arg(format!("e1000,netdev={id},mac={mac},romfile="));
+            command
+                .arg("-device")
+                .arg(format!("e1000,netdev={id},mac={mac},romfile="));
             mac = mac.next();
         }
         let mut machine = Running::start(&mut command, &dir.join("qemu.log"))?;
-        let sender = Sender::start(links, scenario.mac);
+        let sender = Sender::start(links, variant.mac);
         let truth = follow(&mut machine, &report, &sender, dir)?;
         drop(sender);
         let mut monitor = Monitor::connect(&socket)?;
         monitor.stop()?;
-        Ok(Self { machine, monitor, truth })
+        Ok(Self {
+            machine,
+            monitor,
+            truth,
+        })
     }
 
     /// Ends the machine.
@@ -177,7 +189,10 @@ impl Guest {
 /// `init_on_free=1` makes free pages zero instead of full of old frames; of two
 /// parameters that contradict each other the kernel takes the last.
 fn command_line(variant: &Variant) -> String {
-    format!("console=ttyS0 panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {}", variant.append)
+    format!(
+        "console=ttyS0 panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {}",
+        variant.append
+    )
 }
 
 /// Does what the guest's `@` lines ask for; returns the truth once it is whole.
@@ -187,8 +202,15 @@ fn follow(machine: &mut Running, report: &Path, sender: &Sender, dir: &Path) -> 
         let text = fs::read(report).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).replace('\r', "");
         // Only whole lines: the guest may be in the middle of one.
-        let whole = text.rfind('\n').and_then(|end| text.get(..=end)).unwrap_or("");
-        match whole.lines().filter_map(|line| line.strip_prefix('@')).next_back() {
+        let whole = text
+            .rfind('\n')
+            .and_then(|end| text.get(..=end))
+            .unwrap_or("");
+        match whole
+            .lines()
+            .filter_map(|line| line.strip_prefix('@'))
+            .next_back()
+        {
             Some("send large") => sender.set(Traffic::Large),
             Some("send small") => sender.set(Traffic::Small),
             Some("done") => {
@@ -196,12 +218,18 @@ fn follow(machine: &mut Running, report: &Path, sender: &Sender, dir: &Path) -> 
                 return Ok(lines.flat_map(|line| [line, "\n"]).collect());
             }
             Some(line) if line.starts_with("failed") => {
-                bail!("the guest could not plant: {line}; see {}", console(dir).display());
+                bail!(
+                    "the guest could not plant: {line}; see {}",
+                    console(dir).display()
+                );
             }
             _ => sender.set(Traffic::Nothing),
         }
         if let Some(status) = machine.ended()? {
-            bail!("QEMU ended early with {status}: see {}", console(dir).display());
+            bail!(
+                "QEMU ended early with {status}: see {}",
+                console(dir).display()
+            );
         }
         if start.elapsed() > BOOT_LIMIT {
             bail!(

@@ -60,16 +60,18 @@ impl Monitor {
                 Err(_) => thread::sleep(POLL),
             }
         };
-        writer.set_read_timeout(Some(ANSWER_LIMIT)).context("cannot limit the monitor")?;
+        writer
+            .set_read_timeout(Some(ANSWER_LIMIT))
+            .context("cannot limit the monitor")?;
         let reader = BufReader::new(writer.try_clone().context("cannot share the monitor")?);
         let mut monitor = Self { reader, writer };
-        monitor.execute("qmp_capabilities", json!({}))?;
+        monitor.execute("qmp_capabilities", &json!({}))?;
         Ok(monitor)
     }
 
     /// Stops the guest's processors.
     pub(super) fn stop(&mut self) -> Result<()> {
-        self.execute("stop", json!({}))
+        self.execute("stop", &json!({}))
     }
 
     /// Writes guest memory to `path`; returns when the file is complete.
@@ -77,7 +79,7 @@ impl Monitor {
         let path = path.to_str().context("the dump's path is not UTF-8")?;
         self.execute(
             "dump-guest-memory",
-            json!({
+            &json!({
                 "paging": false,
                 "protocol": format!("file:{path}"),
                 "format": format.protocol_name(),
@@ -87,10 +89,10 @@ impl Monitor {
 
     /// Asks QEMU to end; it answers before it does.
     pub(super) fn quit(&mut self) -> Result<()> {
-        self.execute("quit", json!({}))
+        self.execute("quit", &json!({}))
     }
 
-    fn execute(&mut self, command: &str, arguments: Value) -> Result<()> {
+    fn execute(&mut self, command: &str, arguments: &Value) -> Result<()> {
         let request = json!({ "execute": command, "arguments": arguments });
         writeln!(self.writer, "{request}").context("cannot write to QEMU's monitor")?;
         loop {

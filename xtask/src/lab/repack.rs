@@ -32,7 +32,11 @@ pub(super) fn repack(dump: &[u8], drop: &Range<usize>) -> Result<Vec<u8>> {
     let old_descriptors = bitmaps + 2 * bitmap_size;
     let present = slice(dump, bitmaps + bitmap_size, bitmap_size)?;
     let all: Vec<usize> = (0..bitmap_size * 8)
-        .filter(|pfn| present.get(pfn / 8).is_some_and(|byte| byte >> (pfn % 8) & 1 == 1))
+        .filter(|pfn| {
+            present
+                .get(pfn / 8)
+                .is_some_and(|byte| byte >> (pfn % 8) & 1 == 1)
+        })
         .collect();
 
     let mut out = slice(dump, 0, old_descriptors)?.to_vec();
@@ -70,7 +74,10 @@ struct Packer {
 
 impl Packer {
     fn new(block: usize) -> Result<Self> {
-        ensure!(block == 4096, "a block of {block} bytes is not the page of x86-64");
+        ensure!(
+            block == 4096,
+            "a block of {block} bytes is not the page of x86-64"
+        );
         Ok(Self {
             data: Vec::new(),
             done: HashMap::new(),
@@ -90,7 +97,11 @@ impl Packer {
         let stored = slice(dump, offset, get_u32(old, 8)? as usize)?;
         match get_u32(old, 12)? {
             0 => {
-                ensure!(stored.len() == self.page.len(), "{} bytes are no page", stored.len());
+                ensure!(
+                    stored.len() == self.page.len(),
+                    "{} bytes are no page",
+                    stored.len()
+                );
                 self.page.copy_from_slice(stored);
             }
             ZLIB => {
@@ -106,8 +117,16 @@ impl Packer {
             _ => (self.page.as_slice(), 0),
         };
         let mut descriptor = [0; DESCRIPTOR];
-        put(&mut descriptor, 0, &((base + self.data.len()) as u64).to_le_bytes())?;
-        put(&mut descriptor, 8, &u32::try_from(bytes.len())?.to_le_bytes())?;
+        put(
+            &mut descriptor,
+            0,
+            &((base + self.data.len()) as u64).to_le_bytes(),
+        )?;
+        put(
+            &mut descriptor,
+            8,
+            &u32::try_from(bytes.len())?.to_le_bytes(),
+        )?;
         put(&mut descriptor, 12, &flags.to_le_bytes())?;
         self.data.extend_from_slice(bytes);
         self.done.insert(offset, descriptor);
@@ -148,13 +167,18 @@ mod tests {
         assert_eq!(out[3 * PAGE], 0b10_0010);
         let descriptors = 4 * PAGE;
         let first = &out[descriptors..descriptors + DESCRIPTOR];
-        assert_eq!(first, &out[descriptors + DESCRIPTOR..descriptors + 2 * DESCRIPTOR]);
+        assert_eq!(
+            first,
+            &out[descriptors + DESCRIPTOR..descriptors + 2 * DESCRIPTOR]
+        );
         let offset = get_size(first, 0).unwrap();
         assert_eq!(offset, descriptors + 2 * DESCRIPTOR);
         let size = get_u32(first, 8).unwrap() as usize;
         assert_eq!(offset + size, out.len());
         let mut page = vec![0; PAGE];
-        Decompressor::new().zlib_decompress(&out[offset..], &mut page).unwrap();
+        Decompressor::new()
+            .zlib_decompress(&out[offset..], &mut page)
+            .unwrap();
         assert_eq!(page, vec![7; PAGE]);
     }
 

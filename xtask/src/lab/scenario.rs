@@ -14,9 +14,10 @@ pub(super) struct Scenario {
     pub(super) cpus: u32,
     /// Two devices under bond0 instead of one.
     pub(super) bond: bool,
-    pub(super) mac: Mac,
-    /// Kinds the module plants by itself, with their counts.
-    pub(super) plants: &'static [(&'static str, u32)],
+    /// Kinds that something holds, planted by the module, with their counts.
+    pub(super) held: &'static [(&'static str, u32)],
+    /// Kinds that nothing holds, likewise.
+    pub(super) lost: &'static [(&'static str, u32)],
     /// Kinds taken from received frames, with their counts.
     pub(super) takes: &'static [(&'static str, u32)],
     /// Small frames to end with, which stay in the receive ring: a ring has
@@ -37,6 +38,9 @@ pub(super) struct Variant {
     /// Kernel parameters to add, such as `init_on_free=0`, `pti=on`, `nokaslr`
     #[arg(long, value_name = "PARAMETERS", default_value = "")]
     pub(super) append: String,
+    /// Hardware address of the guest, where the frames go
+    #[arg(long, default_value_t = MAC)]
+    pub(super) mac: Mac,
     /// Page tables of five levels instead of four
     #[arg(long)]
     pub(super) la57: bool,
@@ -47,8 +51,13 @@ pub(super) struct Variant {
 
 impl Variant {
     /// The machine without any difference.
-    pub(super) const PLAIN: Self =
-        Self { memory: None, append: String::new(), la57: false, no_vmcoreinfo: false };
+    pub(super) const PLAIN: Self = Self {
+        memory: None,
+        append: String::new(),
+        mac: MAC,
+        la57: false,
+        no_vmcoreinfo: false,
+    };
 }
 
 /// A locally chosen address in QEMU's range.
@@ -68,18 +77,7 @@ const HELD: &[(&str, u32)] = &[
     ("slab", 2000),
 ];
 
-const EVERY_KIND: &[(&str, u32)] = &[
-    ("array", 400),
-    ("vmalloc", 200),
-    ("split", 24),
-    ("tagged", 100),
-    ("compound", 32),
-    ("private", 200),
-    ("chain", 200),
-    ("stack", 4),
-    ("percpu", 1),
-    ("objects", 8),
-    ("slab", 2000),
+const LOST: &[(&str, u32)] = &[
     ("text", 500),
     ("order2", 100),
     ("lostcompound", 50),
@@ -89,18 +87,14 @@ const EVERY_KIND: &[(&str, u32)] = &[
     ("stale", 320),
 ];
 
-/// What the small dump of the repository holds: few pages, little noise.
-const DEMO_PLANTS: &[(&str, u32)] =
-    &[("array", 100), ("vmalloc", 20), ("split", 4), ("private", 50), ("order2", 20)];
-
 const FRAMES: Scenario = Scenario {
     name: "frames",
     about: "one e1000; frames lost, frames on a list, frames in the ring, pipes and files; every kind",
     memory: 256,
     cpus: 2,
     bond: false,
-    mac: MAC,
-    plants: EVERY_KIND,
+    held: HELD,
+    lost: LOST,
     takes: &[("frames", 6000), ("list", 500)],
     small: 1024,
     pipes: 20,
@@ -114,7 +108,8 @@ pub(super) const ALL: &[Scenario] = &[
         name: "bond",
         about: "em1 and em2 under bond0 with one address; received frames lost, some on a list",
         bond: true,
-        plants: &[("array", 400), ("vmalloc", 200)],
+        held: &[("array", 400), ("vmalloc", 200)],
+        lost: &[],
         takes: &[("frames", 9000), ("list", 500)],
         small: 2048,
         ..FRAMES
@@ -123,7 +118,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "healthy",
         about: "traffic and every kind of held page, but no leak",
         memory: 192,
-        plants: HELD,
+        lost: &[],
         takes: &[("list", 1000)],
         ..FRAMES
     },
@@ -131,7 +126,8 @@ pub(super) const ALL: &[Scenario] = &[
         name: "skb",
         about: "whole sk_buffs leaked with their pages",
         memory: 192,
-        plants: &[("array", 100)],
+        held: &[("array", 100)],
+        lost: &[],
         takes: &[("skb", 3000)],
         ..FRAMES
     },
@@ -139,7 +135,8 @@ pub(super) const ALL: &[Scenario] = &[
         name: "hwtable",
         about: "pages that only a hardware-like table of frame numbers names",
         memory: 192,
-        plants: &[("array", 100), ("hwtable", 4)],
+        held: &[("array", 100), ("hwtable", 4)],
+        lost: &[],
         takes: &[],
         ..FRAMES
     },
@@ -149,12 +146,17 @@ pub(super) const ALL: &[Scenario] = &[
         memory: 112,
         cpus: 1,
         bond: true,
-        plants: DEMO_PLANTS,
+        held: &[
+            ("array", 100),
+            ("vmalloc", 20),
+            ("split", 4),
+            ("private", 50),
+        ],
+        lost: &[("order2", 20)],
         takes: &[("frames", 3000), ("list", 100)],
         small: 2048,
         pipes: 4,
         files: 2,
-        ..FRAMES
     },
 ];
 
@@ -170,19 +172,23 @@ impl Scenario {
     /// The guest's copy: shell assignments that its init reads.
     pub(super) fn plan(&self) -> String {
         format!(
-            "bond={}\nsmall={}\npipes={}\nfiles={}\nplants='{}'\ntakes='{}'\n",
+            "bond={}\nsmall={}\npipes={}\nfiles={}\nplants='{} {}'\ntakes='{}'\n",
             u8::from(self.bond),
             self.small,
             self.pipes,
             self.files,
-            words(self.plants),
+            words(self.held),
+            words(self.lost),
             words(self.takes),
         )
     }
 }
 
 fn words(pairs: &[(&str, u32)]) -> String {
-    let words: Vec<String> = pairs.iter().map(|(what, count)| format!("{what}:{count}")).collect();
+    let words: Vec<String> = pairs
+        .iter()
+        .map(|(what, count)| format!("{what}:{count}"))
+        .collect();
     words.join(" ")
 }
 
@@ -191,9 +197,14 @@ pub(super) fn print_all() {
     for scenario in ALL {
         println!("{:<8}  {}", scenario.name, scenario.about);
         println!("          {} MiB, {} CPU", scenario.memory, scenario.cpus);
-        if !scenario.takes.is_empty() {
-            println!("          received: {}", words(scenario.takes));
+        for (name, kinds) in [
+            ("received", scenario.takes),
+            ("lost", scenario.lost),
+            ("held", scenario.held),
+        ] {
+            if !kinds.is_empty() {
+                println!("          {name:<9} {}", words(kinds));
+            }
         }
-        println!("          planted:  {}", words(scenario.plants));
     }
 }

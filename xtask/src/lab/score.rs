@@ -21,6 +21,8 @@ const HELD_CALLED_LOST: f64 = 0.001;
 /// about 3 GiB; then this share of it.
 const EXTRA_PAGES: u64 = 32;
 const EXTRA_SHARE: f64 = 0.000_01;
+/// Frame numbers shown of each kind of mistake.
+const SHOWN: usize = 8;
 
 /// Which pagehound answers.
 #[derive(Args)]
@@ -37,10 +39,16 @@ impl Binary {
         }
         // This program is <target>/<profile>/xtask.
         let own = env::current_exe().context("cannot tell where this program is")?;
-        let target = own.parent().and_then(Path::parent).context("no target folder")?;
+        let target = own
+            .parent()
+            .and_then(Path::parent)
+            .context("no target folder")?;
         let path = target.join("release/pagehound");
         if !path.exists() {
-            bail!("no {}: `cargo build --release`, or --pagehound FILE", path.display());
+            bail!(
+                "no {}: `cargo build --release`, or --pagehound FILE",
+                path.display()
+            );
         }
         Ok(path)
     }
@@ -68,8 +76,7 @@ impl Score {
             held: 0,
             held_called_lost: 0,
             extra: 0,
-            extra_allowed: EXTRA_PAGES
-                .max((truth.mem_total_kib as f64 / 4.0 * EXTRA_SHARE) as u64),
+            extra_allowed: EXTRA_PAGES.max((truth.mem_total_kib as f64 / 4.0 * EXTRA_SHARE) as u64),
         };
         for kind in &truth.planted {
             let pages = kind.pfns.len() as u64;
@@ -101,13 +108,20 @@ impl Score {
     pub(super) fn judge(&self) -> Result<()> {
         let mut missed = Vec::new();
         if self.recall() < RECALL {
-            missed.push(format!("recall {:.3} % < {} %", self.recall() * 100.0, RECALL * 100.0));
+            missed.push(format!(
+                "recall {:.3} % < {} %",
+                self.recall() * 100.0,
+                RECALL * 100.0
+            ));
         }
         if share(self.held_called_lost, self.held, 0.0) > HELD_CALLED_LOST {
             missed.push(format!("{} held pages called lost", self.held_called_lost));
         }
         if self.extra > self.extra_allowed {
-            missed.push(format!("{} pages called lost beyond what was planted", self.extra));
+            missed.push(format!(
+                "{} pages called lost beyond what was planted",
+                self.extra
+            ));
         }
         if !missed.is_empty() {
             bail!("goals missed: {}", missed.join("; "));
@@ -117,7 +131,11 @@ impl Score {
 }
 
 fn share(part: u64, whole: u64, of_nothing: f64) -> f64 {
-    if whole == 0 { of_nothing } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        of_nothing
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 /// Asks pagehound about `dump` and prints how its answer compares.
@@ -126,15 +144,16 @@ pub(super) fn score(binary: &Binary, dump: &Path, truth: &Path) -> Result<Score>
     let text = fs::read(truth).with_context(|| format!("cannot read {}", truth.display()))?;
     let truth = Truth::parse(&String::from_utf8_lossy(&text))
         .with_context(|| format!("{} is no truth file", truth.display()))?;
-    let pages = ask(
-        Command::new(&program)
-            .arg("pages")
-            .arg(dump)
-            .args(["--each", "--state", "lost", "--format", "csv"]),
-    )?;
+    let pages = ask(Command::new(&program)
+        .arg("pages")
+        .arg(dump)
+        .args(["--each", "--state", "lost", "--format", "csv"]))?;
     let lost = frame_numbers(&pages)?;
     let start = Instant::now();
-    let report = ask(Command::new(&program).arg("diagnose").arg(dump).arg("--json"))?;
+    let report = ask(Command::new(&program)
+        .arg("diagnose")
+        .arg(dump)
+        .arg("--json"))?;
     let seconds = start.elapsed().as_secs_f64();
     let report: Value = serde_json::from_str(&report).context("the report is not JSON")?;
 
@@ -153,21 +172,69 @@ pub(super) fn score(binary: &Binary, dump: &Path, truth: &Path) -> Result<Score>
             called_lost,
         );
     }
-    println!("  recall            {:.3} % ({} of {})", score.recall() * 100.0, score.found, score.planted);
-    println!("  held called lost  {} of {}", score.held_called_lost, score.held);
-    println!("  beyond planted    {} (up to {} allowed)", score.extra, score.extra_allowed);
+    println!(
+        "  recall            {:.3} % ({} of {})",
+        score.recall() * 100.0,
+        score.found,
+        score.planted
+    );
+    println!(
+        "  held called lost  {} of {}",
+        score.held_called_lost, score.held
+    );
+    println!(
+        "  beyond planted    {} (up to {} allowed)",
+        score.extra, score.extra_allowed
+    );
     println!(
         "  control           {} of {} missed",
         number(&report, "/control/missed"),
         number(&report, "/control/checked"),
     );
-    println!("  verdict           {}", report.get("verdict").unwrap_or(&Value::Null));
+    println!(
+        "  verdict           {}",
+        report.get("verdict").unwrap_or(&Value::Null)
+    );
     println!("  seconds           {seconds:.2}");
+    if truth.counted == 0 {
+        print_samples(&truth, &lost);
+    }
     Ok(score)
 }
 
+/// Prints a few of the pages that the answer got wrong, for `pagehound why`.
+fn print_samples(truth: &Truth, lost: &BTreeSet<u64>) {
+    let planted: BTreeSet<u64> = truth
+        .planted
+        .iter()
+        .flat_map(|kind| &kind.pfns)
+        .copied()
+        .collect();
+    let of = |fate| {
+        truth
+            .planted
+            .iter()
+            .filter(move |kind| kind.fate == fate)
+            .flat_map(|kind| &kind.pfns)
+    };
+    let sample = |name, pfns: Vec<u64>| {
+        if !pfns.is_empty() {
+            let shown: Vec<String> = pfns.iter().map(|pfn| format!("{pfn:#x}")).collect();
+            println!("  {name:<17} {}", shown.join(" "));
+        }
+    };
+    let missed = of(Fate::Lost).filter(|pfn| !lost.contains(pfn));
+    sample("such as missed", missed.take(SHOWN).copied().collect());
+    let held = of(Fate::Held).filter(|pfn| lost.contains(pfn));
+    sample("such as held", held.take(SHOWN).copied().collect());
+    let beyond = lost.difference(&planted);
+    sample("such as beyond", beyond.take(SHOWN).copied().collect());
+}
+
 fn number(report: &Value, pointer: &str) -> String {
-    report.pointer(pointer).map_or_else(|| "?".to_owned(), Value::to_string)
+    report
+        .pointer(pointer)
+        .map_or_else(|| "?".to_owned(), Value::to_string)
 }
 
 /// What a pagehound command prints. Exit codes up to 3 except 2 are answers.
@@ -178,9 +245,7 @@ fn ask(command: &mut Command) -> Result<String> {
         .output()
         .with_context(|| format!("cannot start {:?}", command.get_program()))?;
     match output.status.code() {
-        Some(0 | 1 | 3) => {
-            String::from_utf8(output.stdout).context("pagehound printed no UTF-8")
-        }
+        Some(0 | 1 | 3) => String::from_utf8(output.stdout).context("pagehound printed no UTF-8"),
         _ => bail!("{command:?} ended with {}", output.status),
     }
 }
@@ -242,7 +307,8 @@ mod tests {
 
     #[test]
     fn rows_without_the_header_are_refused() {
-        let rows = "pfn,class,order,refcount,state,finding\n10,raw,0,1,lost,f1\n0x1f,raw,0,1,lost,f1\n";
+        let rows =
+            "pfn,class,order,refcount,state,finding\n10,raw,0,1,lost,f1\n0x1f,raw,0,1,lost,f1\n";
         assert_eq!(frame_numbers(rows).unwrap(), BTreeSet::from([10, 31]));
         assert!(frame_numbers("10,raw,0,1,lost,f1\n").is_err());
         assert!(frame_numbers("pfn\nx\n").is_err());

@@ -72,13 +72,19 @@ impl Truth {
             .context("`== leaked` is followed by no number")?;
         let mem_total_kib = section(text, "meminfo")
             .and_then(|lines| {
-                let line = lines.into_iter().find_map(|line| line.strip_prefix("MemTotal:"))?;
+                let line = lines
+                    .into_iter()
+                    .find_map(|line| line.strip_prefix("MemTotal:"))?;
                 line.split_whitespace().next()?.parse().ok()
             })
             .context("`== meminfo` has no MemTotal")?;
         let mut planted: Vec<Planted> = KINDS
             .iter()
-            .map(|&(_, name, fate)| Planted { name, fate, pfns: BTreeSet::new() })
+            .map(|&(_, name, fate)| Planted {
+                name,
+                fate,
+                pfns: BTreeSet::new(),
+            })
             .collect();
         for line in section(text, "planted").context("no `== planted`")? {
             if line.trim().is_empty() {
@@ -91,7 +97,11 @@ impl Truth {
             }
         }
         planted.retain(|kind| !kind.pfns.is_empty());
-        Ok(Self { planted, counted, mem_total_kib })
+        Ok(Self {
+            planted,
+            counted,
+            mem_total_kib,
+        })
     }
 }
 
@@ -100,7 +110,8 @@ impl Truth {
 fn section<'a>(text: &'a str, name: &str) -> Option<Vec<&'a str>> {
     let mut lines = text.lines();
     lines.find(|line| {
-        line.strip_prefix("== ").is_some_and(|heading| heading.split(' ').next() == Some(name))
+        line.strip_prefix("== ")
+            .is_some_and(|heading| heading.split(' ').next() == Some(name))
     })?;
     Some(lines.take_while(|line| !line.starts_with("== ")).collect())
 }
@@ -127,7 +138,9 @@ mod tests {
         let truth = Truth::parse(text).unwrap();
         assert_eq!(truth.counted, 7);
         assert_eq!(truth.mem_total_kib, 1024);
-        let [order2, array] = truth.planted.as_slice() else { panic!("two kinds") };
+        let [order2, array] = truth.planted.as_slice() else {
+            panic!("two kinds")
+        };
         assert_eq!((order2.name, order2.fate), ("order2", Fate::Lost));
         assert_eq!(order2.pfns, BTreeSet::from([100, 101, 102, 103]));
         assert_eq!((array.name, array.fate), ("array", Fate::Held));
