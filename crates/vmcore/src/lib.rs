@@ -8,6 +8,6 @@ mod addr;
 mod dump;
 mod memory;
 
-pub use addr::{PfnRange, Pfn, PhysAddr, VirtAddr};
+pub use addr::{Pfn, PfnRange, PhysAddr, VirtAddr};
 pub use dump::{Dump, DumpInfo, Format, LoadSegment, Machine, Utsname};
 pub use memory::{Coverage, Fault, FaultReason, PageState, PhysicalMemory};
