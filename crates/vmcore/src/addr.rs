@@ -24,6 +24,10 @@ impl PhysAddr {
 impl VirtAddr {
     /// The address `bytes` further up, wrapping as the hardware does.
     #[must_use]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "`+` would hide that it wraps"
+    )]
     pub fn add(self, bytes: u64) -> VirtAddr {
         VirtAddr(self.0.wrapping_add(bytes))
     }

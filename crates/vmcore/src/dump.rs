@@ -1,6 +1,6 @@
 //! What a container says besides its pages.
 
-use crate::{PhysAddr, PhysicalMemory, VirtAddr};
+use crate::{Note, PhysAddr, PhysicalMemory, VirtAddr};
 
 /// The container a dump came in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,11 +58,13 @@ pub struct DumpInfo {
     pub machine: Option<Machine>,
     /// Text of the VMCOREINFO note, if there is one.
     pub vmcoreinfo: Option<Vec<u8>>,
+    /// All ELF notes, VMCOREINFO among them, in file order.
+    pub notes: Vec<Note>,
     /// Identity from the kdump header.
     pub utsname: Option<Utsname>,
     /// `makedumpfile -d` level, where recorded.
     pub dump_level: Option<u32>,
-    /// `phys_base` from the kdump sub-header, where recorded.
+    /// `phys_base` from the kdump sub-header; 0 there may mean "not known".
     pub phys_base: Option<i64>,
     /// ELF program headers; empty for other containers.
     pub segments: Vec<LoadSegment>,

@@ -5,9 +5,22 @@
 //! four never blur into a page of zeroes.
 
 mod addr;
+mod cache;
+mod codec;
 mod dump;
+mod error;
+mod intervals;
+mod kdump;
 mod memory;
+mod notes;
+mod open;
+mod repage;
+mod source;
 
 pub use addr::{Pfn, PfnRange, PhysAddr, VirtAddr};
+pub use cache::{PageCache, PageRef};
 pub use dump::{Dump, DumpInfo, Format, LoadSegment, Machine, Utsname};
+pub use error::OpenError;
 pub use memory::{Coverage, Fault, FaultReason, PageState, PhysicalMemory};
+pub use notes::Note;
+pub use open::open;

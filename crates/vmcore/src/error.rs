@@ -1,0 +1,103 @@
+//! Why a file could not be opened as a dump.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a file could not be opened as a dump; one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nothing there.
+    #[error("{}: no such file{}", path.display(), suggestion(similar))]
+    NotFound {
+        /// The path asked for.
+        path: PathBuf,
+        /// Files in the same folder whose names are close.
+        similar: Vec<PathBuf>,
+    },
+    /// The operating system refused.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The path asked for.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        error: io::Error,
+    },
+    /// Not a dump at all.
+    #[error("{}: {what}; {advice}", path.display())]
+    NotADump {
+        /// The path asked for.
+        path: PathBuf,
+        /// What it is instead.
+        what: String,
+        /// What to do.
+        advice: String,
+    },
+    /// Memory of some machine, in a container that is not read here.
+    #[error("{}: {what} cannot be read directly; {advice}", path.display())]
+    Unsupported {
+        /// The path asked for.
+        path: PathBuf,
+        /// The container.
+        what: String,
+        /// What to do.
+        advice: String,
+    },
+    /// A dump whose tables contradict themselves or its size.
+    #[error(
+        "{}: {format}: {field} at offset {offset:#x}: {problem}; \
+         the file is damaged or was not copied whole: compare its size and checksum with the original",
+        path.display()
+    )]
+    Malformed {
+        /// The path asked for.
+        path: PathBuf,
+        /// The container.
+        format: &'static str,
+        /// The field, by its name in the format's own definition.
+        field: &'static str,
+        /// Where the field lies.
+        offset: u64,
+        /// The value and what is wrong with it.
+        problem: String,
+    },
+}
+
+/// What a parser finds wrong, before anybody knows the file's name.
+#[derive(Debug)]
+pub(crate) struct Defect {
+    pub(crate) format: &'static str,
+    pub(crate) field: &'static str,
+    pub(crate) offset: u64,
+    pub(crate) problem: String,
+}
+
+impl Defect {
+    /// The same, of the file `path`.
+    pub(crate) fn of(self, path: &Path) -> OpenError {
+        let Self {
+            format,
+            field,
+            offset,
+            problem,
+        } = self;
+        OpenError::Malformed {
+            path: path.to_owned(),
+            format,
+            field,
+            offset,
+            problem,
+        }
+    }
+}
+
+fn suggestion(similar: &[PathBuf]) -> String {
+    if similar.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = similar
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    format!("; did you mean {}?", names.join(" or "))
+}

@@ -1,0 +1,139 @@
+//! The bytes of a container, whatever they lie in: a mapped file, a file that
+//! can only be read, or either of them inside makedumpfile's flattened stream.
+
+mod flat;
+mod map;
+mod raw;
+
+use std::cell::Cell;
+use std::io;
+
+pub(crate) use flat::{FLAT_SIGNATURE, FlatIndex};
+pub(crate) use raw::RawFile;
+
+/// Why bytes of a container could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// Beyond the last byte.
+    #[error(
+        "offset {offset:#x} + {len:#x} lies beyond the end of the file ({end:#x}): the file is cut short"
+    )]
+    PastEnd {
+        /// Where the read began.
+        offset: u64,
+        /// How many bytes were asked for.
+        len: u64,
+        /// Length of the container.
+        end: u64,
+    },
+    /// A range that a broken-off flattened stream never came to write.
+    #[error("offset {0:#x} was never written: the flattened stream breaks off before it")]
+    NeverWritten(u64),
+    /// The operating system refused.
+    #[error("reading at offset {0:#x}: {1}")]
+    Io(u64, #[source] io::Error),
+}
+
+/// Random access to the bytes of a container, from any thread.
+pub(crate) struct Source {
+    raw: RawFile,
+    flat: Option<FlatIndex>,
+}
+
+thread_local! {
+    /// Where [`Source::with_bytes`] reads what it cannot borrow.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Source {
+    /// The file as it is.
+    pub(crate) fn plain(raw: RawFile) -> Self {
+        Self { raw, flat: None }
+    }
+
+    /// The file that a flattened stream describes.
+    pub(crate) fn flattened(raw: RawFile, index: FlatIndex) -> Self {
+        Self {
+            raw,
+            flat: Some(index),
+        }
+    }
+
+    /// Length in bytes; of a flattened stream, of the file it describes.
+    pub(crate) fn len(&self) -> u64 {
+        self.flat.as_ref().map_or(self.raw.len(), FlatIndex::end)
+    }
+
+    /// Bytes that lie on disk: no table can be longer than this, whatever a
+    /// header or a record's offset claims.
+    pub(crate) fn stored_len(&self) -> u64 {
+        self.raw.len()
+    }
+
+    /// Whether the bytes come out of a flattened stream.
+    pub(crate) fn is_flattened(&self) -> bool {
+        self.flat.is_some()
+    }
+
+    /// Whether a flattened stream breaks off before its end record.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        self.flat.as_ref().is_some_and(|flat| !flat.is_complete())
+    }
+
+    /// Bytes `offset..offset + len` where they lie in one piece in mapped memory.
+    pub(crate) fn slice_at(&self, offset: u64, len: usize) -> Option<&[u8]> {
+        match &self.flat {
+            None => self.raw.slice_at(offset, len),
+            Some(flat) => self.raw.slice_at(flat.locate(offset, len as u64)?, len),
+        }
+    }
+
+    /// Fills `buf` with the bytes from `offset` on.
+    pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        match &self.flat {
+            None => self.raw.read_at(offset, buf),
+            Some(flat) => flat.read_at(&self.raw, offset, buf),
+        }
+    }
+
+    /// Hands bytes `offset..offset + len` to `f`, borrowed where possible, else
+    /// from a buffer that each thread keeps. The caller bounds `len`.
+    pub(crate) fn with_bytes<R>(
+        &self,
+        offset: u64,
+        len: usize,
+        f: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, ReadError> {
+        if let Some(bytes) = self.slice_at(offset, len) {
+            return Ok(f(bytes));
+        }
+        let mut buf = SCRATCH.take();
+        buf.resize(len, 0);
+        let result = self.read_at(offset, &mut buf).map(|()| f(&buf));
+        SCRATCH.set(buf);
+        result
+    }
+
+    /// As many of the bytes `offset..offset + len` as can be had, in order, up
+    /// to the first that cannot. Never more than lie on disk.
+    pub(crate) fn read_prefix(&self, offset: u64, len: u64) -> Vec<u8> {
+        const CHUNK: u64 = 1 << 16;
+        let len = len
+            .min(self.len().saturating_sub(offset))
+            .min(self.stored_len());
+        let mut out = Vec::new();
+        while (out.len() as u64) < len {
+            let have = out.len();
+            let want = CHUNK.min(len - have as u64) as usize;
+            out.resize(have + want, 0);
+            let Some(tail) = out.get_mut(have..) else {
+                break;
+            };
+            if self.read_at(offset + have as u64, tail).is_err() {
+                out.truncate(have);
+                break;
+            }
+        }
+        out
+    }
+}
