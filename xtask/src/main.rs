@@ -1,13 +1,33 @@
 //! Each CI job is one verb of this program.
 
 mod check;
+mod ci;
+mod smoke;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 
-/// Jobs around the code, one verb each.
 #[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own chores, one verb each")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
 enum Verb {
+    /// All jobs that must succeed before a change lands, tests last
+    Ci,
+    /// Formatting and lints
+    Lint,
+    /// Licences, sources and unused dependencies
+    Deps,
+    /// The static release binary
+    Static,
+    /// Every command of the static binary over the corpus
+    Smoke,
+    /// All tests, with one summary at the end
+    Test,
     /// Rewrite the published JSON Schema from the report's types
     Schema,
     /// Check reports against the schema and their own sums
@@ -19,7 +39,13 @@ enum Verb {
 }
 
 fn main() -> anyhow::Result<()> {
-    match Verb::parse() {
+    match Arguments::parse().verb {
+        Verb::Ci => ci::all(),
+        Verb::Lint => ci::lint(),
+        Verb::Deps => ci::deps(),
+        Verb::Static => ci::static_binary().map(drop),
+        Verb::Smoke => smoke::run(&ci::static_binary()?),
+        Verb::Test => ci::test(),
         Verb::Schema => check::write_schema(),
         Verb::CheckReport { files } => check::reports(&files),
     }
@@ -27,7 +53,5 @@ fn main() -> anyhow::Result<()> {
 
 /// The workspace's root.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }

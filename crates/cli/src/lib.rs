@@ -2,6 +2,7 @@
 //! the terminal's view of the report.
 
 pub mod args;
+mod commands;
 pub mod exit;
 mod interrupt;
 pub mod output;
@@ -19,7 +20,7 @@ pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     let json = wants_json(&args);
     let exit = match Cli::parse_from(args) {
-        Ok(cli) => run(cli).unwrap_or_else(|error| failure(&error, json)),
+        Ok(cli) => commands::run(&cli).unwrap_or_else(|error| failure(&error, json)),
         Err(error) if json && error.use_stderr() => {
             failure(&anyhow::Error::msg(usage(&error)), json)
         }
@@ -65,9 +66,4 @@ fn failure(error: &anyhow::Error, json: bool) -> Exit {
         let _ = writeln!(anstream::stderr(), "{style}pagehound:{style:#} {text}");
     }
     Exit::FAILED
-}
-
-fn run(_cli: Cli) -> anyhow::Result<Exit> {
-    interrupt::install()?;
-    anyhow::bail!("{:?}", interrupt::RAISED)
 }

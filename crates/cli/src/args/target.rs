@@ -37,6 +37,14 @@ impl fmt::Display for Target {
 }
 
 impl Target {
+    /// The dump at this target; fails where it is this host or does not exist.
+    pub fn file(&self) -> anyhow::Result<&Path> {
+        match self {
+            Target::Path(path) => self.check().map(|()| path.as_path()),
+            Target::Live => anyhow::bail!("live: this command needs a dump; give the path of one"),
+        }
+    }
+
     /// Fails where the path does not exist, with what may have been meant:
     /// a file or command that is spelled alike.
     pub fn check(&self) -> anyhow::Result<()> {

@@ -167,12 +167,12 @@ pub(super) fn known(finding: &Finding, report: &Report) -> String {
     {
         let drivers = joined(&finding.owners, ", ", |owner| owner.driver.as_deref());
         let series: Vec<&str> = report.target.kernel.split('.').take(2).collect();
-        let of = if drivers.is_empty() {
-            String::new()
+        let none = if drivers.is_empty() {
+            "no leak like this is on record".to_owned()
         } else {
-            format!(" for {drivers}")
+            format!("no fix on record for {drivers} on {}", series.join("."))
         };
-        parts.insert(0, format!("no fix on record{of} on {}", series.join(".")));
+        parts.insert(0, none);
     }
     parts.join("; ")
 }

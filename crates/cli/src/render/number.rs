@@ -13,6 +13,18 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// The same of a number that may be negative: `-1,234`.
+pub fn signed(number: i64) -> String {
+    let sign = if number < 0 { "-" } else { "" };
+    format!("{sign}{}", thousands(number.unsigned_abs()))
+}
+
+/// The same with a `+` for what is not negative.
+pub fn with_sign(number: i64) -> String {
+    let sign = if number < 0 { "" } else { "+" };
+    format!("{sign}{}", signed(number))
+}
+
 /// Bytes with a binary unit and one decimal: `45.7 MiB`; below 1 KiB exact.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -63,6 +75,8 @@ mod tests {
             assert_eq!(thousands(number), text);
         }
         assert_eq!(thousands(u64::MAX), "18,446,744,073,709,551,615");
+        assert_eq!((signed(-1234), signed(1234)), ("-1,234".into(), "1,234".into()));
+        assert_eq!((with_sign(-1), with_sign(0), with_sign(1)), ("-1".into(), "+0".into(), "+1".into()));
     }
 
     #[test]

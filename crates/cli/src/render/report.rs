@@ -19,6 +19,7 @@ pub fn report(report: &Report, page: &mut Page) -> io::Result<()> {
     match told.as_slice() {
         [] => {
             page.headline(style, word, &text, "")?;
+            page.gap()?;
             control(report, page)?;
         }
         [only] => {
@@ -28,12 +29,14 @@ pub fn report(report: &Report, page: &mut Page) -> io::Result<()> {
                 &format!("{text}: {}", finding::title(only)),
                 finding::confidence(only),
             )?;
-            block(only, report, page)?;
+            page.gap()?;
+            finding::body(only, report, page)?;
             control(report, page)?;
             outlook(only, report, page)?;
         }
         several => {
             page.headline(style, word, &text, "")?;
+            page.gap()?;
             control(report, page)?;
             for finding in several {
                 page.gap()?;
@@ -50,7 +53,7 @@ pub fn report(report: &Report, page: &mut Page) -> io::Result<()> {
                     &title,
                     finding::confidence(finding),
                 )?;
-                block(finding, report, page)?;
+                finding::body(finding, report, page)?;
                 outlook(finding, report, page)?;
             }
         }
@@ -127,11 +130,6 @@ fn state_word(finding: &Finding) -> &'static str {
     }
 }
 
-fn block(finding: &Finding, report: &Report, page: &mut Page) -> io::Result<()> {
-    page.gap()?;
-    finding::body(finding, report, page)
-}
-
 fn control(report: &Report, page: &mut Page) -> io::Result<()> {
     let control = &report.control;
     let text = if control.checked == 0 {
@@ -192,8 +190,7 @@ fn seen(report: &Report, page: &mut Page) -> io::Result<()> {
     if coverage.unreadable > 0 {
         text += &format!("; {} cannot be read", percent(coverage.unreadable, all));
     }
-    text += &format!(". {:.1} s", report.timing.seconds);
-    page.paragraph(0, FAINT, &text)?;
+    page.ends(FAINT, &format!("{text}."), &format!("{:.1} s", report.timing.seconds))?;
     for warning in &report.warnings {
         page.item("Note", warning)?;
     }
