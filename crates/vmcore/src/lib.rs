@@ -7,13 +7,17 @@
 mod addr;
 mod cache;
 mod codec;
+mod detect;
 mod dump;
+mod elf;
 mod error;
 mod intervals;
 mod kdump;
 mod memory;
+mod missing;
 mod notes;
 mod open;
+mod ranges;
 mod repage;
 mod source;
 

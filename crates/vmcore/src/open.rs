@@ -1,10 +1,14 @@
 //! From a path to a dump, by the file's first bytes.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
+use crate::detect::{self, Container};
 use crate::error::OpenError;
+use crate::missing::{likely_dumps_in, similar_to};
 use crate::source::{FLAT_SIGNATURE, FlatIndex, RawFile, Source};
-use crate::{Dump, kdump};
+use crate::{Dump, elf, kdump};
 
 /// Opens the dump at `path`, whatever its container.
 ///
@@ -13,10 +17,7 @@ use crate::{Dump, kdump};
 /// See [`OpenError`]. A dump that is merely incomplete opens; see
 /// [`DumpInfo::incomplete`](crate::DumpInfo::incomplete).
 pub fn open(path: &Path) -> Result<Dump, OpenError> {
-    let raw = RawFile::open(path).map_err(|error| OpenError::Io {
-        path: path.to_owned(),
-        error,
-    })?;
+    let raw = open_file(path)?;
     let mut signature = [0; 16];
     let source = if raw.read_at(0, &mut signature).is_ok() && signature == *FLAT_SIGNATURE {
         let index = FlatIndex::read(&raw).map_err(|defect| defect.of(path))?;
@@ -24,13 +25,68 @@ pub fn open(path: &Path) -> Result<Dump, OpenError> {
     } else {
         Source::plain(raw)
     };
-    let mut signature = [0; 8];
-    if source.read_at(0, &mut signature).is_ok() && signature == *kdump::SIGNATURE {
-        return kdump::open(source).map_err(|defect| defect.of(path));
+    let head = source.read_prefix(0, detect::HEAD as u64);
+    match detect::container(&head) {
+        Some(Container::Elf) => elf::open(source, path),
+        Some(Container::Kdump) => kdump::open(source).map_err(|defect| defect.of(path)),
+        None if source.is_flattened() => Err(OpenError::NotADump {
+            path: path.to_owned(),
+            what: "a flattened stream without an ELF core or a kdump at its start".to_owned(),
+            advice: "it was cut off while it was written; write the dump again".to_owned(),
+        }),
+        None => Err(detect::explain(path, &head)),
     }
-    Err(OpenError::NotADump {
+}
+
+fn open_file(path: &Path) -> Result<RawFile, OpenError> {
+    let not_a_dump = |what: &str, advice: String| OpenError::NotADump {
         path: path.to_owned(),
-        what: "unknown format".to_owned(),
-        advice: "give a crash dump".to_owned(),
-    })
+        what: what.to_owned(),
+        advice,
+    };
+    // Asked before opening: opening a pipe waits for somebody to write to it.
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => {
+            let advice = match likely_dumps_in(path).as_slice() {
+                [] => "give the dump inside it (often named vmcore or dump.*)".to_owned(),
+                [first, ..] => format!("try {}", first.display()),
+            };
+            return Err(not_a_dump("a folder", advice));
+        }
+        Ok(meta) if !meta.is_file() && !is_block_device(&meta) => {
+            return Err(not_a_dump(
+                "neither a file nor a block device",
+                "a dump is read at random: write it to a file first".to_owned(),
+            ));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(OpenError::NotFound {
+                path: path.to_owned(),
+                similar: similar_to(path),
+            });
+        }
+        Err(error) => {
+            return Err(OpenError::Io {
+                path: path.to_owned(),
+                error,
+            });
+        }
+    }
+    let raw = RawFile::open(path).map_err(|error| OpenError::Io {
+        path: path.to_owned(),
+        error,
+    })?;
+    if raw.len() == 0 {
+        return Err(not_a_dump(
+            "empty",
+            "the dump was not written (disk full, or kdump failed): see the log of kdump"
+                .to_owned(),
+        ));
+    }
+    Ok(raw)
+}
+
+fn is_block_device(meta: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_block_device(&meta.file_type())
 }

@@ -1,0 +1,241 @@
+//! What a file is, by its first bytes.
+
+use std::path::Path;
+
+use crate::error::OpenError;
+use crate::{elf, kdump};
+
+/// Bytes looked at.
+pub(crate) const HEAD: usize = 512;
+
+/// Containers that are read here.
+pub(crate) enum Container {
+    /// ELF, a core or not.
+    Elf,
+    /// Compressed kdump.
+    Kdump,
+}
+
+/// The container whose signature `head` begins with.
+pub(crate) fn container(head: &[u8]) -> Option<Container> {
+    if head.starts_with(elf::SIGNATURE) {
+        Some(Container::Elf)
+    } else if head.starts_with(kdump::SIGNATURE) {
+        Some(Container::Kdump)
+    } else {
+        None
+    }
+}
+
+/// A format that is recognised but not read.
+struct Known {
+    /// Where its signature lies.
+    at: usize,
+    signature: &'static [u8],
+    what: &'static str,
+    advice: Advice,
+}
+
+enum Advice {
+    /// A shell command, `{}` standing for the file.
+    Run(&'static str),
+    /// A sentence.
+    Say(&'static str),
+}
+
+const MIGRATION: Advice =
+    Advice::Say("dump the guest instead: virsh dump --memory-only --format kdump-zlib DOMAIN FILE");
+const MEMORY_IMAGE: Advice = Advice::Say(
+    "take a kdump instead, or convert it to an ELF core with volatility3's or crash's tools",
+);
+
+/// Longer signatures before their prefixes.
+const KNOWN: &[Known] = &[
+    known(
+        0,
+        b"DISKDUMP",
+        "an old diskdump",
+        Advice::Say("open it with crash; diskdump ended with Linux 2.6.12"),
+    ),
+    known(0, b"EMiL", "a LiME memory image", MEMORY_IMAGE),
+    known(
+        0,
+        b"AVML",
+        "an AVML memory image",
+        Advice::Run("avml-convert {} {}.lime"),
+    ),
+    known(
+        0,
+        b"sadu",
+        "a sadump partition",
+        Advice::Run("makedumpfile -c -d 31 -x VMLINUX {} {}.kdump"),
+    ),
+    known(
+        0,
+        b"mp\0\0",
+        "a sadump disk set",
+        Advice::Run("makedumpfile -c -d 31 -x VMLINUX {} {}.kdump"),
+    ),
+    known(0, b"LibvirtQemudSave", "a libvirt save image", MIGRATION),
+    known(0, b"QEVM", "a QEMU migration stream", MIGRATION),
+    known(
+        0,
+        b"PAGEDU64",
+        "a Windows crash dump",
+        Advice::Say("only dumps of Linux are read"),
+    ),
+    known(
+        0,
+        b"PAGEDUMP",
+        "a Windows crash dump",
+        Advice::Say("only dumps of Linux are read"),
+    ),
+    known(
+        0,
+        b"\xd2\xbe\xd2\xbe",
+        "a VMware snapshot",
+        Advice::Run("vmss2core -N6 {}"),
+    ),
+    known(
+        0,
+        b"\xd1\xba\xd1\xba",
+        "a VMware snapshot",
+        Advice::Run("vmss2core -N6 {}"),
+    ),
+    known(
+        0,
+        b"\xd0\xba\xd0\xba",
+        "a VMware snapshot",
+        Advice::Run("vmss2core -N6 {}"),
+    ),
+    known(
+        0,
+        b"\x1f\x8b",
+        "compressed with gzip",
+        Advice::Run("gunzip -k {}"),
+    ),
+    known(
+        0,
+        b"\xfd7zXZ\0",
+        "compressed with xz",
+        Advice::Run("xz -dk {}"),
+    ),
+    known(
+        0,
+        b"\x28\xb5\x2f\xfd",
+        "compressed with zstd",
+        Advice::Run("zstd -d {}"),
+    ),
+    known(
+        0,
+        b"\x04\x22\x4d\x18",
+        "compressed with lz4",
+        Advice::Run("lz4 -d {}"),
+    ),
+    known(
+        0,
+        b"BZh",
+        "compressed with bzip2",
+        Advice::Run("bunzip2 -k {}"),
+    ),
+    known(
+        0,
+        b"\x89LZO\0",
+        "compressed with lzop",
+        Advice::Run("lzop -d {}"),
+    ),
+    known(0, b"PK\x03\x04", "a zip archive", Advice::Run("unzip {}")),
+    known(
+        0,
+        b"7z\xbc\xaf\x27\x1c",
+        "a 7z archive",
+        Advice::Run("7z x {}"),
+    ),
+    known(257, b"ustar", "a tar archive", Advice::Run("tar -xf {}")),
+    known(
+        0,
+        b"QFI\xfb",
+        "a QEMU disk image",
+        Advice::Say("give the dump inside it"),
+    ),
+];
+
+const fn known(at: usize, signature: &'static [u8], what: &'static str, advice: Advice) -> Known {
+    Known {
+        at,
+        signature,
+        what,
+        advice,
+    }
+}
+
+/// Why the file that begins with `head` is not opened, and what to do.
+pub(crate) fn explain(path: &Path, head: &[u8]) -> OpenError {
+    let matches = |known: &&Known| {
+        head.get(known.at..)
+            .is_some_and(|rest| rest.starts_with(known.signature))
+    };
+    if let Some(known) = KNOWN.iter().find(matches) {
+        return OpenError::Unsupported {
+            path: path.to_owned(),
+            what: known.what.to_owned(),
+            advice: match known.advice {
+                Advice::Run(command) => {
+                    format!(
+                        "run: {}",
+                        command.replace("{}", &path.display().to_string())
+                    )
+                }
+                Advice::Say(text) => text.to_owned(),
+            },
+        };
+    }
+    let (what, advice) = if is_text(head) {
+        let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let line: String = String::from_utf8_lossy(line).chars().take(40).collect();
+        (
+            format!("a text file that begins with {line:?}"),
+            "give a crash dump",
+        )
+    } else if head.iter().all(|&byte| byte == 0) {
+        (
+            format!("{} zero bytes at its start", head.len()),
+            "a copy that broke off, or raw memory without a header: give an ELF core or a kdump",
+        )
+    } else {
+        (
+            format!("unknown first bytes {}", hex(head)),
+            "an ELF core begins with 7f 45 4c 46, a kdump with \"KDUMP   \", a flattened one with \"makedumpfile\"",
+        )
+    };
+    OpenError::NotADump {
+        path: path.to_owned(),
+        what,
+        advice: advice.to_owned(),
+    }
+}
+
+fn is_text(head: &[u8]) -> bool {
+    // The last character may be cut in two.
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if head.len() - error.valid_up_to() < 4 => {
+            std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default())
+                .unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t' | '\x0c' | '\x1b'))
+}
+
+fn hex(head: &[u8]) -> String {
+    let bytes: Vec<String> = head
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    bytes.join(" ")
+}

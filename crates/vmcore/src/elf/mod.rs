@@ -1,0 +1,92 @@
+//! ELF cores of machines: `/proc/vmcore`, QEMU's `dump-guest-memory`,
+//! `makedumpfile -E`.
+
+mod header;
+mod layout;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::header::{Headers, Mismatch};
+pub(crate) use self::layout::SIGNATURE;
+use crate::error::OpenError;
+use crate::notes::{page_shift_in, vmcoreinfo_in};
+use crate::ranges::RangeMemory;
+use crate::source::Source;
+use crate::{Dump, DumpInfo, Format, PhysicalMemory};
+
+/// Where VMCOREINFO does not say it. Most kernels use pages of 4 KiB.
+const DEFAULT_PAGE_SHIFT: u32 = 12;
+
+/// Opens the ELF core in `source`, whose name is `path`.
+pub(crate) fn open(source: Source, path: &Path) -> Result<Dump, OpenError> {
+    let source = Arc::new(source);
+    let headers = Headers::read(&source).map_err(|mismatch| mismatch.of(path))?;
+    let vmcoreinfo = vmcoreinfo_in(&headers.notes);
+    let page_shift = vmcoreinfo
+        .as_deref()
+        .and_then(page_shift_in)
+        .unwrap_or(DEFAULT_PAGE_SHIFT);
+    let memory = RangeMemory::new(Arc::clone(&source), &headers.ranges, page_shift);
+    let unreadable = memory.coverage().unreadable;
+    let mut warnings = headers.warnings;
+    if headers.cut_short {
+        warnings.push("the file ends within its table of program headers".to_owned());
+    }
+    if source.is_cut_short() {
+        warnings.push("the flattened stream breaks off before its end record".to_owned());
+    }
+    if unreadable > 0 {
+        warnings.push(format!(
+            "the file is cut short: {unreadable} pages lie beyond its end ({} bytes)",
+            source.len()
+        ));
+    }
+    let info = DumpInfo {
+        format: if source.is_flattened() {
+            Format::FlattenedElf
+        } else {
+            Format::Elf
+        },
+        machine: headers.machine,
+        vmcoreinfo,
+        notes: headers.notes,
+        utsname: None,
+        dump_level: None,
+        phys_base: None,
+        segments: headers.segments,
+        captured_at: None,
+        incomplete: headers.cut_short || source.is_cut_short() || unreadable > 0,
+        warnings,
+    };
+    Ok(Dump {
+        info,
+        memory: Box::new(memory),
+    })
+}
+
+impl Mismatch {
+    fn of(self, path: &Path) -> OpenError {
+        let not_a_dump = |what: &str, advice: &str| OpenError::NotADump {
+            path: path.to_owned(),
+            what: what.to_owned(),
+            advice: advice.to_owned(),
+        };
+        match self {
+            Self::NotACore(kind) => not_a_dump(
+                &format!("an ELF file of e_type {kind}, not a core (4)"),
+                "give the dump itself, not the kernel image or a module",
+            ),
+            Self::OtherClass => OpenError::Unsupported {
+                path: path.to_owned(),
+                what: "an ELF core of a 32-bit or big-endian machine".to_owned(),
+                advice: "only x86_64 and aarch64 are known".to_owned(),
+            },
+            Self::Process => not_a_dump(
+                "the core of a process: its segments have no physical addresses",
+                "give the dump of a whole machine (/proc/vmcore, makedumpfile, QEMU dump-guest-memory)",
+            ),
+            Self::Defect(defect) => defect.of(path),
+        }
+    }
+}

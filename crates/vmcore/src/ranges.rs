@@ -1,0 +1,295 @@
+//! Physical memory as ranges of bytes that lie uncompressed in a file.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use crate::intervals::{Piece, first_after, overlay};
+use crate::source::Source;
+use crate::{Coverage, Fault, FaultReason, PageState, Pfn, PfnRange, PhysicalMemory};
+
+/// Physical bytes `start..start + len`, of which the first `stored` lie in the
+/// file at `at`; the others were left out. No sum overflows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub(crate) start: u64,
+    pub(crate) stored: u64,
+    pub(crate) len: u64,
+    pub(crate) at: u64,
+}
+
+/// Physical memory in ranges, which may overlap.
+pub(crate) struct RangeMemory {
+    source: Arc<Source>,
+    page_shift: u32,
+    /// Disjoint, ascending.
+    runs: Vec<Run>,
+    /// Stored bytes, for pages in several pieces; disjoint, ascending.
+    pieces: Vec<Piece>,
+    coverage: Coverage,
+}
+
+/// Frames `start..end`, alike.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Run {
+    start: u64,
+    end: u64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// The run's bytes lie in the file in one piece, beginning here.
+    Whole(u64),
+    /// One page, of which several pieces, or only a part, lie in the file.
+    Partly,
+    /// At least a part of each page lies beyond the end of the file.
+    CutOff,
+    /// Left out.
+    Excluded,
+}
+
+impl RangeMemory {
+    /// Lays `ranges` over one another. Where they overlap (kernels list their
+    /// text twice), what is stored counts, earlier ranges first.
+    pub(crate) fn new(source: Arc<Source>, ranges: &[Range], page_shift: u32) -> Self {
+        let stored = ranges.iter().rev().map(|range| Piece {
+            start: range.start,
+            end: range.start + range.stored,
+            at: range.at,
+        });
+        let known = ranges.iter().map(|range| Piece {
+            start: range.start,
+            end: range.start + range.len,
+            at: range.start,
+        });
+        let pieces = overlay(stored.collect());
+        let known = overlay(known.collect());
+        let mut memory = Self {
+            runs: with_excluded(
+                &data_runs(&pieces, source.len(), page_shift),
+                &known,
+                page_shift,
+            ),
+            source,
+            page_shift,
+            pieces,
+            coverage: Coverage::default(),
+        };
+        memory.coverage = memory.count();
+        memory
+    }
+
+    fn count(&self) -> Coverage {
+        let mut coverage = Coverage::default();
+        for run in &self.runs {
+            let count = match run.kind.state() {
+                PageState::Present => &mut coverage.present,
+                PageState::Excluded => &mut coverage.excluded,
+                PageState::Absent => &mut coverage.absent,
+                PageState::Unreadable => &mut coverage.unreadable,
+            };
+            *count += run.end - run.start;
+        }
+        coverage
+    }
+
+    fn run(&self, pfn: Pfn) -> Option<&Run> {
+        let index = self.runs.partition_point(|run| run.end <= pfn.0);
+        self.runs.get(index).filter(|run| run.start <= pfn.0)
+    }
+
+    /// Offset in the file of a page that lies there in one piece.
+    fn offset(&self, pfn: Pfn) -> Option<u64> {
+        let run = self.run(pfn)?;
+        match run.kind {
+            Kind::Whole(at) => Some(at + ((pfn.0 - run.start) << self.page_shift)),
+            _ => None,
+        }
+    }
+
+    /// Puts a page together. What no piece covers is no memory of the machine
+    /// (a firmware table begins in mid-page) and reads as zero.
+    fn assemble(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), String> {
+        let start = pfn.0 << self.page_shift;
+        let end = start + page.len() as u64;
+        page.fill(0);
+        let first = first_after(&self.pieces, start);
+        for piece in self.pieces.get(first..).unwrap_or_default() {
+            let (from, to) = (piece.start.max(start), piece.end.min(end));
+            if from >= to {
+                break;
+            }
+            let part = (from - start) as usize..(to - start) as usize;
+            if let Some(part) = page.get_mut(part) {
+                let at = piece.at + (from - piece.start);
+                self.source.read_at(at, part).map_err(|e| e.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fill(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), FaultReason> {
+        let unreadable = FaultReason::Unreadable;
+        let run = self.run(pfn).ok_or(FaultReason::Absent)?;
+        match run.kind {
+            Kind::Whole(at) => {
+                let at = at + ((pfn.0 - run.start) << self.page_shift);
+                self.source
+                    .read_at(at, page)
+                    .map_err(|e| unreadable(e.to_string()))
+            }
+            Kind::Partly => self.assemble(pfn, page).map_err(unreadable),
+            Kind::CutOff => Err(unreadable("beyond the end of the file".to_owned())),
+            Kind::Excluded => Err(FaultReason::Excluded),
+        }
+    }
+}
+
+impl Kind {
+    fn state(self) -> PageState {
+        match self {
+            Self::Whole(_) | Self::Partly => PageState::Present,
+            Self::CutOff => PageState::Unreadable,
+            Self::Excluded => PageState::Excluded,
+        }
+    }
+}
+
+/// The pages that `pieces` touch, ascending. A file of `file_len` bytes holds
+/// the pieces, or was meant to.
+fn data_runs(pieces: &[Piece], file_len: u64, shift: u32) -> Vec<Run> {
+    let page = 1u64 << shift;
+    let mut runs: Vec<Run> = Vec::with_capacity(pieces.len());
+    let mut push = |start: u64, end: u64, kind: Kind| {
+        let mut start = start;
+        // Neighbouring pieces share a page where they meet in its middle.
+        if let Some(last) = runs.last_mut().filter(|last| last.end > start) {
+            if kind == Kind::CutOff && last.kind == Kind::Partly {
+                last.kind = kind;
+            }
+            start = last.end;
+        }
+        if start < end {
+            runs.push(Run { start, end, kind });
+        }
+    };
+    for piece in pieces {
+        let readable = (piece.end - piece.start).min(file_len.saturating_sub(piece.at));
+        let cut = piece.start + readable;
+        let cut_off = cut < piece.end;
+        let first = piece.start >> shift;
+        let whole = piece.start.div_ceil(page);
+        let whole_end = cut >> shift;
+        let end = piece.end.div_ceil(page);
+        // A page that begins outside the piece, unless the file ends within it.
+        if first < whole && !(cut_off && cut < (whole << shift)) {
+            push(first, whole, Kind::Partly);
+        }
+        if whole < whole_end {
+            push(
+                whole,
+                whole_end,
+                Kind::Whole(piece.at + ((whole << shift) - piece.start)),
+            );
+        }
+        let rest = whole_end.max(first);
+        if cut_off {
+            push(rest, end, Kind::CutOff);
+        } else if whole_end >= whole {
+            push(whole_end, end, Kind::Partly);
+        }
+    }
+    runs
+}
+
+/// `data` with the pages in `known` that it does not have.
+fn with_excluded(data: &[Run], known: &[Piece], shift: u32) -> Vec<Run> {
+    let page = 1u64 << shift;
+    let mut runs = Vec::with_capacity(data.len() + known.len());
+    let mut stored = data.iter().copied().peekable();
+    let mut pos = 0;
+    for piece in known {
+        let end = piece.end.div_ceil(page);
+        pos = pos.max(piece.start >> shift);
+        while pos < end {
+            let next = stored.next_if(|run| run.start < end);
+            let gap_end = next.map_or(end, |run| run.start.max(pos));
+            if pos < gap_end {
+                runs.push(Run {
+                    start: pos,
+                    end: gap_end,
+                    kind: Kind::Excluded,
+                });
+            }
+            pos = gap_end;
+            if let Some(run) = next {
+                runs.push(run);
+                pos = run.end;
+            }
+        }
+    }
+    runs
+}
+
+impl PhysicalMemory for RangeMemory {
+    fn page_shift(&self) -> u32 {
+        self.page_shift
+    }
+
+    fn end_pfn(&self) -> Pfn {
+        Pfn(self.runs.last().map_or(0, |run| run.end))
+    }
+
+    fn state(&self, pfn: Pfn) -> PageState {
+        self.run(pfn)
+            .map_or(PageState::Absent, |run| run.kind.state())
+    }
+
+    fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
+        self.fill(pfn, page).map_err(|reason| Fault {
+            addr: pfn.addr(self.page_shift),
+            reason,
+        })
+    }
+
+    fn page_slice(&self, pfn: Pfn) -> Option<&[u8]> {
+        self.source.slice_at(self.offset(pfn)?, self.page_size())
+    }
+
+    fn present_runs(&self) -> Vec<PfnRange> {
+        let mut found: Vec<(u64, Run)> = Vec::new();
+        for run in self
+            .runs
+            .iter()
+            .filter(|run| run.kind.state() == PageState::Present)
+        {
+            let at = match run.kind {
+                Kind::Whole(at) => at,
+                _ => {
+                    let index = first_after(&self.pieces, run.start << self.page_shift);
+                    self.pieces.get(index).map_or(0, |piece| piece.at)
+                }
+            };
+            found.push((at, *run));
+        }
+        found.sort_by(|(a, x), (b, y)| match a.cmp(b) {
+            Ordering::Equal => x.start.cmp(&y.start),
+            order => order,
+        });
+        let mut runs: Vec<PfnRange> = Vec::with_capacity(found.len());
+        for (_, run) in found {
+            match runs.last_mut() {
+                Some(last) if last.end.0 == run.start => last.end.0 = run.end,
+                _ => runs.push(PfnRange {
+                    start: Pfn(run.start),
+                    end: Pfn(run.end),
+                }),
+            }
+        }
+        runs
+    }
+
+    fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+}
