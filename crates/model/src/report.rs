@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 /// The value of [`Report::schema`].
 pub const SCHEMA: &str = "pagehound.report/1";
 
-/// The ledger class whose row says the same as [`Report::unaccounted`].
-pub const UNACCOUNTED: &str = "unaccounted";
+/// The ledger classes whose rows add up to [`Report::unaccounted`]: allocated
+/// pages that nobody owns as far as counters tell, and user or cache pages that
+/// have lost their owner but not their last reference.
+pub const UNACCOUNTED: [&str; 2] = ["raw", "detached"];
 
 /// The outcome of `diagnose` for one target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -105,7 +107,7 @@ pub struct Coverage {
 /// One class of pages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerRow {
-    /// Class, for example `free`, `slab`, [`UNACCOUNTED`].
+    /// Class, for example `free` or `slab`; see [`UNACCOUNTED`].
     pub class: String,
     /// Pages counted in the memory map.
     pub pages: u64,

@@ -38,7 +38,7 @@ pub fn ledger(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
         let negative = row.bytes < 0;
         let (bytes, sign) = (row.bytes.unsigned_abs(), if negative { "-" } else { "" });
         let (bytes, share) = (format!("{sign}{}", size(bytes)), format!("{sign}{}", percent(bytes, total)));
-        let style = if row.name == pagehound_model::UNACCOUNTED { DOUBT } else { PLAIN };
+        let style = if row.name == "unaccounted" { DOUBT } else { PLAIN };
         page.line(style, &format!("  {:<38}  {bytes:>10}  {share:>7}   {}", row.name, row.source))?;
     }
     page.line(LABEL, &format!("  {:<38}  {:>10}  {:>7}   meminfo MemTotal", "total", size(total), percent(total, total)))?;

@@ -16,12 +16,16 @@ struct Row {
 /// The ledger: every class with its pages, size, share of all pages, and the
 /// kernel's own count; the unaccounted pages broken down by finding.
 pub fn ledger(report: &Report, page: &mut Page) -> io::Result<()> {
-    let mut rows = Vec::new();
-    for row in &report.ledger {
-        rows.push(class(row));
-        if row.class == UNACCOUNTED {
-            rows.extend(breakdown(report));
-        }
+    let is_raw = |row: &&LedgerRow| UNACCOUNTED.contains(&row.class.as_str());
+    let mut rows: Vec<Row> = report.ledger.iter().filter(|row| !is_raw(row)).map(class).collect();
+    if report.unaccounted.pages > 0 {
+        rows.push(Row {
+            style: PLAIN,
+            label: "  unaccounted".into(),
+            pages: report.unaccounted.pages,
+            counter: String::new(),
+        });
+        rows.extend(breakdown(report));
     }
     rows.push(Row {
         style: LABEL,
@@ -67,7 +71,7 @@ fn class(row: &LedgerRow) -> Row {
         .map(|counter| format!("{:>11}  {}", number::thousands(counter.pages), counter.name));
     Row {
         style: PLAIN,
-        label: format!("  {}", row.class.replace('-', " ")),
+        label: format!("  {}", row.class.replace(['-', '_'], " ")),
         pages: row.pages,
         counter: counter.unwrap_or_default(),
     }
