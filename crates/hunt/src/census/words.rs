@@ -1,0 +1,52 @@
+//! Rule 3: which words name which pages.
+
+use std::ops::Range;
+
+use pagehound_kernel::{Kernel, Linear, Pages};
+use pagehound_vmcore::Pfn;
+
+/// The values that name a page: any address in the direct map names the page
+/// it lies in, any address in the memory map the page whose `struct page` it
+/// lies in. Tags in low bits (list heads, one-entry scatterlists, netmem,
+/// xarray marks) move a value within those ranges and so do no harm.
+#[derive(Clone, Debug)]
+pub(crate) struct Naming {
+    direct: Linear,
+    memmap: Range<u64>,
+    page_struct: u64,
+    page_shift: u32,
+    end: u64,
+}
+
+impl Naming {
+    pub(crate) fn new(kernel: &Kernel<'_>, pages: &Pages) -> Naming {
+        let end = pages.map.end();
+        Naming {
+            direct: kernel.memory.space.direct.clone(),
+            memmap: pages.memmap.base.0..pages.memmap.page(end).0,
+            page_struct: pages.memmap.page_size.max(1),
+            page_shift: kernel.page_shift(),
+            end: end.0,
+        }
+    }
+
+    /// The ranges of values that name a page.
+    pub(crate) fn ranges(&self) -> [Range<u64>; 2] {
+        [self.direct.virt.clone(), self.memmap.clone()]
+    }
+
+    /// The page a word names.
+    pub(crate) fn page(&self, word: u64) -> Option<Pfn> {
+        if self.memmap.contains(&word) {
+            return Some(Pfn((word - self.memmap.start) / self.page_struct));
+        }
+        let phys = self.direct.phys(pagehound_vmcore::VirtAddr(word))?;
+        let pfn = phys.pfn(self.page_shift);
+        (pfn.0 < self.end).then_some(pfn)
+    }
+
+    /// Whether a word lies in the memory map rather than the direct map.
+    pub(crate) fn is_page_struct(&self, word: u64) -> bool {
+        self.memmap.contains(&word)
+    }
+}
