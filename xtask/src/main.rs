@@ -8,7 +8,10 @@ use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The project's own chores, one verb each")]
+#[command(
+    name = "cargo xtask",
+    about = "The project's own chores, one verb each"
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -53,5 +56,7 @@ fn main() -> anyhow::Result<()> {
 
 /// The workspace's root.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
 }

@@ -23,13 +23,23 @@ pub(crate) fn run(binary: &Path) -> anyhow::Result<()> {
     let dumps = dumps()?;
     let mut runs = 0;
     for dump in &dumps {
-        let name = dump.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = dump
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         // What the corpus says of itself: leaks are planted in all but one.
         let verdict = i32::from(!name.starts_with("healthy"));
         for (line, status, prints) in commands(verdict) {
             let start = Instant::now();
             let output = Command::new(binary)
-                .args(line.split(' ').map(|word| if word == "DUMP" { dump.as_os_str() } else { word.as_ref() }))
+                .args(line.split(' ').map(|word| {
+                    if word == "DUMP" {
+                        dump.as_os_str()
+                    } else {
+                        word.as_ref()
+                    }
+                }))
                 .output()
                 .with_context(|| binary.display().to_string())?;
             let what = format!("pagehound {}", line.replace("DUMP", &name));
@@ -52,7 +62,11 @@ fn commands(verdict: i32) -> Vec<(&'static str, i32, Prints)> {
 
 fn check(output: &Output, status: i32, prints: Prints, schema: &Schema) -> anyhow::Result<()> {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.code() == Some(status), "ended with {}, not {status}: {stderr}", output.status);
+    ensure!(
+        output.status.code() == Some(status),
+        "ended with {}, not {status}: {stderr}",
+        output.status
+    );
     ensure!(!output.stdout.is_empty(), "printed nothing");
     let wrong = match prints {
         Prints::Text => Vec::new(),
@@ -69,9 +83,13 @@ fn check(output: &Output, status: i32, prints: Prints, schema: &Schema) -> anyho
 
 /// The dumps; fails where there are none.
 fn dumps() -> anyhow::Result<Vec<PathBuf>> {
-    let corpus = std::env::var_os("PAGEHOUND_CORPUS").map_or_else(|| crate::root().join("../shared/corpus"), PathBuf::from);
+    let corpus = std::env::var_os("PAGEHOUND_CORPUS")
+        .map_or_else(|| crate::root().join("../shared/corpus"), PathBuf::from);
     let entries = std::fs::read_dir(&corpus).with_context(|| {
-        format!("{}: the corpus of dumps; PAGEHOUND_CORPUS names another folder", corpus.display())
+        format!(
+            "{}: the corpus of dumps; PAGEHOUND_CORPUS names another folder",
+            corpus.display()
+        )
     })?;
     let mut dumps = Vec::new();
     for entry in entries {
@@ -82,6 +100,10 @@ fn dumps() -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     dumps.sort();
-    ensure!(!dumps.is_empty(), "{}: no 6.1 x86_64 dump there", corpus.display());
+    ensure!(
+        !dumps.is_empty(),
+        "{}: no 6.1 x86_64 dump there",
+        corpus.display()
+    );
     Ok(dumps)
 }

@@ -6,6 +6,7 @@ mod commands;
 pub mod exit;
 mod interrupt;
 pub mod output;
+mod progress;
 pub mod render;
 
 use args::Cli;

@@ -1,8 +1,9 @@
 //! Where results go.
 
 use crate::args::{Color, Global};
-use crate::render::page::Page;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use crate::render::escape;
+use crate::render::page::{FAINT, Page};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 /// Columns where the output is not a terminal, and the most that are used of
@@ -68,9 +69,10 @@ pub fn file(path: &Path, bytes: &[u8], read: &Path) -> anyhow::Result<()> {
         .map_err(|error| anyhow::Error::new(error).context(path.display().to_string()))
 }
 
-/// Whether somebody looks at a progress bar.
-pub fn shows_progress() -> bool {
-    io::stderr().is_terminal()
+/// Says something beside the results, on standard error.
+pub fn note(text: &str) {
+    // Where this fails nobody is left to tell.
+    let _ = writeln!(anstream::stderr(), "{FAINT}{}{FAINT:#}", escape(text));
 }
 
 fn unless_closed(written: io::Result<()>) -> io::Result<()> {

@@ -42,8 +42,15 @@ impl Report {
             sum(states.map(|(_, pages)| pages)),
             all.pages,
         );
-        let raw = self.ledger.iter().filter(|row| UNACCOUNTED.contains(&row.class.as_str()));
-        equal("the unaccounted ledger rows and unaccounted", sum(raw.map(|row| row.pages)), all.pages);
+        let raw = self
+            .ledger
+            .iter()
+            .filter(|row| UNACCOUNTED.contains(&row.class.as_str()));
+        equal(
+            "the unaccounted ledger rows and unaccounted",
+            sum(raw.map(|row| row.pages)),
+            all.pages,
+        );
         for finding in &self.findings {
             equal(
                 &format!("bytes of finding {}", finding.id),

@@ -20,9 +20,9 @@ pub use log::{Level, Levels, Log};
 pub use net::Net;
 pub use pages::{Format, PageState, Pages};
 pub use read::Read;
-pub use search::{Needle, Search};
+pub use search::Search;
 pub use target::Target;
-pub use value::{AddressRange, BytePattern, PageRef};
+pub use value::{AddressRange, PageRef};
 pub use why::Why;
 
 use clap::builder::styling::{AnsiColor, Styles};

@@ -1,7 +1,5 @@
 //! Values on the command line: numbers, sizes, addresses, byte patterns.
 
-use std::str::FromStr;
-
 /// A count: decimal, or hex with `0x`.
 pub(super) fn number(text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x") {
@@ -48,80 +46,6 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{text}` is more than 64 bits of bytes"))
 }
 
-/// A MAC address, `24:6e:96:43:3e:38` or with `-`.
-pub(super) fn mac(text: &str) -> Result<BytePattern, String> {
-    let bytes: Option<Vec<u8>> = text
-        .split([':', '-'])
-        .map(|pair| {
-            (pair.len() == 2)
-                .then(|| hex(pair).ok())
-                .flatten()
-                .and_then(|byte| u8::try_from(byte).ok())
-        })
-        .collect();
-    match bytes {
-        Some(bytes) if bytes.len() == 6 => Ok(BytePattern::exact(bytes)),
-        _ => Err(format!(
-            "`{text}` is not a MAC address such as 24:6e:96:43:3e:38"
-        )),
-    }
-}
-
-/// Bytes in the order in which they lie in memory; a byte matches where it
-/// equals `bytes` in the bits that `mask` has set. Both have the same length.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BytePattern {
-    /// What to find; bits outside the mask are zero.
-    pub bytes: Vec<u8>,
-    /// Which bits count.
-    pub mask: Vec<u8>,
-}
-
-impl BytePattern {
-    /// A pattern in which every bit counts.
-    pub fn exact(bytes: Vec<u8>) -> Self {
-        let mask = vec![0xff; bytes.len()];
-        BytePattern { bytes, mask }
-    }
-}
-
-impl FromStr for BytePattern {
-    type Err = String;
-
-    /// Hex pairs, `??` for a byte that may be anything, blanks and colons
-    /// ignored: `24 6e ?? 43`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits: Vec<char> = text
-            .chars()
-            .filter(|c| !c.is_whitespace() && *c != ':')
-            .collect();
-        let mut pattern = BytePattern {
-            bytes: Vec::new(),
-            mask: Vec::new(),
-        };
-        for pair in digits.chunks(2) {
-            let &[high, low] = pair else {
-                return Err(format!("`{text}` ends with half a byte"));
-            };
-            let (byte, mask) = match (high.to_digit(16), low.to_digit(16)) {
-                (Some(high), Some(low)) => ((high << 4 | low) as u8, 0xff),
-                _ if (high, low) == ('?', '?') => (0, 0),
-                _ => {
-                    return Err(format!(
-                        "`{high}{low}` in `{text}` is neither a hex pair nor `??`"
-                    ));
-                }
-            };
-            pattern.bytes.push(byte);
-            pattern.mask.push(mask);
-        }
-        if pattern.mask.iter().all(|&mask| mask == 0) {
-            return Err(format!("`{text}` would match anything"));
-        }
-        Ok(pattern)
-    }
-}
-
 /// A half-open range of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRange {
@@ -129,18 +53,6 @@ pub struct AddressRange {
     pub start: u64,
     /// First byte after the range; `u64::MAX` where it has no end.
     pub end: u64,
-}
-
-impl FromStr for AddressRange {
-    type Err = String;
-
-    /// `START-END` in hex; END is not part of the range.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (start, end) = text
-            .split_once('-')
-            .ok_or_else(|| format!("`{text}` is not START-END"))?;
-        AddressRange::new(hex(start)?, hex(end)?)
-    }
 }
 
 impl AddressRange {
@@ -210,31 +122,6 @@ mod tests {
     }
 
     #[test]
-    fn macs() {
-        let bytes = vec![0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38];
-        assert_eq!(
-            mac("24:6e:96:43:3e:38"),
-            Ok(BytePattern::exact(bytes.clone()))
-        );
-        assert_eq!(mac("24-6E-96-43-3E-38"), Ok(BytePattern::exact(bytes)));
-        assert!(mac("24:6e:96:43:3e").is_err());
-        assert!(mac("24:6e:96:43:3e:380").is_err());
-    }
-
-    #[test]
-    fn byte_patterns() {
-        let pattern = BytePattern {
-            bytes: vec![0x24, 0, 0x96],
-            mask: vec![0xff, 0, 0xff],
-        };
-        assert_eq!("24 ?? 96".parse(), Ok(pattern.clone()));
-        assert_eq!("24??96".parse(), Ok(pattern));
-        for bad in ["", "2", "?? ??", "2? 11", "zz"] {
-            assert!(bad.parse::<BytePattern>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn pages() {
         assert_eq!(PageRef::parse("107187", false), Ok(PageRef::Pfn(107_187)));
         assert_eq!(PageRef::parse("0x1a2b3", false), Ok(PageRef::Pfn(0x1a2b3)));
@@ -248,18 +135,5 @@ mod tests {
             Ok(PageRef::Physical(0x1a2b_3000))
         );
         assert!(PageRef::parse("init_task", false).is_err());
-    }
-
-    #[test]
-    fn ranges() {
-        assert_eq!(
-            "1000-0x2000".parse(),
-            Ok(AddressRange {
-                start: 0x1000,
-                end: 0x2000
-            })
-        );
-        assert!("2000-1000".parse::<AddressRange>().is_err());
-        assert!("2000".parse::<AddressRange>().is_err());
     }
 }

@@ -3,9 +3,9 @@
 use crate::args;
 use crate::exit::Exit;
 use crate::output;
+use crate::render;
 use crate::render::number::{count, percent, size, thousands};
 use crate::render::page::Page;
-use crate::render::{self};
 use pagehound_kernel::{Vmcoreinfo, find_in_memory};
 use pagehound_model::{Coverage, rfc3339};
 use pagehound_vmcore::{Dump, Format, Machine};
@@ -61,7 +61,9 @@ fn info(path: &Path, dump: &Dump) -> Info {
     let vmcoreinfo = vmcoreinfo(dump, &mut warnings);
     let utsname = dump.info.utsname.as_ref();
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let kernel = vmcoreinfo.as_ref().map(|(info, _)| info.osrelease().to_owned());
+    let kernel = vmcoreinfo
+        .as_ref()
+        .map(|(info, _)| info.osrelease().to_owned());
     let coverage = dump.memory.coverage();
     Info {
         schema: "pagehound.info/1",
@@ -75,7 +77,9 @@ fn info(path: &Path, dump: &Dump) -> Info {
         },
         dump_level: dump.info.dump_level,
         kernel: kernel.or_else(|| utsname.and_then(|name| given(&name.release))),
-        build_id: vmcoreinfo.as_ref().and_then(|(info, _)| info.build_id().map(str::to_owned)),
+        build_id: vmcoreinfo
+            .as_ref()
+            .and_then(|(info, _)| info.build_id().map(str::to_owned)),
         arch: dump.info.machine.map(|machine| match machine {
             Machine::X86_64 => "x86_64",
             Machine::Aarch64 => "aarch64",
@@ -100,7 +104,14 @@ fn vmcoreinfo(dump: &Dump, warnings: &mut Vec<String>) -> Option<(Vmcoreinfo, Vm
         match Vmcoreinfo::parse(text) {
             Ok(info) => {
                 let keys = info.entries().count();
-                return Some((info, VmcoreinfoSource { from: "note", address: None, keys }));
+                return Some((
+                    info,
+                    VmcoreinfoSource {
+                        from: "note",
+                        address: None,
+                        keys,
+                    },
+                ));
             }
             Err(error) => warnings.push(format!("The VMCOREINFO note cannot be used: {error}")),
         }
@@ -108,16 +119,33 @@ fn vmcoreinfo(dump: &Dump, warnings: &mut Vec<String>) -> Option<(Vmcoreinfo, Vm
     let found = find_in_memory(dump.memory.as_ref(), &|_| ControlFlow::Continue(()));
     let found = found.into_iter().next()?;
     let keys = found.info.entries().count();
-    Some((found.info, VmcoreinfoSource { from: "memory", address: Some(found.paddr.0), keys }))
+    Some((
+        found.info,
+        VmcoreinfoSource {
+            from: "memory",
+            address: Some(found.paddr.0),
+            keys,
+        },
+    ))
 }
 
 fn text(info: &Info, page: &mut Page) -> io::Result<()> {
     let unknown = "not known";
     page.item("File", &format!("{}, {}", info.path, size(info.bytes)))?;
-    let level = info.dump_level.map(|level| format!(", dump level {level}")).unwrap_or_default();
+    let level = info
+        .dump_level
+        .map(|level| format!(", dump level {level}"))
+        .unwrap_or_default();
     page.item("Format", &format!("{}{level}", info.format))?;
-    let build_id = info.build_id.as_ref().map(|id| format!(", build id {id}")).unwrap_or_default();
-    page.item("Kernel", &format!("{}{build_id}", info.kernel.as_deref().unwrap_or(unknown)))?;
+    let build_id = info
+        .build_id
+        .as_ref()
+        .map(|id| format!(", build id {id}"))
+        .unwrap_or_default();
+    page.item(
+        "Kernel",
+        &format!("{}{build_id}", info.kernel.as_deref().unwrap_or(unknown)),
+    )?;
     page.item("Arch", info.arch.unwrap_or(unknown))?;
     page.item("Host", info.host.as_deref().unwrap_or(unknown))?;
     page.item("Captured", info.captured_at.as_deref().unwrap_or(unknown))?;
@@ -128,7 +156,12 @@ fn text(info: &Info, page: &mut Page) -> io::Result<()> {
         };
         format!("{}, {place}", count(source.keys as u64, "key"))
     });
-    page.item("Vmcoreinfo", source.as_deref().unwrap_or("none, neither as a note nor in memory"))?;
+    page.item(
+        "Vmcoreinfo",
+        source
+            .as_deref()
+            .unwrap_or("none, neither as a note nor in memory"),
+    )?;
     page.item("Pages", &coverage(&info.coverage, info.page_size))?;
     for warning in &info.warnings {
         page.item("Note", warning)?;
@@ -137,18 +170,30 @@ fn text(info: &Info, page: &mut Page) -> io::Result<()> {
 }
 
 fn coverage(coverage: &Coverage, page_size: u64) -> String {
-    let Coverage { present, excluded, absent, unreadable } = *coverage;
+    let Coverage {
+        present,
+        excluded,
+        absent,
+        unreadable,
+    } = *coverage;
     let states = [
         (present, "in the dump"),
         (excluded, "left out on purpose"),
         (absent, "missing"),
         (unreadable, "unreadable"),
     ];
-    let all = states.iter().fold(0u64, |sum, (pages, _)| sum.saturating_add(*pages));
+    let all = states
+        .iter()
+        .fold(0u64, |sum, (pages, _)| sum.saturating_add(*pages));
     let parts: Vec<String> = states
         .iter()
         .filter(|(pages, _)| *pages > 0)
         .map(|(pages, what)| format!("{} ({}) {what}", thousands(*pages), percent(*pages, all)))
         .collect();
-    format!("{} of {}: {}", thousands(all), size(page_size), parts.join(", "))
+    format!(
+        "{} of {}: {}",
+        thousands(all),
+        size(page_size),
+        parts.join(", ")
+    )
 }

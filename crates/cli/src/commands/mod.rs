@@ -1,10 +1,15 @@
 //! One file a command: each takes its arguments and answers with a status.
 
 mod info;
+mod read;
+mod search;
 
 use crate::args::{Cli, Command, Global};
 use crate::exit::Exit;
 use crate::interrupt;
+use crate::output;
+use pagehound_kernel::{Kernel, Options};
+use pagehound_vmcore::Dump;
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 
@@ -21,7 +26,9 @@ pub(crate) struct Context {
 impl Context {
     fn new(global: &Global) -> anyhow::Result<Self> {
         interrupt::install()?;
-        let threads = global.threads.and_then(|threads| NonZeroUsize::new(threads.into()));
+        let threads = global
+            .threads
+            .and_then(|threads| NonZeroUsize::new(threads.into()));
         let threads = threads.or_else(|| std::thread::available_parallelism().ok());
         Ok(Context {
             threads: threads.unwrap_or(NonZeroUsize::MIN),
@@ -33,10 +40,26 @@ impl Context {
 
 /// Carries out the command line.
 pub(crate) fn run(cli: &Cli) -> anyhow::Result<Exit> {
-    crate::output::set_color(&cli.global);
+    output::set_color(&cli.global);
     let context = Context::new(&cli.global)?;
     match &cli.command {
         Command::Info(args) => info::run(args),
+        Command::Read(args) => read::run(args, &context),
+        Command::Search(args) => search::run(args, &context),
         _ => anyhow::bail!("{}", context.threads),
     }
+}
+
+/// Opens the kernel in `dump` and says what of it could not be had.
+fn open_kernel<'d>(dump: &'d Dump, context: &Context) -> anyhow::Result<Kernel<'d>> {
+    let kernel = Kernel::open(
+        dump,
+        Options {
+            without_btf: context.without_btf,
+        },
+    )?;
+    for warning in &kernel.warnings {
+        output::note(warning);
+    }
+    Ok(kernel)
 }

@@ -17,7 +17,12 @@ struct Row {
 /// kernel's own count; the unaccounted pages broken down by finding.
 pub fn ledger(report: &Report, page: &mut Page) -> io::Result<()> {
     let is_raw = |row: &&LedgerRow| UNACCOUNTED.contains(&row.class.as_str());
-    let mut rows: Vec<Row> = report.ledger.iter().filter(|row| !is_raw(row)).map(class).collect();
+    let mut rows: Vec<Row> = report
+        .ledger
+        .iter()
+        .filter(|row| !is_raw(row))
+        .map(class)
+        .collect();
     if report.unaccounted.pages > 0 {
         rows.push(Row {
             style: PLAIN,

@@ -3,7 +3,6 @@
 mod csv;
 mod escape;
 mod finding;
-pub mod host;
 mod ledger;
 pub mod number;
 pub mod page;

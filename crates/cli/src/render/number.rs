@@ -75,8 +75,14 @@ mod tests {
             assert_eq!(thousands(number), text);
         }
         assert_eq!(thousands(u64::MAX), "18,446,744,073,709,551,615");
-        assert_eq!((signed(-1234), signed(1234)), ("-1,234".into(), "1,234".into()));
-        assert_eq!((with_sign(-1), with_sign(0), with_sign(1)), ("-1".into(), "+0".into(), "+1".into()));
+        assert_eq!(
+            (signed(-1234), signed(1234)),
+            ("-1,234".into(), "1,234".into())
+        );
+        assert_eq!(
+            (with_sign(-1), with_sign(0), with_sign(1)),
+            ("-1".into(), "+0".into(), "+1".into())
+        );
     }
 
     #[test]

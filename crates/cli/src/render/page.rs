@@ -67,14 +67,20 @@ impl<'a> Page<'a> {
     /// `text`, and at the right edge of its last line another word.
     pub fn ends(&mut self, style: Style, text: &str, right: &str) -> io::Result<()> {
         let (lines, right) = (wrap(&escape(text), self.width), escape(right));
-        let Some((last, lines)) = lines.split_last() else { return Ok(()) };
+        let Some((last, lines)) = lines.split_last() else {
+            return Ok(());
+        };
         for line in lines {
             writeln!(self.out, "{style}{line}{style:#}")?;
         }
         let room = self.width.saturating_sub(last.chars().count() + 2);
         if room < right.chars().count() {
             writeln!(self.out, "{style}{last}{style:#}")?;
-            writeln!(self.out, "{style}{right:>width$}{style:#}", width = self.width)
+            writeln!(
+                self.out,
+                "{style}{right:>width$}{style:#}",
+                width = self.width
+            )
         } else {
             writeln!(self.out, "{style}{last}  {right:>room$}{style:#}")
         }

@@ -190,7 +190,11 @@ fn seen(report: &Report, page: &mut Page) -> io::Result<()> {
     if coverage.unreadable > 0 {
         text += &format!("; {} cannot be read", percent(coverage.unreadable, all));
     }
-    page.ends(FAINT, &format!("{text}."), &format!("{:.1} s", report.timing.seconds))?;
+    page.ends(
+        FAINT,
+        &format!("{text}."),
+        &format!("{:.1} s", report.timing.seconds),
+    )?;
     for warning in &report.warnings {
         page.item("Note", warning)?;
     }
