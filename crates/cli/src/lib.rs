@@ -4,6 +4,8 @@
 pub mod args;
 mod commands;
 pub mod exit;
+mod host_report;
+mod input;
 mod interrupt;
 pub mod output;
 mod progress;

@@ -1,6 +1,8 @@
 //! One file a command: each takes its arguments and answers with a status.
 
+mod diagnose;
 mod info;
+mod ledger;
 mod read;
 mod search;
 
@@ -43,10 +45,11 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Exit> {
     output::set_color(&cli.global);
     let context = Context::new(&cli.global)?;
     match &cli.command {
+        Command::Diagnose(args) => diagnose::run(args),
+        Command::Ledger(args) => ledger::run(args),
         Command::Info(args) => info::run(args),
         Command::Read(args) => read::run(args, &context),
         Command::Search(args) => search::run(args, &context),
-        _ => anyhow::bail!("{}", context.threads),
     }
 }
 

@@ -6,8 +6,8 @@ use crate::exit::Exit;
 use crate::output;
 use crate::render;
 use anyhow::ensure;
-use pagehound_kernel::{Kernel, VirtualRead};
-use pagehound_vmcore::{PageCache, PhysAddr, VirtAddr};
+use pagehound_kernel::{Kernel, Pages, VirtualRead, area_at};
+use pagehound_vmcore::{PageCache, Pfn, PhysAddr, VirtAddr};
 use std::io::{self, Write};
 
 /// Words on a line.
@@ -46,7 +46,11 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
             }
         }
     }
-    output::plain(|out| print(args.address, &words, &kernel, out))?;
+    // The words can be read without a map of all pages; it only says more.
+    let pages = Pages::of(&kernel)
+        .map_err(|error| output::note(&format!("no map of pages: {error}")))
+        .ok();
+    output::plain(|out| print(args.address, &words, &kernel, pages.as_ref(), out))?;
     match fault {
         Some(error) => Err(error),
         None => Ok(Exit::OK),
@@ -55,7 +59,13 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
 
 /// Two words a line with the text they hold, as crash's `rd` prints them, and
 /// what each points to.
-fn print(address: u64, words: &[u64], kernel: &Kernel<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn print(
+    address: u64,
+    words: &[u64],
+    kernel: &Kernel<'_>,
+    pages: Option<&Pages>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut at = address;
     for line in words.chunks(COLUMNS as usize) {
         write!(out, "{at:016x}: ")?;
@@ -74,7 +84,7 @@ fn print(address: u64, words: &[u64], kernel: &Kernel<'_>, out: &mut dyn Write) 
         write!(out, "{:pad$}   {text}", "")?;
         let named: Vec<String> = line
             .iter()
-            .filter_map(|word| points_to(*word, kernel))
+            .filter_map(|word| points_to(*word, kernel, pages))
             .collect();
         writeln!(
             out,
@@ -87,12 +97,52 @@ fn print(address: u64, words: &[u64], kernel: &Kernel<'_>, out: &mut dyn Write) 
     Ok(())
 }
 
-/// The symbol a word lies in, with its offset.
-fn points_to(word: u64, kernel: &Kernel<'_>) -> Option<String> {
-    let symbol = kernel.symbols.as_ref()?.lookup(VirtAddr(word))?;
+/// What a kernel pointer points to: a page by its class (and slab cache), a
+/// `struct page`, a vmalloc area, a symbol.
+fn points_to(word: u64, kernel: &Kernel<'_>, pages: Option<&Pages>) -> Option<String> {
+    let addr = VirtAddr(word);
+    if word >> 63 == 0 {
+        return None;
+    }
+    if let Some(pages) = pages {
+        if let Some(phys) = kernel.memory.space.direct.phys(addr) {
+            return Some(page(phys.pfn(kernel.page_shift()), pages));
+        }
+        if let Some(pfn) = pages.memmap.pfn(addr) {
+            return Some(format!("struct page of {}", page(pfn, pages)));
+        }
+        if let Some(area) = area_at(&pages.areas, addr) {
+            let caller = area.vm.as_ref().and_then(|vm| symbol(vm.caller, kernel));
+            return Some(format!(
+                "vmalloc{}",
+                caller
+                    .map(|caller| format!(" by {caller}"))
+                    .unwrap_or_default()
+            ));
+        }
+    }
+    symbol(addr, kernel)
+}
+
+fn page(pfn: Pfn, pages: &Pages) -> String {
+    let class = pages.map.class(pfn).name();
+    let head = pages.map.head(pfn);
+    let cache = pages
+        .slabs
+        .slab(head)
+        .and_then(|slab| pages.slabs.cache(slab));
+    let cache = cache
+        .map(|cache| format!(" {}", render::escape(&cache.name)))
+        .unwrap_or_default();
+    format!("pfn {:#x} {class}{cache}", pfn.0)
+}
+
+fn symbol(addr: VirtAddr, kernel: &Kernel<'_>) -> Option<String> {
+    let symbol = kernel.symbols.as_ref()?.lookup(addr)?;
     let name = render::escape(symbol.name);
-    Some(match symbol.offset_in {
-        0 => name,
-        offset => format!("{name}+{offset:#x}"),
+    Some(if symbol.offset_in == 0 {
+        name
+    } else {
+        format!("{name}+{:#x}", symbol.offset_in)
     })
 }

@@ -9,7 +9,7 @@ use crate::render;
 use crate::render::number::{percent, size, thousands};
 use anyhow::{Context as _, bail};
 use pagehound_kernel::{Class, Linear, PageMap, Pages};
-use pagehound_scan::{End, Found, Match, Pass, Pattern, PatternSet, Tally, Width};
+use pagehound_scan::{End, Found, Match, Pass, PatternSet, Tally};
 use pagehound_vmcore::{Dump, PageCache, Pfn, PhysAddr, VirtAddr};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -49,7 +49,6 @@ pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit
 
     let search = Search {
         dump: &dump,
-        patterns: &patterns,
         cache: PageCache::new(dump.memory.as_ref(), CACHE_PAGES),
         direct,
         range,
@@ -96,7 +95,6 @@ fn physical(range: AddressRange, direct: Option<&Linear>) -> anyhow::Result<Rang
 /// A search that is ready to run.
 struct Search<'a> {
     dump: &'a Dump,
-    patterns: &'a [Pattern],
     cache: PageCache<'a>,
     /// Where to print kernel addresses from.
     direct: Option<&'a Linear>,
@@ -125,7 +123,7 @@ impl Search<'_> {
         };
         let start = Instant::now();
         let mut totals = Totals {
-            matches: vec![0; self.patterns.len()],
+            matches: vec![0; set.len()],
             pages: BTreeSet::new(),
         };
         let mut tally = Tally::default();
@@ -168,6 +166,7 @@ impl Search<'_> {
                 .is_none_or(|map| self.classes.contains(&map.class(pfn)))
     }
 
+    /// Words as crash prints them: `ffff880100400000: 2200383e43966e24`.
     fn print(&self, matches: &[Match], totals: &mut Totals, out: &mut dyn Write) -> io::Result<()> {
         let shift = self.dump.memory.page_shift();
         for found in matches {
@@ -186,28 +185,17 @@ impl Search<'_> {
             match self.direct {
                 None => write!(out, "{:x}: ", phys.0)?,
                 Some(direct) => match direct.virt(phys) {
-                    Some(VirtAddr(virt)) => write!(out, "{virt:016x}: ")?,
+                    Some(VirtAddr(virt)) => write!(out, "{virt:x}: ")?,
                     // Memory the kernel does not map has no kernel address.
                     None => write!(out, "physical {:x}: ", phys.0)?,
                 },
             }
             match found.found {
-                Found::Word(word) if self.is_32(found.pattern) => writeln!(out, "{word:08x}")?,
-                Found::Word(word) => writeln!(out, "{word:016x}")?,
+                Found::Word(word) => writeln!(out, "{word:x}")?,
                 Found::Bytes(length) => writeln!(out, "{}", self.shown(phys, length))?,
             }
         }
         Ok(())
-    }
-
-    fn is_32(&self, pattern: u32) -> bool {
-        matches!(
-            self.patterns.get(pattern as usize),
-            Some(Pattern::Value {
-                width: Width::W32,
-                ..
-            })
-        )
     }
 
     /// The first bytes of a match: text in quotes, or hex pairs.

@@ -3,6 +3,7 @@
 mod csv;
 mod escape;
 mod finding;
+pub mod host;
 mod ledger;
 pub mod number;
 pub mod page;
