@@ -8,6 +8,7 @@ pub mod layouts;
 mod memmap;
 mod pagemap;
 mod slab;
+mod sweep;
 mod tasks;
 mod translate;
 mod virt;

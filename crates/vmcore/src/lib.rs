@@ -27,4 +27,4 @@ pub use dump::{Dump, DumpInfo, Format, LoadSegment, Machine, Utsname};
 pub use error::OpenError;
 pub use memory::{Coverage, Fault, FaultReason, PageState, PhysicalMemory};
 pub use notes::Note;
-pub use open::open;
+pub use open::{OpenOptions, open};

@@ -17,7 +17,36 @@ use crate::{Dump, elf, kdump};
 /// See [`OpenError`]. A dump that is merely incomplete opens; see
 /// [`DumpInfo::incomplete`](crate::DumpInfo::incomplete).
 pub fn open(path: &Path) -> Result<Dump, OpenError> {
-    let raw = open_file(path)?;
+    OpenOptions::default().open(path)
+}
+
+/// How a dump's file is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenOptions {
+    /// Map the file where that is possible (the default). Without, every page
+    /// is a read of its own: slower, but a file that shrinks or a mount that
+    /// goes away is an error then instead of the end of the process.
+    pub map: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { map: true }
+    }
+}
+
+impl OpenOptions {
+    /// [`open`] with these options.
+    ///
+    /// # Errors
+    ///
+    /// See [`open`].
+    pub fn open(self, path: &Path) -> Result<Dump, OpenError> {
+        open_source(open_file(path, self)?, path)
+    }
+}
+
+fn open_source(raw: RawFile, path: &Path) -> Result<Dump, OpenError> {
     let mut signature = [0; 16];
     let source = if raw.read_at(0, &mut signature).is_ok() && signature == *FLAT_SIGNATURE {
         let index = FlatIndex::read(&raw).map_err(|defect| defect.of(path))?;
@@ -38,7 +67,7 @@ pub fn open(path: &Path) -> Result<Dump, OpenError> {
     }
 }
 
-fn open_file(path: &Path) -> Result<RawFile, OpenError> {
+fn open_file(path: &Path, options: OpenOptions) -> Result<RawFile, OpenError> {
     let not_a_dump = |what: &str, advice: String| OpenError::NotADump {
         path: path.to_owned(),
         what: what.to_owned(),
@@ -73,7 +102,7 @@ fn open_file(path: &Path) -> Result<RawFile, OpenError> {
             });
         }
     }
-    let raw = RawFile::open(path).map_err(|error| OpenError::Io {
+    let raw = RawFile::open(path, options.map).map_err(|error| OpenError::Io {
         path: path.to_owned(),
         error,
     })?;

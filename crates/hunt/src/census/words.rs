@@ -45,8 +45,19 @@ impl Naming {
         (pfn.0 < self.end).then_some(pfn)
     }
 
-    /// Whether a word lies in the memory map rather than the direct map.
-    pub(crate) fn is_page_struct(&self, word: u64) -> bool {
-        self.memmap.contains(&word)
+    /// Whether a word looks like an address of the kernel: its upper half, and
+    /// no small negative number.
+    pub(crate) fn is_kernel_pointer(&self, word: u64) -> bool {
+        word >> 47 == 0x1_ffff && word < 0xffff_ffff_ffff_f000
+            || self.memmap.contains(&word)
+            || self.direct.virt.contains(&word)
+    }
+
+    /// Whether a word looks like an entry of a page table: a frame number of
+    /// this machine above some low bits, of which one at least is set.
+    pub(crate) fn is_frame_entry(&self, word: u64) -> bool {
+        let low = (1u64 << self.page_shift) - 1;
+        let pfn = (word & 0x000f_ffff_ffff_ffff & !low) >> self.page_shift;
+        word & low != 0 && pfn != 0 && pfn < self.end
     }
 }

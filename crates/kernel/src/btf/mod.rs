@@ -5,6 +5,7 @@
 //! Only base BTF (vmlinux's) is read, little-endian.
 
 mod query;
+mod search;
 mod types;
 
 #[cfg(test)]
@@ -25,7 +26,8 @@ const MAGIC: u16 = 0xeb9f;
 const MAX_BLOB: u64 = 64 << 20;
 /// magic, version, flags, hdr_len, then offset and length of types and strings.
 const HEADER: usize = 24;
-
+/// With offset and length of the layout section (7.2).
+const LONG_HEADER: usize = 32;
 /// Bytes that are not BTF, or BTF that cannot be had.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BtfError {
@@ -47,6 +49,19 @@ pub enum BtfError {
         start: VirtAddr,
         /// Why.
         fault: VirtFault,
+    },
+    /// Nothing in the range that was searched is a kernel's BTF.
+    #[error(
+        "BTF: none in {start}..{end} ({unreadable} bytes of it cannot be read); the kernel \
+         has no CONFIG_DEBUG_INFO_BTF, or it lies elsewhere"
+    )]
+    NotFound {
+        /// First address searched.
+        start: VirtAddr,
+        /// First address not searched.
+        end: VirtAddr,
+        /// Bytes in pages that the dump does not give.
+        unreadable: u64,
     },
     /// A header field has a value that cannot be read.
     #[error("BTF header: {field} is {value:#x}, {expected}")]

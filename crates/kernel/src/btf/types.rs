@@ -178,10 +178,12 @@ impl Btf {
         None
     }
 
-    /// Whether the string at `offset` is `name`.
+    /// Whether the string at `offset` is `name`; nothing has the empty name.
     pub(super) fn is_name(&self, offset: u32, name: &str) -> bool {
         let rest = self.strings_from(offset);
-        rest.get(..name.len()) == Some(name.as_bytes()) && rest.get(name.len()) == Some(&0)
+        !name.is_empty()
+            && rest.get(..name.len()) == Some(name.as_bytes())
+            && rest.get(name.len()) == Some(&0)
     }
 
     /// The string at `offset`, if it is text and not empty.

@@ -14,12 +14,11 @@ use super::locate::Tables;
 use super::names::{LengthForm, MAX_SYMBOLS, Names, TOKEN_INDEX, Tokens, matches_markers};
 use super::{Kallsyms, KallsymsError};
 use crate::VirtualRead;
+use crate::sweep::{read_pages, sweep};
 
 const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0";
-const PAGE: u64 = 4096;
-const MAX_RANGE: u64 = 1 << 30;
-const WINDOW: u64 = 1 << 20;
-/// Windows overlap by this much on both sides of a hit; tokens take 1 to 2 KiB.
+/// How far tokens and their index may reach on both sides of the digits; they take
+/// 1 to 2 KiB.
 const TOKENS: u64 = 16 << 10;
 /// How far before the token table the number of symbols may lie.
 const REACHES: [u64; 2] = [4 << 20, 32 << 20];
@@ -36,66 +35,35 @@ pub(super) fn find(
     end: VirtAddr,
     stext: VirtAddr,
 ) -> Result<Kallsyms, KallsymsError> {
-    let end = VirtAddr(end.0.min(start.0.saturating_add(MAX_RANGE)));
     let finder = Finder::new(DIGITS);
-    let mut unreadable = 0;
     let mut candidates = 0;
     let mut failure = None;
-    let mut at = start.0;
-    while at < end.0 && candidates < MAX_TOKEN_TABLES {
-        // A hit counts in the window's middle; on both sides there is room for the
-        // tokens before and after it.
-        let from = at.saturating_sub(TOKENS).max(start.0);
-        let (window, missing) =
-            read_pages(read, from, at.saturating_add(WINDOW + TOKENS).min(end.0));
-        unreadable += missing;
-        for hit in finder.find_iter(&window) {
-            let va = from + hit as u64;
-            if va < at || va >= at.saturating_add(WINDOW) {
+    let (found, unreadable) = sweep(read, start, end, TOKENS, |window| {
+        for hit in finder.find_iter(&window.bytes) {
+            if !window.own.contains(&(window.base + hit as u64)) || candidates == MAX_TOKEN_TABLES {
                 continue;
             }
-            let Some((tokens, table, after)) = tokens_around(&window, from, hit) else {
+            let Some((tokens, table, after)) = tokens_around(&window.bytes, window.base, hit)
+            else {
                 continue;
             };
             candidates += 1;
             match from_tokens(read, start, &tokens, table, after, stext) {
-                Some(Ok(kallsyms)) => return Ok(kallsyms),
+                Some(Ok(kallsyms)) => return Some(kallsyms),
                 Some(Err(error)) => failure = Some(error),
                 None => {}
             }
-            if candidates == MAX_TOKEN_TABLES {
-                break;
-            }
         }
-        at = at.saturating_add(WINDOW);
-    }
-    Err(failure.unwrap_or(KallsymsError::NotFound {
-        start,
-        end,
-        unreadable,
-    }))
-}
-
-/// The bytes of `from..to`, zero where a page cannot be read, and how many such.
-fn read_pages(read: &dyn VirtualRead, from: u64, to: u64) -> (Vec<u8>, u64) {
-    let mut bytes = vec![0; to.saturating_sub(from) as usize];
-    if read.read(VirtAddr(from), &mut bytes).is_ok() {
-        return (bytes, 0);
-    }
-    let mut missing = 0;
-    let mut at = from;
-    let mut rest = bytes.as_mut_slice();
-    while !rest.is_empty() {
-        let len = rest.len().min((PAGE - at % PAGE) as usize);
-        let (page, behind) = rest.split_at_mut(len);
-        if read.read(VirtAddr(at), page).is_err() {
-            page.fill(0);
-            missing += len as u64;
-        }
-        at = at.saturating_add(len as u64);
-        rest = behind;
-    }
-    (bytes, missing)
+        None
+    });
+    let not_found = || {
+        failure.unwrap_or(KallsymsError::NotFound {
+            start,
+            end,
+            unreadable,
+        })
+    };
+    found.ok_or_else(not_found)
 }
 
 /// Takes the digits at `hit` for the tokens 48 to 57. Returns the tokens, where

@@ -17,13 +17,13 @@ pub(crate) struct RawFile {
 }
 
 impl RawFile {
-    /// Opens a regular file or a block device.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    /// Opens a regular file, mapped if `map` says so, or a block device.
+    pub(crate) fn open(path: &Path, map: bool) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let meta = file.metadata()?;
         if meta.is_file() {
             let len = meta.len();
-            let mapped = map_file(&file, len);
+            let mapped = if map { map_file(&file, len) } else { None };
             return Ok(Self { file, mapped, len });
         }
         // A block device says its size only to a seek. A pipe cannot seek.

@@ -1,0 +1,219 @@
+//! Every style of ELF core against one expectation.
+
+mod common;
+
+use common::{Expected, check, noise, open_bytes, sample};
+use pagehound_synth::{ElfOptions, ElfStyle, Flatten, Image, Order};
+use pagehound_vmcore::{Coverage, Format, Machine, PageState, Pfn, PhysAddr, VirtAddr};
+
+const STYLES: [ElfStyle; 3] = [ElfStyle::Kernel, ElfStyle::Qemu, ElfStyle::Makedumpfile];
+
+/// ELF cores know no lost pages: they are holes there.
+fn elf_sample(page_size: usize) -> (Image, Expected) {
+    let (image, mut expected) = sample(page_size);
+    expected.lost.clear();
+    (image, expected)
+}
+
+#[test]
+fn every_style() {
+    for page_size in [4096, 16384, 65536] {
+        let (image, expected) = elf_sample(page_size);
+        for style in STYLES {
+            for (pn_xnum, split_notes, scattered) in [
+                (false, false, false),
+                (true, false, false),
+                (false, true, true),
+                (true, true, true),
+            ] {
+                let options = ElfOptions {
+                    style,
+                    pn_xnum,
+                    split_notes,
+                    scattered,
+                    ..ElfOptions::default()
+                };
+                let what = format!("{page_size}, {options:?}");
+                let info = check(&what, &image.write_elf(&options), &expected).info;
+                assert_eq!(info.format, Format::Elf, "{what}");
+                assert_eq!(info.machine, Some(Machine::X86_64), "{what}");
+                assert!(!info.incomplete, "{what}");
+                assert!(info.warnings.is_empty(), "{what}: {:?}", info.warnings);
+                assert!(
+                    info.vmcoreinfo
+                        .is_some_and(|text| text.starts_with(b"OSRELEASE=6.1.0\n"))
+                );
+                let names: Vec<&[u8]> = info.notes.iter().map(|note| &*note.name).collect();
+                assert_eq!(
+                    names,
+                    [&b"CORE"[..], b"CORE", b"QEMU", b"VMCOREINFO"],
+                    "{what}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn flattened() {
+    let (image, expected) = elf_sample(4096);
+    for order in [Order::Forward, Order::Backward, Order::Interleaved] {
+        for overwrite in [false, true] {
+            let flat = Flatten {
+                record: 10_000,
+                order,
+                overwrite,
+                ..Flatten::default()
+            };
+            let options = ElfOptions {
+                flattened: Some(flat),
+                ..ElfOptions::default()
+            };
+            let dump = check(
+                &format!("{options:?}"),
+                &image.write_elf(&options),
+                &expected,
+            );
+            assert_eq!(dump.info.format, Format::FlattenedElf);
+        }
+    }
+}
+
+#[test]
+fn program_headers_are_handed_on() {
+    let image = Image::new(4096)
+        .machine(pagehound_synth::Machine::Aarch64)
+        .page(0x40000, b"text".to_vec())
+        .excluded(0x40001);
+    let options = ElfOptions {
+        style: ElfStyle::Makedumpfile,
+        ..ElfOptions::default()
+    };
+    let info = open_bytes(&image.write_elf(&options)).expect("opens").info;
+    assert_eq!(info.machine, Some(Machine::Aarch64));
+    let [segment] = info.segments[..] else {
+        panic!("{:?}", info.segments)
+    };
+    assert_eq!(segment.paddr, PhysAddr(0x4000_0000));
+    assert_eq!(segment.vaddr, VirtAddr(0xffff_8880_4000_0000));
+    assert_eq!((segment.filesz, segment.memsz), (4096, 8192));
+}
+
+/// Segments that begin and end in mid-page, meet there, and overlap.
+#[test]
+fn segments_aligned_to_nothing() {
+    let bytes = noise(1, 0x6000);
+    let part = |from: usize, to: usize| (0x10_0000 + from as u64, bytes[from..to].to_vec());
+    let cases: [(&str, Vec<(u64, Vec<u8>)>, std::ops::Range<usize>); 5] = [
+        ("ends in mid-page", vec![part(0, 0x1c00)], 0..0x1c00),
+        (
+            "begins in mid-page",
+            vec![part(0xc00, 0x3000)],
+            0xc00..0x3000,
+        ),
+        ("within a page", vec![part(0x1100, 0x1200)], 0x1100..0x1200),
+        (
+            "meet in mid-page",
+            vec![part(0, 0x1800), part(0x1800, 0x4000)],
+            0..0x4000,
+        ),
+        (
+            "overlap",
+            vec![part(0x800, 0x3800), part(0, 0x2100), part(0x3000, 0x5001)],
+            0..0x5001,
+        ),
+    ];
+    for (what, extra, covered) in cases {
+        let mut memory = vec![0; 0x6000];
+        memory[covered.clone()].copy_from_slice(&bytes[covered.clone()]);
+        let mut expected = Expected {
+            page_size: 4096,
+            ..Expected::default()
+        };
+        for page in covered.start / 4096..covered.end.div_ceil(4096) {
+            let bytes = memory[page * 4096..(page + 1) * 4096].to_vec();
+            expected.present.insert(0x100 + page as u64, bytes);
+        }
+        let options = ElfOptions {
+            style: ElfStyle::Qemu,
+            extra,
+            ..ElfOptions::default()
+        };
+        check(what, &Image::new(4096).write_elf(&options), &expected);
+    }
+}
+
+/// Where segments overlap and disagree, the first one counts.
+#[test]
+fn the_first_of_overlapping_segments_counts() {
+    let extra = vec![(0x2000, vec![1; 0x1000]), (0x1000, vec![2; 0x3000])];
+    let mut expected = Expected {
+        page_size: 4096,
+        ..Expected::default()
+    };
+    for (pfn, byte) in [(1, 2), (2, 1), (3, 2)] {
+        expected.present.insert(pfn, vec![byte; 4096]);
+    }
+    let options = ElfOptions {
+        style: ElfStyle::Qemu,
+        extra,
+        ..ElfOptions::default()
+    };
+    check("overlap", &Image::new(4096).write_elf(&options), &expected);
+}
+
+#[test]
+fn pages_beyond_the_end_are_unreadable() {
+    let mut image = Image::new(4096);
+    for pfn in 0..16 {
+        image.set_page(0x100 + pfn, noise(pfn, 4096));
+    }
+    let options = ElfOptions {
+        style: ElfStyle::Qemu,
+        ..ElfOptions::default()
+    };
+    let whole = image.write_elf(&options);
+    // The data is at the end: 16 pages, of which 3 and a half are cut off.
+    let dump = open_bytes(&whole[..whole.len() - 3 * 4096 - 2048]).expect("opens");
+    assert!(dump.info.incomplete);
+    let coverage = Coverage {
+        present: 12,
+        unreadable: 4,
+        ..Coverage::default()
+    };
+    assert_eq!(dump.memory.coverage(), coverage);
+    assert_eq!(dump.memory.state(Pfn(0x10b)), PageState::Present);
+    assert_eq!(dump.memory.state(Pfn(0x10c)), PageState::Unreadable);
+    assert_eq!(dump.memory.state(Pfn(0x110)), PageState::Absent);
+    let mut page = vec![0; 4096];
+    let fault = dump
+        .memory
+        .read_page(Pfn(0x10c), &mut page)
+        .expect_err("cut off");
+    assert_eq!(fault.addr, PhysAddr(0x10_c000));
+}
+
+/// Tens of thousands of segments stay fast.
+#[test]
+fn more_segments_than_a_16_bit_count_holds() {
+    let mut image = Image::new(4096);
+    for pfn in 0..70_000 {
+        image.set_page(pfn * 2, u64::to_le_bytes(pfn));
+    }
+    let options = ElfOptions {
+        style: ElfStyle::Qemu,
+        pn_xnum: true,
+        ..ElfOptions::default()
+    };
+    let bytes = image.write_elf(&options);
+    let start = std::time::Instant::now();
+    let memory = open_bytes(&bytes).expect("opens").memory;
+    assert_eq!(memory.coverage().present, 70_000);
+    let mut page = vec![0; 4096];
+    for pfn in (0..70_000).rev() {
+        memory.read_page(Pfn(pfn * 2), &mut page).expect("present");
+        assert_eq!(page[..8], u64::to_le_bytes(pfn));
+        assert_eq!(memory.state(Pfn(pfn * 2 + 1)), PageState::Absent);
+    }
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}

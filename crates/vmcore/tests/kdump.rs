@@ -1,0 +1,333 @@
+//! Every version, compression and wrapping of kdump against one expectation.
+
+mod common;
+
+use common::{Expected, check, file_of, open_bytes, sample};
+use pagehound_synth::{Compression, Flatten, KdumpOptions, Order};
+use pagehound_vmcore::{Format, Machine, PageState, Pfn};
+
+const COMPRESSIONS: [Compression; 6] = [
+    Compression::Plain,
+    Compression::Zlib,
+    Compression::Lzo,
+    Compression::Snappy,
+    Compression::Zstd,
+    Compression::Mixed,
+];
+
+#[test]
+fn every_version_and_compression() {
+    let (image, expected) = sample(4096);
+    let image = image
+        .utsname([
+            "Linux",
+            "host",
+            "6.1.0-9",
+            "#1 SMP Debian",
+            "x86_64",
+            "(none)",
+        ])
+        .dump_level(31)
+        .phys_base(-0x0100_0000)
+        .captured_at(1_700_000_000);
+    for version in 1..=6 {
+        for compression in COMPRESSIONS {
+            let options = KdumpOptions {
+                version,
+                compression,
+                ..KdumpOptions::default()
+            };
+            let what = format!("{options:?}");
+            let dump = check(&what, &image.write_kdump(&options), &expected);
+            let info = dump.info;
+            assert_eq!(info.format, Format::Kdump, "{what}");
+            assert_eq!(info.machine, Some(Machine::X86_64), "{what}");
+            assert_eq!(info.dump_level, Some(31), "{what}");
+            assert_eq!(info.phys_base, Some(-0x0100_0000), "{what}");
+            assert_eq!(info.captured_at, Some(1_700_000_000), "{what}");
+            let utsname = info.utsname.expect(&what);
+            assert_eq!(
+                (&*utsname.nodename, &*utsname.release),
+                ("host", "6.1.0-9"),
+                "{what}"
+            );
+            assert!(info.segments.is_empty(), "{what}");
+            // Two pages of the sample are lost.
+            assert!(info.incomplete, "{what}");
+            let text = info
+                .vmcoreinfo
+                .map(|text| String::from_utf8(text).expect("text"));
+            if version >= 3 {
+                assert!(
+                    text.is_some_and(|text| text.ends_with("SYMBOL(_stext)=ffffffff81000000\n"))
+                );
+            } else {
+                assert_eq!(text, None, "{what}");
+            }
+            let names: Vec<&[u8]> = info.notes.iter().map(|note| &*note.name).collect();
+            if version >= 4 {
+                assert_eq!(
+                    names,
+                    [&b"CORE"[..], b"CORE", b"QEMU", b"VMCOREINFO"],
+                    "{what}"
+                );
+                assert_eq!(info.notes[2].desc, [3; 5], "{what}");
+            } else {
+                assert!(names.is_empty(), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn other_page_sizes() {
+    for page_size in [16384, 65536] {
+        let (image, expected) = sample(page_size);
+        for compression in COMPRESSIONS {
+            let options = KdumpOptions {
+                compression,
+                ..KdumpOptions::default()
+            };
+            check(
+                &format!("{page_size}, {options:?}"),
+                &image.write_kdump(&options),
+                &expected,
+            );
+        }
+    }
+}
+
+/// QEMU dumps arm64 guests in blocks of 64 KiB whatever their page size.
+#[test]
+fn blocks_larger_than_the_kernels_pages() {
+    let (image, blocks) = sample(65536);
+    let image = image.vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n");
+    let mut expected = Expected {
+        page_size: 4096,
+        ..Expected::default()
+    };
+    for (pfn, block) in &blocks.present {
+        let pages = block.chunks(4096).map(<[u8]>::to_vec);
+        expected.present.extend((pfn * 16..).zip(pages));
+    }
+    let split = |pfns: &[u64]| {
+        pfns.iter()
+            .flat_map(|pfn| pfn * 16..pfn * 16 + 16)
+            .collect()
+    };
+    expected.excluded = split(&blocks.excluded);
+    expected.lost = split(&blocks.lost);
+    for compression in [Compression::Plain, Compression::Zlib] {
+        let options = KdumpOptions {
+            compression,
+            ..KdumpOptions::default()
+        };
+        check(
+            &format!("{options:?}"),
+            &image.write_kdump(&options),
+            &expected,
+        );
+    }
+}
+
+#[test]
+fn flattened_in_every_order() {
+    let (image, expected) = sample(4096);
+    for compression in [Compression::Plain, Compression::Zlib] {
+        for order in [Order::Forward, Order::Backward, Order::Interleaved] {
+            for record in [100, 4096, 16384, 1 << 20] {
+                for (overwrite, sparse) in [(false, false), (true, false), (false, true)] {
+                    let flat = Flatten {
+                        record,
+                        order,
+                        overwrite,
+                        sparse,
+                        end: true,
+                    };
+                    let options = KdumpOptions {
+                        compression,
+                        flattened: Some(flat),
+                        ..KdumpOptions::default()
+                    };
+                    let what = format!("{options:?}");
+                    let dump = check(&what, &image.write_kdump(&options), &expected);
+                    assert_eq!(dump.info.format, Format::FlattenedKdump, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flattened_stream_without_its_end_record_is_incomplete() {
+    let (image, expected) = sample(4096);
+    let flat = Flatten {
+        end: false,
+        ..Flatten::default()
+    };
+    let options = KdumpOptions {
+        flattened: Some(flat),
+        ..KdumpOptions::default()
+    };
+    let dump = check("no end", &image.write_kdump(&options), &expected);
+    assert!(dump.info.incomplete);
+    assert!(
+        dump.info
+            .warnings
+            .iter()
+            .any(|text| text.contains("breaks off"))
+    );
+}
+
+#[test]
+fn a_single_bitmap_knows_no_excluded_pages() {
+    let (image, mut expected) = sample(4096);
+    expected.excluded.clear();
+    let options = KdumpOptions {
+        single_bitmap: true,
+        ..KdumpOptions::default()
+    };
+    check("single bitmap", &image.write_kdump(&options), &expected);
+}
+
+#[test]
+fn data_in_another_order_than_frames() {
+    let (image, expected) = sample(4096);
+    let options = KdumpOptions {
+        backward: true,
+        ..KdumpOptions::default()
+    };
+    let dump = check("backward", &image.write_kdump(&options), &expected);
+    // The frames whose data comes first come first. Zero pages share the block
+    // in front of all others.
+    let first = dump
+        .memory
+        .present_runs()
+        .into_iter()
+        .find(|run| run.start.0 > 7)
+        .expect("runs");
+    assert_eq!(first.start, Pfn(1999));
+}
+
+#[test]
+fn one_file_of_a_split_dump() {
+    let (image, whole) = sample(4096);
+    for version in [2, 5, 6] {
+        let range = 0x42..512;
+        let mut expected = whole.clone();
+        let outside = |pfn: &u64| !range.contains(pfn);
+        expected
+            .lost
+            .extend(whole.present.keys().copied().filter(outside));
+        expected.present.retain(|pfn, _| range.contains(pfn));
+        let options = KdumpOptions {
+            version,
+            split: Some(range),
+            ..KdumpOptions::default()
+        };
+        let dump = check(
+            &format!("{options:?}"),
+            &image.write_kdump(&options),
+            &expected,
+        );
+        assert!(
+            dump.info
+                .warnings
+                .iter()
+                .any(|text| text.contains("--reassemble"))
+        );
+    }
+}
+
+#[test]
+fn status_flags_are_told() {
+    let image = pagehound_synth::Image::new(4096).page(1, b"x".to_vec());
+    let dump = |status| {
+        let options = KdumpOptions {
+            status,
+            ..KdumpOptions::default()
+        };
+        open_bytes(&image.write_kdump(&options))
+            .expect("opens")
+            .info
+    };
+    assert!(!dump(0).incomplete);
+    assert!(dump(0).warnings.is_empty());
+    assert!(dump(0x8).incomplete);
+    assert!(
+        dump(0x10)
+            .warnings
+            .iter()
+            .any(|text| text.contains("struct page"))
+    );
+}
+
+/// A page that does not decompress is unreadable, and only that page.
+#[test]
+fn a_damaged_page_is_a_fault_of_that_page() {
+    let text = b"abcdefgh".repeat(512);
+    let image = pagehound_synth::Image::new(4096)
+        .page(1, text.clone())
+        .page(2, &text[8..]);
+    for compression in COMPRESSIONS {
+        let options = KdumpOptions {
+            compression,
+            share_zero_pages: false,
+            ..KdumpOptions::default()
+        };
+        let mut bytes = image.write_kdump(&options);
+        // Header, sub-header, two bitmaps, two descriptors; then page 1.
+        let data = 4 * 4096 + 2 * 24;
+        bytes[data] ^= 0xff;
+        bytes[data + 1] ^= 0xff;
+        let file = file_of(&bytes);
+        let memory = pagehound_vmcore::open(file.path()).expect("opens").memory;
+        let mut page = vec![0; 4096];
+        let first = memory.read_page(Pfn(1), &mut page);
+        match compression {
+            Compression::Plain => assert_ne!(page, text),
+            _ => assert!(first.is_err(), "{compression:?}"),
+        }
+        assert_eq!(
+            memory.read_page(Pfn(2), &mut page),
+            Ok(()),
+            "{compression:?}"
+        );
+        assert_eq!(page[..4088], text[8..], "{compression:?}");
+    }
+}
+
+/// Descriptors that lie: beyond the end, of wrong size, of unknown method.
+#[test]
+fn a_lying_descriptor_is_unreadable() {
+    let image = pagehound_synth::Image::new(4096)
+        .page(1, b"x".to_vec())
+        .page(2, b"y".to_vec());
+    let good = image.write_kdump(&KdumpOptions::default());
+    let desc = 4 * 4096;
+    let lies: [(usize, &[u8]); 6] = [
+        (0, &u64::MAX.to_le_bytes()),
+        (0, &(good.len() as u64).to_le_bytes()),
+        (8, &0u32.to_le_bytes()),
+        (8, &u32::MAX.to_le_bytes()),
+        (12, &0u32.to_le_bytes()),
+        (12, &3u32.to_le_bytes()),
+    ];
+    for (at, lie) in lies {
+        let mut bytes = good.clone();
+        bytes[desc + at..desc + at + lie.len()].copy_from_slice(lie);
+        let dump = open_bytes(&bytes).expect("opens");
+        assert_eq!(
+            dump.memory.state(Pfn(1)),
+            PageState::Unreadable,
+            "{at} {lie:?}"
+        );
+        assert_eq!(
+            dump.memory.state(Pfn(2)),
+            PageState::Present,
+            "{at} {lie:?}"
+        );
+        assert_eq!(dump.memory.coverage().unreadable, 1, "{at} {lie:?}");
+        assert!(dump.info.incomplete);
+    }
+}
