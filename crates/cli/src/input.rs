@@ -8,7 +8,7 @@ use std::path::Path;
 /// What a target turns out to be.
 pub(crate) enum Input {
     /// The kernel's counters, live or saved.
-    Host(HostFiles),
+    Host(Box<HostFiles>),
     /// A crash dump.
     Dump,
 }
@@ -18,9 +18,9 @@ impl Input {
     pub(crate) fn open(target: &Target) -> anyhow::Result<Input> {
         target.check()?;
         match target {
-            Target::Live => Ok(Input::Host(HostFiles::live()?)),
+            Target::Live => Ok(Input::Host(Box::new(HostFiles::live()?))),
             Target::Path(path) if looks_like_host_files(&head(path)) => {
-                Ok(Input::Host(HostFiles::from_meminfo_path(path)?))
+                Ok(Input::Host(Box::new(HostFiles::from_meminfo_path(path)?)))
             }
             Target::Path(path) => pagehound_vmcore::open(path)
                 .map(|_| Input::Dump)

@@ -1,5 +1,12 @@
 //! The binary as a shell sees it: what it prints, where, and its status.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+
 mod common;
 
 use assert_cmd::Command;

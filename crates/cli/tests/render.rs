@@ -1,6 +1,13 @@
 //! Reports as people see them. The reference report has the numbers of the
 //! reference case; every snapshot was read against it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+
 use pagehound::output;
 use pagehound::render;
 use pagehound_model::{

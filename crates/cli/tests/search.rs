@@ -1,5 +1,12 @@
 //! `search` and `read` against what crash prints for the same dumps.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+
 mod common;
 
 use assert_cmd::Command;

@@ -65,15 +65,32 @@ Exit status of diagnose:
   3    nothing found lost, but what could not be read might hide it
   130  ended by Ctrl-C";
 
+const HEADING: &str = "Options of every command";
+
 /// Options that every command takes.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Global {
-    /// When to colour the output; NO_COLOR is honoured too
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t, global = true)]
+    /// When to colour: `auto` (on a terminal, without NO_COLOR), `always`, `never`
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        global = true,
+        hide_possible_values = true,
+        hide_default_value = true,
+        help_heading = HEADING
+    )]
     pub color: Color,
 
     /// Threads to work with [default: one a processor]
-    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(
+        long,
+        value_name = "N",
+        global = true,
+        value_parser = clap::value_parser!(u16).range(1..=1024),
+        help_heading = HEADING
+    )]
     pub threads: Option<u16>,
 
     /// Do as if the dump held no BTF (to test the fallbacks)
@@ -123,7 +140,7 @@ pub enum Command {
     /// Every class of pages, with the kernel's own count beside it
     Ledger(Ledger),
     /// Values, MAC addresses, bytes, text in all of memory
-    Search(Search),
+    Search(Box<Search>),
     /// The dump and its kernel
     Info(Info),
     /// Memory as hex, with what it points to
