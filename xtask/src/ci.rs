@@ -56,7 +56,13 @@ pub(crate) fn lint() -> anyhow::Result<()> {
 pub(crate) fn deps() -> anyhow::Result<()> {
     run(command(
         DENY.installed()?,
-        ["check", "licenses", "bans", "sources"],
+        [
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ],
     ))?;
     // The tool takes its subcommand as the first argument, as cargo gives it.
     run(command(MACHETE.installed()?, ["machete"]))
