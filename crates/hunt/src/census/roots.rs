@@ -56,6 +56,9 @@ impl Census {
                     return;
                 }
                 let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
+                if naming.is_start(word) {
+                    this.started.set(named);
+                }
                 this.name(pages, named, Via::Root(at), found);
             });
             if class == Class::PageTable && !pages.kernel_tables.contains(&pfn.0) {
@@ -71,6 +74,7 @@ impl Census {
                 }
             }
         });
+        self.roots_bytes = outcome.tally.bytes;
         self.bytes_read += outcome.tally.bytes;
         self.cancelled |= outcome.tally.end != pagehound_scan::End::Complete;
         let mut seeds = Vec::new();

@@ -93,6 +93,13 @@ impl Fingerprints {
         self.keys.get(&head.0).copied().unwrap_or(Key::Absent)
     }
 
+    /// Whether a unit is a page of VMCOREINFO. A crashing kernel replaces its
+    /// pointer to that page by one to a safe copy (crash_save_vmcoreinfo,
+    /// 1229384f5b85, 4.13), so nothing refers to it any more.
+    pub(crate) fn is_vmcoreinfo(&self, head: Pfn) -> bool {
+        self.traits.get(&head.0).is_some_and(|unit| unit.vmcoreinfo)
+    }
+
     /// Kind of bytes most of `heads` hold.
     pub fn content(&self, heads: &[Pfn]) -> Content {
         let mut counts: BTreeMap<Content, usize> = BTreeMap::new();

@@ -17,6 +17,8 @@ pub(super) struct Traits {
     pub(super) content: Content,
     /// The first frame in it, and its offset within the unit.
     pub(super) frame: Option<(u32, Frame)>,
+    /// The page is a VMCOREINFO text.
+    pub(super) vmcoreinfo: bool,
     /// Offsets within the unit of all frames to the same address, first four.
     pub(super) offsets: [Option<u32>; 4],
 }
@@ -59,6 +61,7 @@ fn of_page(page: &[u8], naming: &Naming) -> Traits {
         return Traits {
             content: classify(page, naming),
             frame: None,
+            vmcoreinfo: page.starts_with(b"OSRELEASE="),
             offsets: [None; 4],
         };
     };
@@ -69,6 +72,7 @@ fn of_page(page: &[u8], naming: &Naming) -> Traits {
     Traits {
         content: Content::Ethernet,
         frame: Some((u32::from(first.offset), first)),
+        vmcoreinfo: false,
         offsets: std::array::from_fn(|_| same.next()),
     }
 }

@@ -76,6 +76,9 @@ structs! {
     ListHead "list_head";
     VmapNode "vmap_node";
     Hstate "hstate";
+    PrbDesc "prb_desc";
+    PrintkInfo "printk_info";
+    ModuleMemory "module_memory";
 }
 
 fields! {
@@ -181,12 +184,97 @@ fields! {
     ResourceChild 8 ["resource.child"] [];
     ResourceSibling 8 ["resource.sibling"] [];
 
-    // Modules. 6.4 (ac3b43283923) made core_layout and init_layout mem[].
+    // Modules. 6.4 (ac3b43283923) made core_layout and init_layout mem[]; 4.5
+    // (7523e4dc5057) had made core_layout of single members.
     ModuleList 16 ["module.list"] [];
     ModuleName 56 ["module.name"] [];
-    ModuleCoreBase 8 ["module.core_layout.base"] [];
-    ModuleCoreSize 4 ["module.core_layout.size"] [];
+    ModuleCoreBase 8 ["module.core_layout.base", "module.module_core"] [];
+    ModuleCoreSize 4 ["module.core_layout.size", "module.core_size"] [];
+    ModuleInitBase 8 ["module.init_layout.base", "module.module_init"] [];
+    ModuleInitSize 4 ["module.init_layout.size", "module.init_size"] [];
     ModuleMem 8 ["module.mem"] [];
     ModuleMemBase 8 ["module_memory.base"] [];
     ModuleMemSize 4 ["module_memory.size"] [];
+    ModuleTaints 8 ["module.taints"] [];
+    ModuleVersion 8 ["module.version"] [];
+    ModuleSrcversion 8 ["module.srcversion"] [];
+    // Symbols: 4.5 (8244062ef1e5) moved them into a structure behind a pointer.
+    ModuleKallsyms 8 ["module.kallsyms"] [];
+    ModKallsymsSymtab 8 ["mod_kallsyms.symtab", "module.symtab"] [];
+    ModKallsymsCount 4 ["mod_kallsyms.num_symtab", "module.num_symtab"] [];
+    ModKallsymsStrtab 8 ["mod_kallsyms.strtab", "module.strtab"] [];
+
+    // printk ring buffer, 5.10 and later (896fbe20b4e2).
+    PrbDescRing 48 ["printk_ringbuffer.desc_ring"] ["printk_ringbuffer.desc_ring"];
+    PrbTextDataRing 32 ["printk_ringbuffer.text_data_ring"] ["printk_ringbuffer.text_data_ring"];
+    PrbCountBits 4 ["prb_desc_ring.count_bits"] ["prb_desc_ring.count_bits"];
+    PrbDescs 8 ["prb_desc_ring.descs"] ["prb_desc_ring.descs"];
+    PrbInfos 8 ["prb_desc_ring.infos"] ["prb_desc_ring.infos"];
+    PrbHeadId 8 ["prb_desc_ring.head_id"] ["prb_desc_ring.head_id"];
+    PrbTailId 8 ["prb_desc_ring.tail_id"] ["prb_desc_ring.tail_id"];
+    PrbSizeBits 4 ["prb_data_ring.size_bits"] ["prb_data_ring.size_bits"];
+    PrbData 8 ["prb_data_ring.data"] ["prb_data_ring.data"];
+    PrbStateVar 8 ["prb_desc.state_var"] ["prb_desc.state_var"];
+    PrbTextBlkLpos 16 ["prb_desc.text_blk_lpos"] ["prb_desc.text_blk_lpos"];
+    PrbLposBegin 8 ["prb_data_blk_lpos.begin"] ["prb_data_blk_lpos.begin"];
+    PrbLposNext 8 ["prb_data_blk_lpos.next"] ["prb_data_blk_lpos.next"];
+    PrintkInfoSeq 8 ["printk_info.seq"] ["printk_info.seq"];
+    PrintkInfoTsNsec 8 ["printk_info.ts_nsec"] ["printk_info.ts_nsec"];
+    PrintkInfoTextLen 2 ["printk_info.text_len"] ["printk_info.text_len"];
+    PrintkInfoCallerId 4 ["printk_info.caller_id"] ["printk_info.caller_id"];
+    PrintkInfoDevInfo 64 ["printk_info.dev_info"] ["printk_info.dev_info"];
+    DevInfoSubsystem 16 ["dev_printk_info.subsystem"] ["dev_printk_info.subsystem"];
+    DevInfoDevice 48 ["dev_printk_info.device"] ["dev_printk_info.device"];
+
+    // The log of 3.5 to 5.9; the structure was named log before it was printk_log.
+    LogTsNsec 8 ["printk_log.ts_nsec"] ["printk_log.ts_nsec", "log.ts_nsec"];
+    LogLen 2 ["printk_log.len"] ["printk_log.len", "log.len"];
+    LogTextLen 2 ["printk_log.text_len"] ["printk_log.text_len", "log.text_len"];
+    LogDictLen 2 ["printk_log.dict_len"] ["printk_log.dict_len", "log.dict_len"];
+    LogCallerId 4 ["printk_log.caller_id"] ["printk_log.caller_id"];
+
+    // The host.
+    UtsName 390 ["uts_namespace.name"] ["uts_namespace.name"];
+    // 6.13 gave tk_core's structure a name.
+    TkTimekeeper 8 ["tk_data.timekeeper"] [];
+    TimekeeperXtimeSec 8 ["timekeeper.xtime_sec"] [];
+    TimekeeperOffsReal 8 ["timekeeper.offs_real"] [];
+    TimekeeperOffsBoot 8 ["timekeeper.offs_boot"] [];
+
+    // Network namespaces and devices.
+    NsproxyUtsNs 8 ["nsproxy.uts_ns"] [];
+    NsproxyNetNs 8 ["nsproxy.net_ns"] [];
+    NetList 16 ["net.list"] [];
+    NetDevBaseHead 16 ["net.dev_base_head"] [];
+    NetDevList 16 ["net_device.dev_list"] [];
+    NetDevName 16 ["net_device.name"] [];
+    NetDevIfindex 4 ["net_device.ifindex"] [];
+    NetDevFlags 4 ["net_device.flags"] [];
+    NetDevMtu 4 ["net_device.mtu"] [];
+    NetDevAddr 8 ["net_device.dev_addr"] [];
+    NetDevPermAddr 32 ["net_device.perm_addr"] [];
+    NetDevAddrLen 1 ["net_device.addr_len"] [];
+    NetDevOps 8 ["net_device.netdev_ops"] [];
+    NetDevStats 184 ["net_device.stats"] [];
+    NetDevUpper 16 ["net_device.adj_list.upper"] [];
+    NetDevLower 16 ["net_device.adj_list.lower"] [];
+    NetDevRtnlLinkOps 8 ["net_device.rtnl_link_ops"] [];
+    NetDevDevice 8 ["net_device.dev"] [];
+    RtnlKind 8 ["rtnl_link_ops.kind"] [];
+    AdjacentDev 8 ["netdev_adjacent.dev"] [];
+    AdjacentMaster 1 ["netdev_adjacent.master"] [];
+    AdjacentList 16 ["netdev_adjacent.list"] [];
+    StatsRxPackets 8 ["net_device_stats.rx_packets"] [];
+    StatsRxBytes 8 ["net_device_stats.rx_bytes"] [];
+    StatsTxPackets 8 ["net_device_stats.tx_packets"] [];
+    StatsTxBytes 8 ["net_device_stats.tx_bytes"] [];
+
+    // Devices, drivers, buses.
+    DeviceParent 8 ["device.parent"] [];
+    DeviceName 8 ["device.kobj.name"] [];
+    DeviceBus 8 ["device.bus"] [];
+    DeviceDriver 8 ["device.driver"] [];
+    BusName 8 ["bus_type.name"] [];
+    DriverName 8 ["device_driver.name"] [];
+    DriverOwner 8 ["device_driver.owner"] [];
 }

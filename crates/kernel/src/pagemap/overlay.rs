@@ -43,6 +43,8 @@ impl Pages {
             areas: Vec::new(),
             tasks: Vec::new(),
             mapped: Vec::new(),
+            vmalloc_frames: Vec::new(),
+            stacks_in_direct_map: false,
             kernel_tables: HashSet::new(),
             typed_tables: scanned.typed_tables,
             warnings: Vec::new(),
@@ -210,6 +212,7 @@ impl Pages {
             .any(|&(start, end)| (start..end).contains(&virt.0))
         {
             self.map.claim(pfn, Class::PerCpu);
+            self.vmalloc_frames.push((pfn, virt));
             return;
         }
         let class = match area_at(&self.areas, virt) {
@@ -222,6 +225,7 @@ impl Pages {
         match class {
             Some(class) => {
                 self.map.claim(pfn, class);
+                self.vmalloc_frames.push((pfn, virt));
             }
             None => self.mapped.push((pfn, virt)),
         }
