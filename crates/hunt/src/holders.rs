@@ -119,15 +119,13 @@ impl<'a> Holders<'a> {
                 Some(symbol) => named("symbol", symbol),
                 None => named("kernel image", "data".into()),
             },
-            Class::Vmalloc | Class::KernelStack | Class::PerCpu => {
-                match self.vmalloc.get(&pfn.0) {
-                    Some(&virt) => {
-                        let virt = virt.add(at.0 & ((1 << shift) - 1));
-                        self.virtual_owner(class, virt)
-                    }
-                    None => named(class.name(), "first chunk".into()),
+            Class::Vmalloc | Class::KernelStack | Class::PerCpu => match self.vmalloc.get(&pfn.0) {
+                Some(&virt) => {
+                    let virt = virt.add(at.0 & ((1 << shift) - 1));
+                    self.virtual_owner(class, virt)
                 }
-            }
+                None => named(class.name(), "first chunk".into()),
+            },
             class => named("memory", class.name().into()),
         }
     }

@@ -181,7 +181,11 @@ impl Census {
 /// for being zero is zero; dump level 1 leaves out just those, and the higher
 /// levels only pages that bear no pointers.
 fn missing_referrers(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
-    let zeroes_left_out = kernel.dump.info.dump_level.is_some_and(|level| level & 1 != 0);
+    let zeroes_left_out = kernel
+        .dump
+        .info
+        .dump_level
+        .is_some_and(|level| level & 1 != 0);
     let memory = kernel.dump.memory.as_ref();
     (0..pages.map.end().0)
         .map(Pfn)

@@ -65,8 +65,8 @@ impl Census {
                 for entry in page.chunks_exact(8) {
                     let entry = u64::from_le_bytes(entry.try_into().unwrap_or_default());
                     for target in geometry.user_leaf(entry) {
-                        let unaccounted = target < pages.map.end()
-                            && pages.map.class(target).is_unaccounted();
+                        let unaccounted =
+                            target < pages.map.end() && pages.map.class(target).is_unaccounted();
                         if unaccounted {
                             this.name(pages, target, Via::Mapped, without, found);
                         }
@@ -79,7 +79,8 @@ impl Census {
         self.cancelled |= outcome.tally.end != pagehound_scan::End::Complete;
         let mut seeds = Vec::new();
         for found in outcome.states {
-            self.via.extend(found.edges.iter().map(|&(head, via)| (head.0, via)));
+            self.via
+                .extend(found.edges.iter().map(|&(head, via)| (head.0, via)));
             seeds.extend(found.seeds);
         }
         let image: &[_] = if without.leaves {

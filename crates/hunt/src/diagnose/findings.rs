@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pagehound_kernel::{Class, Kernel, Pages};
-use pagehound_model::{
-    Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, State,
-};
+use pagehound_model::{Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, State};
 use pagehound_vmcore::Pfn;
 
 use super::verdict::stray;
@@ -164,14 +162,19 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn count(&self, units: &[Pfn]) -> u64 {
-        units.iter().map(|&head| self.pages.map.unit(head).len()).sum()
+        units
+            .iter()
+            .map(|&head| self.pages.map.unit(head).len())
+            .sum()
     }
 
     /// A finding with what every finding has.
     fn plain(&self, verdict: State, signature: String, units: &[Pfn]) -> Finding {
         let pages = self.count(units);
         let first = units.first().map(|&head| order(self.pages, head));
-        let same = units.iter().all(|&head| Some(order(self.pages, head)) == first);
+        let same = units
+            .iter()
+            .all(|&head| Some(order(self.pages, head)) == first);
         let step = units.len().div_ceil(SAMPLES).max(1);
         Finding {
             id: 0,
@@ -296,7 +299,10 @@ impl Maker<'_> {
                 State::Unknown,
                 "nothing refers to these pages, but they are few and alike in nothing",
             ),
-            (false, true) => (State::Lost, "nothing refers to these pages, which are alike in nothing"),
+            (false, true) => (
+                State::Lost,
+                "nothing refers to these pages, which are alike in nothing",
+            ),
             (false, false) => (State::Suspect, "no reference to these pages was found"),
         };
         let mut finding = self.plain(verdict, "stray".into(), units);
@@ -338,7 +344,12 @@ impl Maker<'_> {
             .find_map(|pattern| {
                 let bytes = fixed_bytes(&pattern.hex);
                 bytes.windows(6).find_map(|window| {
-                    let mac: [u8; 6] = window.iter().copied().collect::<Option<Vec<u8>>>()?.try_into().ok()?;
+                    let mac: [u8; 6] = window
+                        .iter()
+                        .copied()
+                        .collect::<Option<Vec<u8>>>()?
+                        .try_into()
+                        .ok()?;
                     Some(self.attribution.owners(mac)).filter(|owners| !owners.is_empty())
                 })
             })
@@ -372,9 +383,16 @@ impl Maker<'_> {
 
     fn nodes(&self, units: &[Pfn]) -> Vec<NodePages> {
         let mut nodes: BTreeMap<u32, u64> = BTreeMap::new();
-        let zones: Vec<_> = self.pages.nodes.iter().flat_map(|node| &node.zones).collect();
+        let zones: Vec<_> = self
+            .pages
+            .nodes
+            .iter()
+            .flat_map(|node| &node.zones)
+            .collect();
         for &head in units {
-            let zone = zones.iter().find(|zone| head.0.wrapping_sub(zone.start.0) < zone.spanned);
+            let zone = zones
+                .iter()
+                .find(|zone| head.0.wrapping_sub(zone.start.0) < zone.spanned);
             if let Some(zone) = zone {
                 *nodes.entry(zone.node).or_default() += self.pages.map.unit(head).len();
             }

@@ -103,8 +103,7 @@ impl Diagnosis {
         warnings.splice(0..0, kernel.dump.info.warnings.iter().cloned());
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(pages.warnings.iter().cloned());
-        let (found, by_unit) =
-            findings::findings(kernel, &pages, &census, &prints, &attribution);
+        let (found, by_unit) = findings::findings(kernel, &pages, &census, &prints, &attribution);
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
         warnings.extend(reasons);
@@ -174,7 +173,10 @@ fn settle(census: &mut Census, pages: &Pages, prints: &Fingerprints) {
     let telling = |key: Key| matches!(key, Key::Ethernet(_) | Key::Anchor(_));
     census.settle(|head| {
         let key = prints.key(head);
-        telling(key) && groups.get(&key).is_some_and(|&(units, _)| units >= 4 * GROUP)
+        telling(key)
+            && groups
+                .get(&key)
+                .is_some_and(|&(units, _)| units >= 4 * GROUP)
     });
     for head in orphans {
         let group = groups.get(&prints.key(head));
@@ -240,6 +242,7 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         page_size: kernel.page_size(),
         pages: pages.map.end().0,
         mem_total_bytes: managed * kernel.page_size(),
+        dump_level: kernel.dump.info.dump_level,
         coverage: model::Coverage {
             present: coverage.present,
             excluded: coverage.excluded,

@@ -39,8 +39,12 @@ pub(super) fn classify(page: &[u8], naming: &Naming) -> Content {
             .filter(|&word| word != 0)
     };
     let used = words().count();
-    let pointers = words().filter(|&word| naming.is_kernel_pointer(word)).count();
-    let frames = words().filter(|&word| naming.frame_entry(word).is_some()).count();
+    let pointers = words()
+        .filter(|&word| naming.is_kernel_pointer(word))
+        .count();
+    let frames = words()
+        .filter(|&word| naming.frame_entry(word).is_some())
+        .count();
     // A few words say nothing; a page counts as one of these when a quarter of
     // what it holds is.
     if used >= 16 && frames * 2 >= used {

@@ -117,7 +117,13 @@ impl Fingerprints {
 
     /// The patterns of a group: for frames first the address at each offset it
     /// is found at, then what the units agree on byte by byte.
-    pub fn patterns(&self, kernel: &Kernel<'_>, pages: &Pages, key: Key, heads: &[Pfn]) -> Vec<Pattern> {
+    pub fn patterns(
+        &self,
+        kernel: &Kernel<'_>,
+        pages: &Pages,
+        key: Key,
+        heads: &[Pfn],
+    ) -> Vec<Pattern> {
         let mut patterns = Vec::new();
         if let Key::Ethernet(mac) = key {
             patterns = self.addresses(mac, heads);
@@ -185,7 +191,12 @@ fn join_group_addresses(keys: &mut HashMap<u64, Key>) {
 
 /// log2 of the pages in the unit, rounded up.
 pub(crate) fn order(pages: &Pages, head: Pfn) -> u32 {
-    pages.map.unit(head).len().next_power_of_two().trailing_zeros()
+    pages
+        .map
+        .unit(head)
+        .len()
+        .next_power_of_two()
+        .trailing_zeros()
 }
 
 pub(crate) fn share(part: usize, all: usize) -> f64 {

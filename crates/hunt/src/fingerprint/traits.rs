@@ -37,7 +37,9 @@ pub(super) fn read(
     let outcome = pass.fold(
         |pfn| pages.map.class(pfn).is_unaccounted() && wanted(pages.map.head(pfn)),
         Vec::new,
-        |found: &mut Vec<(Pfn, Traits)>, pfn, page| found.push((pfn, of_page(page, naming, devices))),
+        |found: &mut Vec<(Pfn, Traits)>, pfn, page| {
+            found.push((pfn, of_page(page, naming, devices)))
+        },
     );
     let mut by_page: Vec<(Pfn, Traits)> = outcome.states.into_iter().flatten().collect();
     by_page.sort_by_key(|(pfn, _)| *pfn);

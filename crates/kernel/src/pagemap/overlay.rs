@@ -165,9 +165,9 @@ impl Pages {
                         let at = leaf.virt.0;
                         let busy = space.vmalloc.iter().any(|range| range.contains(&at));
                         // Freed __init memory is still mapped as part of the image.
-                        let in_image = image.as_ref().is_some_and(|image| image.contains(&at));
-                        if busy && !in_image && !memmap_range.contains(&at) && !direct.contains(&at)
-                        {
+                        if image.as_ref().is_some_and(|image| image.contains(&at)) {
+                            image_leaves.push(leaf);
+                        } else if busy && !memmap_range.contains(&at) && !direct.contains(&at) {
                             leaves.push(leaf);
                         }
                     }
