@@ -104,7 +104,8 @@ fn program_headers_are_handed_on() {
 fn segments_aligned_to_nothing() {
     let bytes = noise(1, 0x6000);
     let part = |from: usize, to: usize| (0x10_0000 + from as u64, bytes[from..to].to_vec());
-    let cases: [(&str, Vec<(u64, Vec<u8>)>, std::ops::Range<usize>); 5] = [
+    type Case = (&'static str, Vec<(u64, Vec<u8>)>, std::ops::Range<usize>);
+    let cases: [Case; 5] = [
         ("ends in mid-page", vec![part(0, 0x1c00)], 0..0x1c00),
         (
             "begins in mid-page",

@@ -1,7 +1,11 @@
 //! One expectation for every container: the pages an [`Image`] was made of.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::io::Write;
