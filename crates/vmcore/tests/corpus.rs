@@ -5,6 +5,12 @@
 //! not know QEMU's arm64 dumps ("Unknown" machine); those numbers come from a
 //! linear walk over bitmap and descriptors with zlib's own `uncompress`.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::path::PathBuf;
 
 use pagehound_vmcore::{Coverage, Dump, Format, Machine, Pfn};
