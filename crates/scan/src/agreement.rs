@@ -151,7 +151,7 @@ fn reference_patterns() -> Vec<Pattern> {
         Pattern::parse_mac("24:6e:96:43:3e:38").unwrap(),
         Pattern::parse_hex("6e ?? 43 3?").unwrap(),
         Pattern::parse_hex("?4 6? 9?").unwrap(),
-        Pattern::text("n\u{96}C>8\0").unwrap(),
+        Pattern::text(b"n\x96C>8\0").unwrap(),
         Pattern::text([0x38, 0, 0x24]).unwrap(),
     ]
 }
@@ -196,6 +196,40 @@ fn values_alone_need_no_neighbours() {
     check(&memory, &reference_patterns()[..4], None, everything);
     check(&memory, &reference_patterns()[..1], Some(4088), everything);
     check(&memory, &[], None, everything);
+}
+
+#[test]
+fn bytes_are_found_where_they_overlap() {
+    let mut memory = holey();
+    for start in [17 << 12, (80 << 12) - 3, (105 << 12) - 2] {
+        memory.write(start, b"abababaaaa");
+    }
+    let texts = ["aa", "aba", "ababa"].map(|text| Pattern::text(text).unwrap());
+    let wild = Pattern::parse_hex("61 ?? 61 6?").unwrap();
+    check(&memory, &[&texts[..], &[wild]].concat(), None, everything);
+}
+
+#[test]
+fn many_values_under_one_mask_are_told_apart() {
+    for (width, mask) in [
+        (Width::W16, 0xff00),
+        (Width::W32, 0xffff_0000),
+        (Width::W64, 0xffff_0000_0000_0000),
+    ] {
+        let mut memory = holey();
+        let mut patterns = Vec::new();
+        for i in 0..40u64 {
+            // A few values are asked for twice, others never.
+            let value = ((i % 35) * 0x0101_0101_0101) & width.max() & !mask;
+            if i % 3 != 0 {
+                patterns.push(Pattern::Value { value, mask, width });
+            }
+            let word = value | (i << 60);
+            memory.write((17 << 12) + 3000 + 40 * i, &word.to_le_bytes());
+        }
+        check(&memory, &patterns, None, |pfn| pfn.0 == 17);
+        check(&memory, &patterns, Some(3000), |pfn| pfn.0 < 20);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use crate::bytes::ByteFinder;
 use crate::pattern::{Pattern, PatternError, Width};
 use crate::range::words_in_ranges;
-use crate::words::{self, Needle, Word};
+use crate::words::{Needles, Word};
 
 /// A place that matches a pattern.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -42,9 +42,9 @@ pub enum Found {
 pub struct PatternSet {
     count: usize,
     at: Option<usize>,
-    needles16: Vec<Needle<u16>>,
-    needles32: Vec<Needle<u32>>,
-    needles64: Vec<Needle<u64>>,
+    needles16: Needles<u16>,
+    needles32: Needles<u32>,
+    needles64: Needles<u64>,
     ranges: Vec<Range<u64>>,
     /// Index of the pattern each of `ranges` stands for.
     range_patterns: Vec<u32>,
@@ -66,9 +66,9 @@ impl PatternSet {
         let mut set = PatternSet {
             count: patterns.len(),
             at,
-            needles16: Vec::new(),
-            needles32: Vec::new(),
-            needles64: Vec::new(),
+            needles16: Needles::default(),
+            needles32: Needles::default(),
+            needles64: Needles::default(),
             ranges: Vec::new(),
             range_patterns: Vec::new(),
             bytes: Vec::new(),
@@ -80,9 +80,9 @@ impl PatternSet {
                 Pattern::Value { value, mask, width } => {
                     set.aligned(width.bytes())?;
                     match width {
-                        Width::W16 => set.needles16.push(needle(*value, *mask, index)),
-                        Width::W32 => set.needles32.push(needle(*value, *mask, index)),
-                        Width::W64 => set.needles64.push(needle(*value, *mask, index)),
+                        Width::W16 => set.needles16.add(*value, *mask, index),
+                        Width::W32 => set.needles32.add(*value, *mask, index),
+                        Width::W64 => set.needles64.add(*value, *mask, index),
                     }
                 }
                 Pattern::Range(range) => {
@@ -173,18 +173,18 @@ impl PatternSet {
         &self,
         page: &[u8],
         pfn: Pfn,
-        needles: &[Needle<W>],
+        needles: &Needles<W>,
         out: &mut Vec<Match>,
     ) {
         if needles.is_empty() {
             return;
         }
-        let push = |offset, needle: &Needle<W>, word: W| {
-            out.push(word_match(pfn, offset, needle.pattern, word.widen()));
+        let push = |offset, pattern, word: W| {
+            out.push(word_match(pfn, offset, pattern, word.widen()));
         };
         match self.at {
-            None => words::find(page, needles, push),
-            Some(at) => words::find_at(page, at, needles, push),
+            None => needles.find(page, push),
+            Some(at) => needles.find_at(page, at, push),
         }
     }
 
@@ -265,15 +265,6 @@ fn word_match(pfn: Pfn, offset: usize, pattern: u32, word: u64) -> Match {
         offset: offset as u32,
         pattern,
         found: Found::Word(word),
-    }
-}
-
-fn needle<W: Word>(value: u64, mask: u64, pattern: u32) -> Needle<W> {
-    let keep = !mask;
-    Needle {
-        keep: W::narrow(keep),
-        want: W::narrow(value & keep),
-        pattern,
     }
 }
 

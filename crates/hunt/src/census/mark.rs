@@ -5,11 +5,20 @@ use pagehound_scan::{Pass, words_in_ranges};
 use pagehound_vmcore::{Pfn, PfnRange};
 
 use super::bits::Bits;
+use super::hardware::table;
 use super::{Census, Naming, Via, Without};
 
 /// A wave larger than this is read in one parallel pass, a smaller one unit by
 /// unit: lists of raw pages make many waves of one.
 const WAVE: usize = 4096;
+
+/// What one thread found in a wave: pages named by words, and by tables of
+/// hardware, each with the page that names it.
+#[derive(Default)]
+struct Wave {
+    words: Vec<(Pfn, Pfn)>,
+    tables: Vec<(Pfn, Pfn)>,
+}
 
 impl Census {
     pub(super) fn mark(
@@ -23,20 +32,32 @@ impl Census {
     ) {
         let mut wave = seeds;
         let mut page = vec![0; kernel.page_size() as usize];
+        let mut tables: Vec<(Pfn, Pfn)> = Vec::new();
         while !wave.is_empty() {
             let mut next = Vec::new();
             if wave.len() > WAVE {
-                self.wave_in_parallel(pages, naming, pass, &wave, without, &mut next);
+                self.wave_in_parallel(pages, naming, pass, &wave, without, &mut next, &mut tables);
             }
             for &head in &wave {
                 if !without.page_struct {
                     self.by_page_struct(kernel, pages, naming, head, &mut next);
                 }
                 if wave.len() <= WAVE && !without.content {
-                    self.by_content(kernel, pages, naming, head, &mut page, &mut next);
+                    self.by_content(
+                        kernel,
+                        pages,
+                        naming,
+                        head,
+                        &mut page,
+                        &mut next,
+                        &mut tables,
+                    );
                 }
             }
             wave = next;
+        }
+        if !without.hardware {
+            self.hardware_tables(kernel, pages, naming, tables);
         }
     }
 
@@ -62,6 +83,7 @@ impl Census {
         head: Pfn,
         page: &mut [u8],
         next: &mut Vec<Pfn>,
+        tables: &mut Vec<(Pfn, Pfn)>,
     ) {
         if pages.map.class(head) != Class::Raw {
             return;
@@ -73,8 +95,16 @@ impl Census {
                 continue;
             }
             self.bytes_read += page.len() as u64;
+            tables.extend(
+                table(page, naming, pages)
+                    .into_iter()
+                    .map(|named| (named, pfn)),
+            );
             words_in_ranges(page, &naming.ranges(), |_, word| {
                 if let Some(named) = naming.page(word) {
+                    if naming.is_start(word) {
+                        self.started.set(named);
+                    }
                     self.reach(pages, named, Via::Content(head), next);
                 }
             });
@@ -89,6 +119,7 @@ impl Census {
         wave: &[Pfn],
         without: Without,
         next: &mut Vec<Pfn>,
+        tables: &mut Vec<(Pfn, Pfn)>,
     ) {
         if without.content {
             return;
@@ -103,25 +134,36 @@ impl Census {
             }
         }
         let ranges = naming.ranges();
+        let started = &self.started;
         let quiet = Pass {
             progress: &pagehound_scan::NoProgress,
             ..*pass
         };
         let outcome = quiet.fold(
             |pfn| wanted.get(pfn),
-            Vec::new,
-            |found: &mut Vec<(Pfn, Pfn)>, pfn, page| {
+            Wave::default,
+            |found: &mut Wave, pfn, page| {
+                let named = table(page, naming, pages);
+                found
+                    .tables
+                    .extend(named.into_iter().map(|named| (named, pfn)));
                 words_in_ranges(page, &ranges, |_, word| {
                     if let Some(named) = naming.page(word) {
-                        found.push((named, pfn));
+                        if naming.is_start(word) {
+                            started.set(named);
+                        }
+                        found.words.push((named, pfn));
                     }
                 });
             },
         );
         self.bytes_read += outcome.tally.bytes;
-        for (named, from) in outcome.states.into_iter().flatten() {
-            let from = pages.map.head(from);
-            self.reach(pages, named, Via::Content(from), next);
+        for found in outcome.states {
+            for (named, from) in found.words {
+                let from = pages.map.head(from);
+                self.reach(pages, named, Via::Content(from), next);
+            }
+            tables.extend(found.tables);
         }
     }
 

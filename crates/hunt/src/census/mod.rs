@@ -8,6 +8,7 @@
 
 mod bits;
 mod control;
+mod hardware;
 mod mark;
 mod roots;
 mod split;
@@ -19,10 +20,11 @@ use std::sync::atomic::AtomicBool;
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::Control;
 use pagehound_scan::{Pass, Progress};
-use pagehound_vmcore::{PageState, Pfn, PhysAddr};
+use pagehound_vmcore::{PageState, Pfn, PfnRange, PhysAddr};
 
 use bits::Bits;
-pub(crate) use words::Naming;
+pub(crate) use hardware::NAMED_PART;
+pub use words::Naming;
 
 /// How the first reference to a held unit was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +40,11 @@ pub enum Via {
     PageStruct(Pfn),
     /// Split off the block that begins with this held frame (rule 8).
     Split(Pfn),
+    /// An entry of the hardware table in this frame, itself held (rule 6);
+    /// its own frame where its whole group is in such tables.
+    Hardware(Pfn),
+    /// The kernel itself let go of it, on purpose (rule 9).
+    Dropped,
 }
 
 /// What the census says of one unaccounted unit.
@@ -63,9 +70,11 @@ pub struct Without {
     pub page_struct: bool,
     /// Rule 5: raw units that were reached are not read.
     pub content: bool,
-    /// Rule 6: leaves of the direct map and the kernel image hold.
+    /// Rule 6: leaves of the kernel image hold what they map.
     pub leaves: bool,
-    /// Rule 7: frames of a unit stand alone.
+    /// Rule 6: tables of hardware are not followed.
+    pub hardware: bool,
+    /// Rule 7: only a reference to a unit's first frame holds it.
     pub units: bool,
     /// Rule 8: split blocks are not kept together.
     pub split: bool,
@@ -88,12 +97,19 @@ pub struct Run<'a> {
 pub struct Census {
     held: Bits,
     named: Bits,
+    /// Frames whose first byte an address in the direct map names.
+    started: Bits,
+    unsettled: Vec<PfnRange>,
+    /// Units that a table of hardware names.
+    in_hardware: Bits,
     via: HashMap<u64, Via>,
     /// Pages known to be held, put through the same pass (rule 10).
     pub control: Control,
     /// Pages that could bear pointers and cannot be read (rule 11).
     pub missing: u64,
-    /// Bytes of content read.
+    /// Bytes of memory with an owner that were searched for references.
+    pub roots_bytes: u64,
+    /// Bytes of content read in all.
     pub bytes_read: u64,
     /// The pass was ended early.
     pub cancelled: bool,
@@ -107,9 +123,13 @@ impl Census {
         let mut census = Census {
             held: Bits::new(end),
             named: Bits::new(end),
+            started: Bits::new(end),
+            unsettled: Vec::new(),
+            in_hardware: Bits::new(end),
             via: HashMap::new(),
             control: Control::default(),
             missing: missing_referrers(kernel, pages),
+            roots_bytes: 0,
             bytes_read: 0,
             cancelled: false,
         };
@@ -124,7 +144,7 @@ impl Census {
         let seeds = census.roots(kernel, pages, &naming, &pass, run.without);
         census.mark(kernel, pages, &naming, &pass, seeds, run.without);
         if !run.without.split {
-            census.split_blocks(kernel, pages);
+            census.split_blocks(pages);
         }
         census.control = census.check_control(pages);
         census
@@ -161,7 +181,11 @@ impl Census {
 /// for being zero is zero; dump level 1 leaves out just those, and the higher
 /// levels only pages that bear no pointers.
 fn missing_referrers(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
-    let zeroes_left_out = kernel.dump.info.dump_level.is_some_and(|level| level & 1 != 0);
+    let zeroes_left_out = kernel
+        .dump
+        .info
+        .dump_level
+        .is_some_and(|level| level & 1 != 0);
     let memory = kernel.dump.memory.as_ref();
     (0..pages.map.end().0)
         .map(Pfn)

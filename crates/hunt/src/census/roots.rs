@@ -56,29 +56,39 @@ impl Census {
                     return;
                 }
                 let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
-                this.name(pages, named, Via::Root(at), found);
+                if naming.is_start(word) {
+                    this.started.set(named);
+                }
+                this.name(pages, named, Via::Root(at), without, found);
             });
             if class == Class::PageTable && !pages.kernel_tables.contains(&pfn.0) {
                 for entry in page.chunks_exact(8) {
                     let entry = u64::from_le_bytes(entry.try_into().unwrap_or_default());
                     for target in geometry.user_leaf(entry) {
-                        let unaccounted = target < pages.map.end()
-                            && pages.map.class(target).is_unaccounted();
+                        let unaccounted =
+                            target < pages.map.end() && pages.map.class(target).is_unaccounted();
                         if unaccounted {
-                            this.name(pages, target, Via::Mapped, found);
+                            this.name(pages, target, Via::Mapped, without, found);
                         }
                     }
                 }
             }
         });
+        self.roots_bytes = outcome.tally.bytes;
         self.bytes_read += outcome.tally.bytes;
         self.cancelled |= outcome.tally.end != pagehound_scan::End::Complete;
         let mut seeds = Vec::new();
         for found in outcome.states {
-            self.via.extend(found.edges.iter().map(|&(head, via)| (head.0, via)));
+            self.via
+                .extend(found.edges.iter().map(|&(head, via)| (head.0, via)));
             seeds.extend(found.seeds);
         }
-        for &(pfn, _) in &pages.mapped {
+        let image: &[_] = if without.leaves {
+            &pages.mapped_by_image
+        } else {
+            &[]
+        };
+        for &(pfn, _) in pages.mapped.iter().chain(image) {
             let head = pages.map.head(pfn);
             if self.held.set(head) {
                 self.via.insert(head.0, Via::Mapped);
@@ -88,12 +98,16 @@ impl Census {
         seeds
     }
 
-    fn name(&self, pages: &Pages, pfn: Pfn, via: Via, found: &mut Found) {
+    fn name(&self, pages: &Pages, pfn: Pfn, via: Via, without: Without, found: &mut Found) {
         self.named.set(pfn);
         if !pages.map.class(pfn).is_unaccounted() {
             return;
         }
+        // Rule 7: a reference to any frame of a unit holds all of it.
         let head = pages.map.head(pfn);
+        if without.units && head != pfn {
+            return;
+        }
         if self.held.set(head) {
             found.seeds.push(head);
             if found.edges.len() < NOTED {

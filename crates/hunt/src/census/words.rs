@@ -10,7 +10,7 @@ use pagehound_vmcore::Pfn;
 /// lies in. Tags in low bits (list heads, one-entry scatterlists, netmem,
 /// xarray marks) move a value within those ranges and so do no harm.
 #[derive(Clone, Debug)]
-pub(crate) struct Naming {
+pub struct Naming {
     direct: Linear,
     memmap: Range<u64>,
     page_struct: u64,
@@ -19,7 +19,8 @@ pub(crate) struct Naming {
 }
 
 impl Naming {
-    pub(crate) fn new(kernel: &Kernel<'_>, pages: &Pages) -> Naming {
+    /// The naming values of this kernel's address space.
+    pub fn new(kernel: &Kernel<'_>, pages: &Pages) -> Naming {
         let end = pages.map.end();
         Naming {
             direct: kernel.memory.space.direct.clone(),
@@ -45,6 +46,12 @@ impl Naming {
         (pfn.0 < self.end).then_some(pfn)
     }
 
+    /// Whether a word is the address of a page's first byte.
+    pub(crate) fn is_start(&self, word: u64) -> bool {
+        let low = (1u64 << self.page_shift) - 1;
+        word & low == 0 && self.direct.virt.contains(&word)
+    }
+
     /// Whether a word looks like an address of the kernel: its upper half, and
     /// no small negative number.
     pub(crate) fn is_kernel_pointer(&self, word: u64) -> bool {
@@ -53,11 +60,11 @@ impl Naming {
             || self.direct.virt.contains(&word)
     }
 
-    /// Whether a word looks like an entry of a page table: a frame number of
-    /// this machine above some low bits, of which one at least is set.
-    pub(crate) fn is_frame_entry(&self, word: u64) -> bool {
+    /// The frame in a word that looks like an entry of a page table: a frame
+    /// number of this machine above some low bits, of which one at least is set.
+    pub(crate) fn frame_entry(&self, word: u64) -> Option<Pfn> {
         let low = (1u64 << self.page_shift) - 1;
         let pfn = (word & 0x000f_ffff_ffff_ffff & !low) >> self.page_shift;
-        word & low != 0 && pfn != 0 && pfn < self.end
+        (word & low != 0 && pfn != 0 && pfn < self.end).then_some(Pfn(pfn))
     }
 }

@@ -59,7 +59,8 @@ impl Btf {
     }
 
     /// The value of an enumerator: `enumerator("zone_stat_item", "NR_FREE_PAGES")`.
-    /// The enum may be named by a typedef.
+    /// The enum may be named by a typedef. Unsigned values above `i64::MAX` come out
+    /// negative.
     pub fn enumerator(&self, enum_name: &str, name: &str) -> Option<i64> {
         self.named(enum_name, &[ENUM, ENUM64])
             .chain(self.named(enum_name, &[TYPEDEF]))

@@ -254,9 +254,16 @@ impl Kallsyms {
     }
 }
 
-/// FNV-1a.
+/// Eight bytes at a time; only spreads names, nothing relies on it.
 fn hash(name: &str) -> u32 {
-    name.bytes().fold(0x811c_9dc5, |hash: u32, b| {
-        (hash ^ u32::from(b)).wrapping_mul(0x0100_0193)
-    })
+    let mix =
+        |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (words, rest) = name.as_bytes().as_chunks::<8>();
+    let hash = words
+        .iter()
+        .fold(0, |hash, &word| mix(hash, u64::from_le_bytes(word)));
+    let rest = rest
+        .iter()
+        .fold(name.len() as u64, |word, &b| word << 8 | u64::from(b));
+    (mix(hash, rest) >> 32) as u32
 }

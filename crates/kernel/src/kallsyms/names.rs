@@ -2,10 +2,12 @@
 
 /// KSYM_NAME_LEN (512 from 6.1, 128 before) and the type letter.
 const MAX_NAME: usize = 513;
+/// Room for a name while it grows; one that does not fit is too long.
+const ROOM: usize = 2 * MAX_NAME;
 /// Ten times what the largest kernels carry.
 pub(super) const MAX_SYMBOLS: usize = 1 << 21;
 /// All names decoded; the largest kernels have some 10 MiB.
-const MAX_TEXT: usize = 128 << 20;
+const MAX_TEXT: usize = 64 << 20;
 /// kallsyms_markers holds the offset of every 256th name.
 const MARKER_STEP: usize = 256;
 /// Bytes of kallsyms_token_index: 256 offsets of 16 bits.
@@ -14,45 +16,77 @@ pub(super) const TOKEN_INDEX: usize = 512;
 /// What each of the 256 bytes stands for.
 pub(super) struct Tokens {
     table: Vec<u8>,
-    spans: Vec<(u16, u16)>,
+    tokens: Vec<Token>,
 }
+
+#[derive(Clone, Copy)]
+struct Token {
+    start: u16,
+    len: u16,
+    /// The first bytes, so that nearly every token is one move of known size.
+    head: [u8; HEAD],
+}
+
+/// Kernels' tokens are seldom longer.
+const HEAD: usize = 16;
 
 impl Tokens {
     /// `table` may be longer than the tokens. The index must begin at 0, rise, and
     /// name the byte after the NUL of the token before; other tables of the kernel
     /// look alike until this is checked.
     pub(super) fn new(table: &[u8], index: &[u8]) -> Option<Tokens> {
-        let mut spans = Vec::with_capacity(256);
+        let mut tokens = Vec::with_capacity(256);
         let mut expected = 0;
         for entry in index.get(..TOKEN_INDEX)?.chunks_exact(2) {
-            let start = usize::from(u16::from_le_bytes(entry.try_into().ok()?));
-            if start != expected {
+            let start = u16::from_le_bytes(entry.try_into().ok()?);
+            if usize::from(start) != expected {
                 return None;
             }
-            let rest = table.get(start..)?;
-            let len = memchr::memchr(0, rest)?;
-            if len > MAX_NAME || !rest.get(..len)?.iter().all(u8::is_ascii_graphic) {
+            let rest = table.get(expected..)?;
+            let token = rest.get(..memchr::memchr(0, rest)?)?;
+            if token.len() > MAX_NAME || !token.iter().all(u8::is_ascii_graphic) {
                 return None;
             }
-            spans.push((start as u16, len as u16));
-            expected = start + len + 1;
+            let mut head = [0; HEAD];
+            head.iter_mut()
+                .zip(token)
+                .for_each(|(to, &from)| *to = from);
+            tokens.push(Token {
+                start,
+                len: token.len() as u16,
+                head,
+            });
+            expected += token.len() + 1;
         }
         Some(Tokens {
             table: table.get(..expected)?.to_vec(),
-            spans,
+            tokens,
         })
     }
 
-    fn get(&self, byte: u8) -> &[u8] {
-        let (start, len) = self
-            .spans
-            .get(usize::from(byte))
-            .copied()
-            .unwrap_or_default();
-        let start = usize::from(start);
-        self.table
-            .get(start..start + usize::from(len))
-            .unwrap_or_default()
+    /// First character of what a byte stands for, if it stands for anything.
+    fn first(&self, byte: u8) -> Option<u8> {
+        let token = self.tokens.get(usize::from(byte))?;
+        token.head.first().copied().filter(|_| token.len > 0)
+    }
+
+    /// Writes the name that `bytes` stand for into `name`, and returns its length.
+    fn expand(&self, bytes: &[u8], name: &mut [u8; ROOM]) -> Option<usize> {
+        let mut at = 0;
+        for &byte in bytes {
+            let token = self.tokens.get(usize::from(byte))?;
+            let len = usize::from(token.len);
+            if len <= HEAD {
+                // What is written behind the token, the next one overwrites.
+                name.get_mut(at..at + HEAD)?.copy_from_slice(&token.head);
+            } else {
+                let start = usize::from(token.start);
+                name.get_mut(at..at + len)?
+                    .copy_from_slice(self.table.get(start..start + len)?);
+            }
+            at += len;
+        }
+        Some(at).filter(|&len| len <= MAX_NAME)
     }
 }
 
@@ -106,8 +140,8 @@ pub(super) fn matches_markers(
         let Some((name, next)) = form.split(names, at) else {
             return false;
         };
-        let letter = name.iter().find_map(|&byte| tokens.get(byte).first());
-        if !letter.is_some_and(u8::is_ascii_alphabetic) {
+        let letter = name.iter().find_map(|&byte| tokens.first(byte));
+        if !letter.is_some_and(|letter| letter.is_ascii_alphabetic()) {
             return false;
         }
         at = next;
@@ -153,20 +187,17 @@ impl Names {
     ) -> Option<Names> {
         let mut text = Vec::with_capacity(names.len().saturating_mul(2).min(MAX_TEXT));
         let mut starts = Vec::with_capacity(count.min(MAX_SYMBOLS) + 1);
+        let mut room = [0; ROOM];
         let mut at = 0;
         for _ in 0..count {
-            let start = text.len();
-            starts.push(start as u32);
-            let (name, next) = form.split(names, at)?;
-            for &byte in name {
-                text.extend_from_slice(tokens.get(byte));
-                if text.len() - start > MAX_NAME || text.len() > MAX_TEXT {
-                    return None;
-                }
-            }
-            if text.len() < start + 2 || !text.get(start)?.is_ascii_alphabetic() {
+            starts.push(text.len() as u32);
+            let (bytes, next) = form.split(names, at)?;
+            let len = tokens.expand(bytes, &mut room)?;
+            let name = room.get(..len).filter(|name| name.len() >= 2)?;
+            if !name.first()?.is_ascii_alphabetic() || text.len() + len > MAX_TEXT {
                 return None;
             }
+            text.extend_from_slice(name);
             at = next;
         }
         starts.push(text.len() as u32);

@@ -27,7 +27,7 @@ const MAX_TOKEN_TABLES: usize = 16;
 /// Fewer symbols would make chance finds possible.
 const MIN_SYMBOLS: usize = 256;
 /// Names to walk in one search for the number of symbols.
-const WALK_BUDGET: u64 = 1 << 26;
+const WALK_BUDGET: u64 = 1 << 24;
 
 pub(super) fn find(
     read: &dyn VirtualRead,
