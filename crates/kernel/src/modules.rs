@@ -8,6 +8,7 @@ use pagehound_vmcore::VirtAddr;
 
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::{Field, Struct};
+use crate::net::whole_or_part;
 use crate::text::printable;
 use crate::virt::VirtualRead;
 
@@ -17,6 +18,9 @@ const MOST_MODULES: usize = 1 << 14;
 const MOST_REGIONS: u64 = 16;
 /// Larger than the range all modules share on x86_64.
 const MOST_BYTES: u64 = 2 << 30;
+
+/// Modules begin on a page of at least this size.
+const PAGE: u64 = 4096;
 
 /// A loaded module.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,16 +59,45 @@ impl Kernel<'_> {
     /// If this kernel's tables do not tell where the list is, or nothing of it
     /// can be read.
     pub fn modules(&self) -> Result<Vec<Module>, KernelError> {
-        let head = self
-            .address("modules")
-            .ok_or(KernelError::NoSymbol("modules"))?;
-        let entries = match self.list(head, Field::ModuleList) {
-            Err((entries, error)) if entries.is_empty() => return Err(error),
-            Ok(entries) | Err((entries, _)) => entries,
-        };
+        let heads = self.symbols.iter().flat_map(|all| all.addresses("modules"));
+        let mut why = KernelError::NoSymbol("modules");
+        // The name is a common one for a local variable.
+        for head in heads {
+            match self.list(head, Field::ModuleList) {
+                Err((entries, error)) if entries.is_empty() => why = error,
+                // No module is loaded.
+                Ok(entries) if entries.is_empty() => return Ok(Vec::new()),
+                Ok(entries) | Err((entries, _)) => match self.modules_at(&entries) {
+                    Ok(modules) => return Ok(modules),
+                    Err(error) => why = error,
+                },
+            }
+        }
+        // Kernels without CONFIG_KALLSYMS_ALL have no symbols for data. The list
+        // is a ring: from any module all are found, and the head among them.
+        for known in self.net_driver_modules() {
+            let ring = self.member(known, Field::ModuleList)?;
+            let mut entries = whole_or_part(self.list(ring, Field::ModuleList));
+            entries.truncate(MOST_MODULES);
+            let head = entries.iter().position(|&at| self.module(at).is_err());
+            // Behind the head comes the newest.
+            if let Some(head) = head {
+                entries.remove(head);
+                entries.insert(0, known);
+                entries.rotate_left(head + 1);
+            }
+            if let Ok(modules) = self.modules_at(&entries) {
+                return Ok(modules);
+            }
+        }
+        Err(why)
+    }
+
+    /// Modules up to the first that is none.
+    fn modules_at(&self, entries: &[VirtAddr]) -> Result<Vec<Module>, KernelError> {
         let mut seen = HashSet::new();
         let mut modules = Vec::new();
-        for addr in entries.into_iter().take(MOST_MODULES) {
+        for &addr in entries.iter().take(MOST_MODULES) {
             if !seen.insert(addr) {
                 break;
             }
@@ -80,13 +113,26 @@ impl Kernel<'_> {
     fn module(&self, addr: VirtAddr) -> Result<Module, KernelError> {
         let name = self.member(addr, Field::ModuleName)?;
         let regions = self.module_regions(addr)?;
+        let name = self.memory.cstr(name, 64)?;
+        // What lies on a list is a module if it has a module's name and lies in
+        // the memory that it says is its own.
+        let named =
+            !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_');
+        let aligned = regions.iter().all(|region| region.start % PAGE == 0);
+        if !(named && aligned && regions.iter().any(|region| region.contains(&addr.0))) {
+            return Err(KernelError::Broken {
+                what: Field::ModuleList.name(),
+                at: addr,
+                why: "what lies there does not describe a module".to_owned(),
+            });
+        }
         let text = |field: Field| {
             let at = self.pointer(addr, field).ok().filter(|at| at.0 != 0)?;
             self.memory.cstr(at, 128).ok().map(|text| printable(&text))
         };
         Ok(Module {
             addr,
-            name: printable(&self.memory.cstr(name, 64)?),
+            name: printable(&name),
             base: VirtAddr(regions.first().map_or(0, |region| region.start)),
             size: regions
                 .iter()

@@ -1,6 +1,8 @@
 //! Network devices of all namespaces: names, addresses, what drives them and
 //! what lies above and below them.
 
+mod namespaces;
+
 use std::collections::{HashMap, HashSet};
 
 use pagehound_vmcore::VirtAddr;
@@ -13,8 +15,6 @@ use crate::virt::VirtualRead;
 
 /// More devices than a host has in all its namespaces.
 const MOST_DEVICES: usize = 1 << 18;
-/// More namespaces than a host has.
-const MOST_NAMESPACES: usize = 1 << 16;
 /// More upper or lower devices than one device has.
 const MOST_ADJACENT: usize = 1 << 12;
 /// A device lies at most this deep below its bus (a USB port behind hubs).
@@ -101,8 +101,7 @@ impl Kernel<'_> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();
         for namespace in self.net_namespaces()? {
-            let head = self.member(namespace, Field::NetDevBaseHead)?;
-            for addr in whole_or_part(self.list(head, Field::NetDevList)) {
+            for addr in self.devices_in(namespace)? {
                 if found.len() >= MOST_DEVICES || !seen.insert(addr) {
                     break;
                 }
@@ -117,22 +116,23 @@ impl Kernel<'_> {
         Ok(found)
     }
 
-    /// Addresses of all `struct net`, `init_net` first.
-    fn net_namespaces(&self) -> Result<Vec<VirtAddr>, KernelError> {
-        let mut namespaces = Vec::new();
-        if let Some(init_net) = self.address("init_net") {
-            namespaces.push(init_net);
-        }
-        if let Some(head) = self.address("net_namespace_list") {
-            let listed = whole_or_part(self.list(head, Field::NetList));
-            namespaces.extend(listed.into_iter().take(MOST_NAMESPACES));
-        }
-        let mut seen = HashSet::new();
-        namespaces.retain(|namespace| seen.insert(*namespace));
-        match namespaces.is_empty() {
-            true => Err(KernelError::NoSymbol("init_net")),
-            false => Ok(namespaces),
-        }
+    /// Addresses of the `struct net_device` of one namespace.
+    fn devices_in(&self, namespace: VirtAddr) -> Result<Vec<VirtAddr>, KernelError> {
+        let head = self.member(namespace, Field::NetDevBaseHead)?;
+        let devices = whole_or_part(self.list(head, Field::NetDevList));
+        Ok(devices.into_iter().take(MOST_DEVICES).collect())
+    }
+
+    /// Modules that drive the devices of the first namespace, by address: the
+    /// way to the list of modules where no symbol says where it begins.
+    pub(crate) fn net_driver_modules(&self) -> Vec<VirtAddr> {
+        let first = self.net_namespaces().unwrap_or_default().into_iter().next();
+        let devices = first.and_then(|namespace| self.devices_in(namespace).ok());
+        devices
+            .into_iter()
+            .flatten()
+            .filter_map(|device| self.behind(device)?.owner)
+            .collect()
     }
 
     fn net_device(
@@ -296,7 +296,10 @@ impl Kernel<'_> {
     }
 }
 
-fn whole_or_part(list: Result<Vec<VirtAddr>, (Vec<VirtAddr>, KernelError)>) -> Vec<VirtAddr> {
+/// The entries of a list, or those before it breaks.
+pub(crate) fn whole_or_part(
+    list: Result<Vec<VirtAddr>, (Vec<VirtAddr>, KernelError)>,
+) -> Vec<VirtAddr> {
     match list {
         Ok(entries) | Err((entries, _)) => entries,
     }
