@@ -194,15 +194,24 @@ pub struct Symbolizer<'k> {
     tables: Vec<OnceLock<Table>>,
 }
 
+struct ModuleSymbol {
+    at: u64,
+    /// 0 where it is not known.
+    size: u64,
+    /// Offset of the name in the string table.
+    name: u32,
+}
+
 /// Symbols of one module.
 #[derive(Default)]
 struct Table {
-    /// Address, and the name's offset in the string table; by rising address.
-    symbols: Vec<(u64, u32)>,
+    /// By rising address.
+    symbols: Vec<ModuleSymbol>,
     strings: VirtAddr,
 }
 
-/// `Elf64_Sym` (System V ABI, 64-bit): name at 0, section at 6, value at 8.
+/// `Elf64_Sym` (System V ABI, 64-bit): name at 0, section at 6, value at 8,
+/// size at 16.
 const ELF_SYM: u64 = 24;
 /// A module has thousands of symbols, seldom ten thousand.
 const MOST_SYMBOLS: u64 = 1 << 20;
@@ -235,7 +244,8 @@ impl Symbolizer<'_> {
                 None => format!("[{}]", module.name),
             });
         }
-        let symbols = self.kernel.symbols.as_ref()?;
+        // Below lie the offsets of per-CPU variables, which name no address.
+        let symbols = self.kernel.symbols.as_ref().filter(|_| addr.0 >> 63 == 1)?;
         let symbol = symbols.lookup(addr)?;
         let size = symbols
             .next_after(addr)
@@ -245,21 +255,24 @@ impl Symbolizer<'_> {
 
     fn in_module(&self, module: &Module, table: &Table, addr: VirtAddr) -> Option<String> {
         let region = module.regions.iter().find(|r| r.contains(&addr.0))?;
-        let after = table.symbols.partition_point(|&(at, _)| at <= addr.0);
-        let end = table
-            .symbols
-            .get(after)
-            .map_or(region.end, |&(at, _)| at.min(region.end));
+        let after = table.symbols.partition_point(|symbol| symbol.at <= addr.0);
+        let next = table.symbols.get(after);
+        let end = next.map_or(region.end, |next| next.at.min(region.end));
         let below = table.symbols.get(..after)?.iter().rev();
-        for &(at, name) in below.take_while(|&&(at, _)| at >= region.start) {
-            let name = table.strings.add(u64::from(name));
+        for symbol in below.take_while(|symbol| symbol.at >= region.start) {
+            let name = table.strings.add(u64::from(symbol.name));
             let name = self.kernel.memory.cstr(name, 512).unwrap_or_default();
             // Empty names, and the marks between code and data on arm64, are
             // no symbols (is_mapping_symbol() of the kernel).
             if name.is_empty() || name.starts_with(b"$") || name.starts_with(b".L") {
                 continue;
             }
-            let (offset, size) = (addr.0 - at, end.saturating_sub(at));
+            let (offset, size) = (addr.0 - symbol.at, end.saturating_sub(symbol.at));
+            // Without CONFIG_KALLSYMS_ALL data has no symbols: what lies behind
+            // the last function is not part of it.
+            if symbol.size != 0 && offset >= symbol.size {
+                return None;
+            }
             return Some(format!("{}+{offset:#x}/{size:#x}", printable(&name)));
         }
         None
@@ -280,17 +293,27 @@ impl Symbolizer<'_> {
             if kernel.memory.read(at, &mut entry).is_err() {
                 break;
             }
-            let [n0, n1, n2, n3, _, _, s0, s1, value @ ..] = entry;
-            let value = value.first_chunk().map(|v| u64::from_le_bytes(*v))?;
-            let undefined = u16::from_le_bytes([s0, s1]) == 0;
-            if !undefined && module.contains(VirtAddr(value)) {
-                symbols.push((value, u32::from_le_bytes([n0, n1, n2, n3])));
+            let half = |at: usize| entry.get(at..).and_then(|rest| rest.first_chunk());
+            let word = |at: usize| entry.get(at..).and_then(|rest| rest.first_chunk());
+            let name = entry
+                .first_chunk()
+                .map_or(0, |name| u32::from_le_bytes(*name));
+            let section = half(6).map_or(0, |section| u16::from_le_bytes(*section));
+            let value = word(8).map_or(0, |value| u64::from_le_bytes(*value));
+            let size = word(16).map_or(0, |size| u64::from_le_bytes(*size));
+            let defined = section != 0;
+            if defined && module.contains(VirtAddr(value)) {
+                symbols.push(ModuleSymbol {
+                    at: value,
+                    size,
+                    name,
+                });
             }
         }
-        // Stable: of symbols with one address the last in the table is found
-        // first, so turn them around.
+        // Of symbols with one address the last before the address that is
+        // looked up is found: the first of the table.
         symbols.reverse();
-        symbols.sort_by_key(|&(at, _)| at);
+        symbols.sort_by_key(|symbol| symbol.at);
         Some(Table {
             symbols,
             strings: kernel.pointer(base, Field::ModKallsymsStrtab).ok()?,

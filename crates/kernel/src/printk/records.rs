@@ -63,7 +63,7 @@ struct Header {
 }
 
 /// Reads the buffer.
-pub(super) fn read(source: Source<'_>, variables: Variables) -> Result<Log, KernelError> {
+pub(super) fn read(source: Source<'_>, variables: &Variables) -> Result<Log, KernelError> {
     let places = Places::of(source)?;
     let base = source.memory.ptr(variables.log_buf)?;
     let len = u64::from(source.memory.u32(variables.len)?);
