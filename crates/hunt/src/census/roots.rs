@@ -5,6 +5,7 @@ use pagehound_kernel::{Class, Kernel, Pages, Slab};
 use pagehound_scan::{Pass, words_in_ranges};
 use pagehound_vmcore::{Pfn, PhysAddr};
 
+use super::objects::{Node, Strict};
 use super::{Census, Naming, Via, Without};
 
 /// References noted a thread; beyond it units are held all the same, only the
@@ -15,19 +16,21 @@ const NOTED: usize = 1 << 20;
 struct Found {
     edges: Vec<(Pfn, Via)>,
     seeds: Vec<Pfn>,
+    nodes: Vec<Node>,
 }
 
 impl Census {
     /// Marks what the roots name; returns the heads of the unaccounted units
-    /// among them.
+    /// among them, and what roots outside the slabs name.
     pub(super) fn roots(
         &mut self,
         kernel: &Kernel<'_>,
         pages: &Pages,
         naming: &Naming,
         pass: &Pass<'_>,
+        strict: Option<&Strict<'_>>,
         without: Without,
-    ) -> Vec<Pfn> {
+    ) -> (Vec<Pfn>, Vec<Node>) {
         let ranges = naming.ranges();
         let shift = kernel.page_shift();
         let geometry = &kernel.memory.space.geometry;
@@ -59,6 +62,11 @@ impl Census {
                 if naming.is_start(word) {
                     this.started.set(named);
                 }
+                if class != Class::Slab
+                    && let Some(strict) = strict
+                {
+                    found.nodes.extend(strict.reach(pages, naming, word, shift));
+                }
                 this.name(pages, named, Via::Root(at), without, found);
             });
             if class == Class::PageTable && !pages.kernel_tables.contains(&pfn.0) {
@@ -78,10 +86,12 @@ impl Census {
         self.bytes_read += outcome.tally.bytes;
         self.cancelled |= outcome.tally.end != pagehound_scan::End::Complete;
         let mut seeds = Vec::new();
+        let mut nodes = Vec::new();
         for found in outcome.states {
             self.via
                 .extend(found.edges.iter().map(|&(head, via)| (head.0, via)));
             seeds.extend(found.seeds);
+            nodes.extend(found.nodes);
         }
         let image: &[_] = if without.leaves {
             &pages.mapped_by_image
@@ -95,7 +105,7 @@ impl Census {
                 seeds.push(head);
             }
         }
-        seeds
+        (seeds, nodes)
     }
 
     fn name(&self, pages: &Pages, pfn: Pfn, via: Via, without: Without, found: &mut Found) {

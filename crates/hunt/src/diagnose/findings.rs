@@ -23,6 +23,8 @@ const SAMPLES: usize = 8;
 enum Group {
     /// Nothing refers to it: by content, order, and whether it once was cache.
     Orphan(Key, u32, bool),
+    /// Referred to by slab objects nobody refers to: by content, cache, order.
+    Through(Key, HolderName, u32),
     /// Referred to, with the content of something lost: by content and holder.
     Company(Key, HolderName),
     /// Referred to: by holder.
@@ -63,6 +65,14 @@ pub(super) fn findings(
             }
             Group::Company(key, holder) => {
                 made.push((maker.company(key, &holder, &units), units));
+            }
+            // Too few to tell a leak from an object that is reached in a way the
+            // census does not know.
+            Group::Through(_, holder, _) if maker.count(&units) <= limit => {
+                held_left.push((holder, units));
+            }
+            Group::Through(key, cache, order) => {
+                made.push((maker.through(key, &cache, order, &units), units));
             }
             Group::Held(holder) => held_left.push((holder, units)),
             Group::InTransit => made.push((maker.in_transit(&units), units)),
@@ -138,6 +148,14 @@ fn groups(
                 let telling = matches!(key, Key::Ethernet(_) | Key::Anchor(_));
                 let company = telling && lost.get(&key).is_some_and(|&units| units >= GROUP);
                 let holder = holders.of(head);
+                if census.is_lost_through_cache(head) {
+                    let order = order(pages, head);
+                    groups
+                        .entry(Group::Through(key, holder, order))
+                        .or_default()
+                        .push(head);
+                    continue;
+                }
                 // A place on a list through page->lru is ownership, not a
                 // word that may have been left behind.
                 if company && !listed.contains(&head.0) {
@@ -244,6 +262,33 @@ impl Maker<'_> {
         if !finding.owners.is_empty() {
             finding.evidence.extend(self.attribution_evidence(key));
         }
+        finding
+    }
+
+    fn through(&self, key: Key, cache: &HolderName, order: u32, units: &[Pfn]) -> Finding {
+        let proof = self.census.is_proof();
+        let verdict = if proof { State::Lost } else { State::Suspect };
+        let signature = format!("{}/through/{}", signature(key, order, false), cache.name);
+        let mut finding = self.plain(verdict, signature, units);
+        finding.confidence = if proof {
+            Confidence::Likely
+        } else {
+            Confidence::Possible
+        };
+        finding.patterns = self.prints.patterns(self.kernel, self.pages, key, units);
+        finding.owners = self.owners(key, &finding);
+        finding.holders = vec![self.holder(cache, units)];
+        let census = self.census;
+        finding.evidence.push(Evidence {
+            kind: "references".into(),
+            checked: finding.pages,
+            matched: finding.pages,
+            text: format!(
+                "only objects of {} refer to these {} pages, and nothing refers to those objects; \
+                 of all {} live slab objects {} can be reached",
+                cache.name, finding.pages, census.objects_live, census.objects_reached
+            ),
+        });
         finding
     }
 
