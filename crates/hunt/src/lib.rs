@@ -1,6 +1,6 @@
 //! Inference: from the page map to findings.
 
-mod attribution;
+pub mod attribution;
 pub mod census;
 mod diagnose;
 pub mod fingerprint;

@@ -24,8 +24,8 @@ use pagehound_scan::{Pass, Progress};
 use pagehound_vmcore::{PageState, Pfn, PfnRange, PhysAddr};
 
 use bits::Bits;
-use objects::{Numbering, Strict};
 pub(crate) use hardware::NAMED_PART;
+use objects::{Numbering, Strict};
 pub use words::Naming;
 
 /// How the first reference to a held unit was found.

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pagehound_kernel::{Class, Kernel, Pages};
-use pagehound_model::{Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, State};
+use pagehound_model::{
+    Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, State,
+};
 use pagehound_vmcore::Pfn;
 
 use super::verdict::stray;
@@ -23,8 +25,8 @@ const SAMPLES: usize = 8;
 enum Group {
     /// Nothing refers to it: by content, order, and whether it once was cache.
     Orphan(Key, u32, bool),
-    /// Referred to by slab objects nobody refers to: by content, cache, order.
-    Through(Key, HolderName, u32),
+    /// Referred to by slab objects nobody refers to: by cache and order.
+    Through(HolderName, u32),
     /// Referred to, with the content of something lost: by content and holder.
     Company(Key, HolderName),
     /// Referred to: by holder.
@@ -68,11 +70,11 @@ pub(super) fn findings(
             }
             // Too few to tell a leak from an object that is reached in a way the
             // census does not know.
-            Group::Through(_, holder, _) if maker.count(&units) <= limit => {
+            Group::Through(holder, _) if maker.count(&units) <= limit => {
                 held_left.push((holder, units));
             }
-            Group::Through(key, cache, order) => {
-                made.push((maker.through(key, &cache, order, &units), units));
+            Group::Through(cache, order) => {
+                made.push((maker.through(&cache, order, &units), units));
             }
             Group::Held(holder) => held_left.push((holder, units)),
             Group::InTransit => made.push((maker.in_transit(&units), units)),
@@ -151,7 +153,7 @@ fn groups(
                 if census.is_lost_through_cache(head) {
                     let order = order(pages, head);
                     groups
-                        .entry(Group::Through(key, holder, order))
+                        .entry(Group::Through(holder, order))
                         .or_default()
                         .push(head);
                     continue;
@@ -265,7 +267,8 @@ impl Maker<'_> {
         finding
     }
 
-    fn through(&self, key: Key, cache: &HolderName, order: u32, units: &[Pfn]) -> Finding {
+    fn through(&self, cache: &HolderName, order: u32, units: &[Pfn]) -> Finding {
+        let key = self.prints.main_key(units);
         let proof = self.census.is_proof();
         let verdict = if proof { State::Lost } else { State::Suspect };
         let signature = format!("{}/through/{}", signature(key, order, false), cache.name);
@@ -379,7 +382,13 @@ impl Maker<'_> {
 
     fn owners(&self, key: Key, finding: &Finding) -> Vec<Owner> {
         if let Key::Ethernet(mac) = key {
-            return self.attribution.owners(mac);
+            let owners = self.attribution.owners(mac).into_iter();
+            return owners
+                .map(|owner| Owner {
+                    role: Some(OwnerRole::Destination),
+                    ..owner
+                })
+                .collect();
         }
         // Data written by a device may name it without being a frame that
         // parses: look for known addresses in what all pages share.

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use pagehound_kernel::{Class, Kernel, KernelError, Pages};
+use pagehound_kernel::{Class, Kernel, KernelError, Log, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted};
 use pagehound_scan::{Pass, Progress};
@@ -95,13 +95,18 @@ impl Diagnosis {
         if let Some(threads) = options.threads {
             pass.threads = threads;
         }
-        let attribution = Attribution::of(kernel);
-        let devices = attribution.addresses();
+        let mut warnings = kernel.dump.info.warnings.clone();
+        let log = kernel.log().unwrap_or_else(|error| {
+            warnings.push(format!("no kernel log: {error}"));
+            Log::default()
+        });
+        let attribution = Attribution::of(kernel, &log);
+        let devices: Vec<[u8; 6]> = attribution.addresses().collect();
         let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices, &|_| true);
         settle(&mut census, &pages, &prints);
-        let (rows, mut warnings) = ledger(kernel, &pages);
-        warnings.splice(0..0, kernel.dump.info.warnings.iter().cloned());
+        let (rows, differences) = ledger(kernel, &pages);
         warnings.extend(kernel.warnings.iter().cloned());
+        warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
         let (found, by_unit) = findings::findings(kernel, &pages, &census, &prints, &attribution);
         let unaccounted = unaccounted(kernel, &found);
