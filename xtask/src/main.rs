@@ -2,6 +2,7 @@
 
 mod check;
 mod ci;
+mod lab;
 mod smoke;
 
 use clap::{Parser, Subcommand};
@@ -39,10 +40,13 @@ enum Verb {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Boot real kernels with planted leaks, dump them, score pagehound's answer
+    Lab(lab::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().verb {
+        Verb::Lab(arguments) => lab::run(arguments),
         Verb::Ci => ci::all(),
         Verb::Lint => ci::lint(),
         Verb::Deps => ci::deps(),

@@ -64,7 +64,8 @@ fn compare(class: Class, found: u64, counter: &Counter, pages: &Pages) -> Option
 fn counter(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> Option<Counter> {
     let node = |item| kernel.node_stat(&pages.nodes, item);
     let stacks = || {
-        let kib = node("NR_KERNEL_STACK_KB").or_else(|| kernel.zone_stat(&pages.nodes, "NR_KERNEL_STACK_KB"))?;
+        let kib = node("NR_KERNEL_STACK_KB")
+            .or_else(|| kernel.zone_stat(&pages.nodes, "NR_KERNEL_STACK_KB"))?;
         Some(kib * 1024 / kernel.page_size() as i64)
     };
     let (name, value) = match class {
@@ -97,7 +98,10 @@ fn counter(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> Option<Counter> 
                 None => node("NR_VMALLOC")?,
             };
             let mapped = !pages.stacks_in_direct_map;
-            ("vmalloc less kernel stacks", all - if mapped { stacks()? } else { 0 })
+            (
+                "vmalloc less kernel stacks",
+                all - if mapped { stacks()? } else { 0 },
+            )
         }
         Class::PerCpu => (
             "pcpu_nr_populated * pcpu_nr_units",

@@ -1,9 +1,9 @@
 //! Inference: from the page map to findings.
 
+pub mod attribution;
 pub mod census;
-pub mod fingerprint;
-mod attribution;
 mod diagnose;
+pub mod fingerprint;
 pub mod holders;
 pub mod host;
 mod ledger;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use pagehound_vmcore::{Dump, Machine, PageCache, PhysAddr, VirtAddr};
 
-use crate::btf::Btf;
+use crate::btf::{Btf, BtfError};
 use crate::kallsyms::{Kallsyms, KallsymsError};
 use crate::layouts::{Field, Layouts, Unknown};
 use crate::translate::{AddressSpace, KernelMemory, SpaceError};
@@ -13,6 +13,9 @@ use crate::vmcoreinfo::{Vmcoreinfo, find_in_memory};
 
 /// Pages kept decompressed for random access (16 MiB with 4 KiB pages).
 const CACHE_PAGES: usize = 4096;
+
+/// Pages kept while candidates are tried.
+const SMALL_CACHE: usize = 64;
 
 /// A list longer than this is taken for broken.
 const LIST_LIMIT: usize = 1 << 24;
@@ -106,7 +109,7 @@ impl<'m> Kernel<'m> {
         let btf = if options.without_btf {
             None
         } else {
-            match open_btf(&memory, symbols.as_ref()) {
+            match open_btf(&memory, symbols.as_ref(), &vmcoreinfo) {
                 Ok(btf) => Some(btf),
                 Err(why) => {
                     warnings.push(format!("no BTF: {why}"));
@@ -273,16 +276,19 @@ fn open_memory(dump: &Dump) -> Result<(Vmcoreinfo, KernelMemory<'_>), KernelErro
         }
     }
     // Copies of a crashed kernel's note survive in its successor's memory and
-    // in makedumpfile's: only one that describes this memory is accepted.
-    let mut opened = None;
-    for found in find_in_memory(memory, &|_| ControlFlow::Continue(())) {
-        opened = attempt(&found.text);
-        if opened.is_some() {
-            break;
+    // in makedumpfile's: only one that describes this memory is accepted, and
+    // the first such ends the search.
+    let found = find_in_memory(memory, &|found| {
+        let cache = PageCache::new(memory, SMALL_CACHE);
+        match AddressSpace::discover(&cache, memory.end_pfn(), &dump.info, &found.info) {
+            Ok(_) => ControlFlow::Break(()),
+            Err(_) => ControlFlow::Continue(()),
         }
-    }
-    if let Some(opened) = opened {
-        return Ok(opened);
+    });
+    for found in found {
+        if let Some(opened) = attempt(&found.text) {
+            return Ok(opened);
+        }
     }
     Err(last)
 }
@@ -305,15 +311,21 @@ fn open_symbols(
     }
 }
 
-fn open_btf(memory: &KernelMemory<'_>, symbols: Option<&Kallsyms>) -> Result<Btf, String> {
-    let symbols = symbols.ok_or("without symbols it cannot be found")?;
-    let start = symbols.address("__start_BTF").ok_or(
-        "the kernel has no __start_BTF (CONFIG_DEBUG_INFO_BTF is off or symbols are missing)",
-    )?;
-    let stop = symbols
-        .address("__stop_BTF")
-        .ok_or("the kernel has no __stop_BTF")?;
-    Btf::find_in_kernel(memory, start, stop).map_err(|error| error.to_string())
+/// BTF by its symbols, or by its own shape where kallsyms has functions only
+/// (no CONFIG_KALLSYMS_ALL).
+fn open_btf(
+    memory: &KernelMemory<'_>,
+    symbols: Option<&Kallsyms>,
+    vmcoreinfo: &Vmcoreinfo,
+) -> Result<Btf, BtfError> {
+    let address = |name| symbols.and_then(|symbols| symbols.address(name));
+    match (address("__start_BTF"), address("__stop_BTF")) {
+        (Some(start), Some(stop)) => Btf::find_in_kernel(memory, start, stop),
+        _ => {
+            let stext = vmcoreinfo.symbol("_stext").unwrap_or_default();
+            Btf::search(memory, stext, stext.add(IMAGE_LIMIT))
+        }
+    }
 }
 
 /// `__per_cpu_offset[]` of the possible CPUs; one zero on a kernel without SMP.

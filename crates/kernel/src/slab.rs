@@ -139,6 +139,11 @@ impl SlabIndex {
         self.caches.get(slab.cache as usize)
     }
 
+    /// All slabs with their first frames, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Pfn, &Slab)> {
+        self.slabs.iter().map(|(&head, slab)| (Pfn(head), slab))
+    }
+
     /// How many slabs are known.
     pub fn len(&self) -> usize {
         self.slabs.len()

@@ -26,7 +26,7 @@ pub(crate) fn similar_to(path: &Path) -> Vec<PathBuf> {
             };
             let name = Path::new(found.file_name()?);
             let shown = folder.map_or_else(|| name.to_owned(), |folder| folder.join(name));
-            (distance <= wanted.len().max(6) / 3).then_some((distance, shown))
+            (distance <= (wanted.len() / 3).max(1)).then_some((distance, shown))
         })
         .collect();
     close.sort();

@@ -162,7 +162,8 @@ fn data_runs(pieces: &[Piece], file_len: u64, shift: u32) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::with_capacity(pieces.len());
     let mut push = |start: u64, end: u64, kind: Kind| {
         let mut start = start;
-        // Neighbouring pieces share a page where they meet in its middle.
+        // Pieces share the page in whose middle they meet, and stored bytes
+        // the page in whose middle the file ends.
         if let Some(last) = runs.last_mut().filter(|last| last.end > start) {
             if kind == Kind::CutOff && last.kind == Kind::Partly {
                 last.kind = kind;
@@ -181,8 +182,7 @@ fn data_runs(pieces: &[Piece], file_len: u64, shift: u32) -> Vec<Run> {
         let whole = piece.start.div_ceil(page);
         let whole_end = cut >> shift;
         let end = piece.end.div_ceil(page);
-        // A page that begins outside the piece, unless the file ends within it.
-        if first < whole && !(cut_off && cut < (whole << shift)) {
+        if first < whole {
             push(first, whole, Kind::Partly);
         }
         if whole < whole_end {

@@ -104,7 +104,8 @@ fn program_headers_are_handed_on() {
 fn segments_aligned_to_nothing() {
     let bytes = noise(1, 0x6000);
     let part = |from: usize, to: usize| (0x10_0000 + from as u64, bytes[from..to].to_vec());
-    let cases: [(&str, Vec<(u64, Vec<u8>)>, std::ops::Range<usize>); 5] = [
+    type Case = (&'static str, Vec<(u64, Vec<u8>)>, std::ops::Range<usize>);
+    let cases: [Case; 5] = [
         ("ends in mid-page", vec![part(0, 0x1c00)], 0..0x1c00),
         (
             "begins in mid-page",
@@ -191,6 +192,56 @@ fn pages_beyond_the_end_are_unreadable() {
         .read_page(Pfn(0x10c), &mut page)
         .expect_err("cut off");
     assert_eq!(fault.addr, PhysAddr(0x10_c000));
+}
+
+/// A file that ends within a page, which begins or ends outside its segment.
+#[test]
+fn a_partly_stored_page_cut_off_is_unreadable() {
+    let states = |extra: Vec<(u64, Vec<u8>)>, missing: usize| {
+        let options = ElfOptions {
+            style: ElfStyle::Qemu,
+            extra,
+            ..ElfOptions::default()
+        };
+        let whole = Image::new(4096).write_elf(&options);
+        let dump = open_bytes(&whole[..whole.len() - missing]).expect("opens");
+        [0, 1, 2, 3].map(|pfn| dump.memory.state(Pfn(pfn)))
+    };
+    use PageState::{Absent, Present, Unreadable};
+    let within = || vec![(0x1800, noise(1, 0x400))];
+    assert_eq!(states(within(), 0), [Absent, Present, Absent, Absent]);
+    assert_eq!(states(within(), 1), [Absent, Unreadable, Absent, Absent]);
+    assert_eq!(
+        states(within(), 0x400),
+        [Absent, Unreadable, Absent, Absent]
+    );
+    let over = || vec![(0x800, noise(1, 0x2000))];
+    assert_eq!(
+        states(over(), 0x100),
+        [Present, Present, Unreadable, Absent]
+    );
+    assert_eq!(
+        states(over(), 0x800),
+        [Present, Present, Unreadable, Absent]
+    );
+    assert_eq!(
+        states(over(), 0x801),
+        [Present, Unreadable, Unreadable, Absent]
+    );
+    assert_eq!(
+        states(over(), 0x1801),
+        [Unreadable, Unreadable, Unreadable, Absent]
+    );
+    // Two pieces of one page, the second of which is cut off.
+    let pieces = || vec![(0x1000, noise(1, 0x800)), (0x1800, noise(2, 0x1000))];
+    assert_eq!(
+        states(pieces(), 0x100),
+        [Absent, Present, Unreadable, Absent]
+    );
+    assert_eq!(
+        states(pieces(), 0x900),
+        [Absent, Unreadable, Unreadable, Absent]
+    );
 }
 
 /// Tens of thousands of segments stay fast.

@@ -331,3 +331,28 @@ fn a_lying_descriptor_is_unreadable() {
         assert!(dump.info.incomplete);
     }
 }
+
+/// The last byte of a bitmap has bits above the last frame, which mean nothing.
+#[test]
+fn bits_above_the_last_frame_mean_nothing() {
+    let image = pagehound_synth::Image::new(4096)
+        .page(1, b"x".to_vec())
+        .excluded(2)
+        .end_pfn(3);
+    let mut bytes = image.write_kdump(&KdumpOptions::default());
+    let (existing, dumped) = (2 * 4096, 3 * 4096);
+    bytes[existing] |= 0b0011_1000;
+    bytes[dumped] |= 0b1100_1000;
+    bytes[existing + 1] = 0x0f;
+    bytes[dumped + 1] = 0xf0;
+    let mut expected = Expected {
+        page_size: 4096,
+        excluded: vec![2],
+        ..Expected::default()
+    };
+    expected
+        .present
+        .insert(1, [b"x".to_vec(), vec![0; 4095]].concat());
+    let dump = check("bits above", &bytes, &expected);
+    assert!(!dump.info.incomplete);
+}

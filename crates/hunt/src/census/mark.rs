@@ -43,7 +43,15 @@ impl Census {
                     self.by_page_struct(kernel, pages, naming, head, &mut next);
                 }
                 if wave.len() <= WAVE && !without.content {
-                    self.by_content(kernel, pages, naming, head, &mut page, &mut next, &mut tables);
+                    self.by_content(
+                        kernel,
+                        pages,
+                        naming,
+                        head,
+                        &mut page,
+                        &mut next,
+                        &mut tables,
+                    );
                 }
             }
             wave = next;
@@ -87,7 +95,11 @@ impl Census {
                 continue;
             }
             self.bytes_read += page.len() as u64;
-            tables.extend(table(page, naming, pages).into_iter().map(|named| (named, pfn)));
+            tables.extend(
+                table(page, naming, pages)
+                    .into_iter()
+                    .map(|named| (named, pfn)),
+            );
             words_in_ranges(page, &naming.ranges(), |_, word| {
                 if let Some(named) = naming.page(word) {
                     if naming.is_start(word) {
@@ -132,7 +144,9 @@ impl Census {
             Wave::default,
             |found: &mut Wave, pfn, page| {
                 let named = table(page, naming, pages);
-                found.tables.extend(named.into_iter().map(|named| (named, pfn)));
+                found
+                    .tables
+                    .extend(named.into_iter().map(|named| (named, pfn)));
                 words_in_ranges(page, &ranges, |_, word| {
                     if let Some(named) = naming.page(word) {
                         if naming.is_start(word) {

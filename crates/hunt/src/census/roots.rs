@@ -5,6 +5,7 @@ use pagehound_kernel::{Class, Kernel, Pages, Slab};
 use pagehound_scan::{Pass, words_in_ranges};
 use pagehound_vmcore::{Pfn, PhysAddr};
 
+use super::objects::{Node, Strict};
 use super::{Census, Naming, Via, Without};
 
 /// References noted a thread; beyond it units are held all the same, only the
@@ -15,19 +16,21 @@ const NOTED: usize = 1 << 20;
 struct Found {
     edges: Vec<(Pfn, Via)>,
     seeds: Vec<Pfn>,
+    nodes: Vec<Node>,
 }
 
 impl Census {
     /// Marks what the roots name; returns the heads of the unaccounted units
-    /// among them.
+    /// among them, and what roots outside the slabs name.
     pub(super) fn roots(
         &mut self,
         kernel: &Kernel<'_>,
         pages: &Pages,
         naming: &Naming,
         pass: &Pass<'_>,
+        strict: Option<&Strict<'_>>,
         without: Without,
-    ) -> Vec<Pfn> {
+    ) -> (Vec<Pfn>, Vec<Node>) {
         let ranges = naming.ranges();
         let shift = kernel.page_shift();
         let geometry = &kernel.memory.space.geometry;
@@ -59,16 +62,21 @@ impl Census {
                 if naming.is_start(word) {
                     this.started.set(named);
                 }
-                this.name(pages, named, Via::Root(at), found);
+                if class != Class::Slab
+                    && let Some(strict) = strict
+                {
+                    found.nodes.extend(strict.reach(pages, naming, word, shift));
+                }
+                this.name(pages, named, Via::Root(at), without, found);
             });
             if class == Class::PageTable && !pages.kernel_tables.contains(&pfn.0) {
                 for entry in page.chunks_exact(8) {
                     let entry = u64::from_le_bytes(entry.try_into().unwrap_or_default());
                     for target in geometry.user_leaf(entry) {
-                        let unaccounted = target < pages.map.end()
-                            && pages.map.class(target).is_unaccounted();
+                        let unaccounted =
+                            target < pages.map.end() && pages.map.class(target).is_unaccounted();
                         if unaccounted {
-                            this.name(pages, target, Via::Mapped, found);
+                            this.name(pages, target, Via::Mapped, without, found);
                         }
                     }
                 }
@@ -78,26 +86,38 @@ impl Census {
         self.bytes_read += outcome.tally.bytes;
         self.cancelled |= outcome.tally.end != pagehound_scan::End::Complete;
         let mut seeds = Vec::new();
+        let mut nodes = Vec::new();
         for found in outcome.states {
-            self.via.extend(found.edges.iter().map(|&(head, via)| (head.0, via)));
+            self.via
+                .extend(found.edges.iter().map(|&(head, via)| (head.0, via)));
             seeds.extend(found.seeds);
+            nodes.extend(found.nodes);
         }
-        for &(pfn, _) in &pages.mapped {
+        let image: &[_] = if without.leaves {
+            &pages.mapped_by_image
+        } else {
+            &[]
+        };
+        for &(pfn, _) in pages.mapped.iter().chain(image) {
             let head = pages.map.head(pfn);
             if self.held.set(head) {
                 self.via.insert(head.0, Via::Mapped);
                 seeds.push(head);
             }
         }
-        seeds
+        (seeds, nodes)
     }
 
-    fn name(&self, pages: &Pages, pfn: Pfn, via: Via, found: &mut Found) {
+    fn name(&self, pages: &Pages, pfn: Pfn, via: Via, without: Without, found: &mut Found) {
         self.named.set(pfn);
         if !pages.map.class(pfn).is_unaccounted() {
             return;
         }
+        // Rule 7: a reference to any frame of a unit holds all of it.
         let head = pages.map.head(pfn);
+        if without.units && head != pfn {
+            return;
+        }
         if self.held.set(head) {
             found.seeds.push(head);
             if found.edges.len() < NOTED {

@@ -33,10 +33,7 @@ impl Census {
                 continue;
             }
             let mut end = pfn;
-            while end.0 - head.0 < MAX_RUN
-                && single(end)
-                && self.fate(pages, end) == Fate::Orphan
-            {
+            while end.0 - head.0 < MAX_RUN && single(end) && self.fate(pages, end) == Fate::Orphan {
                 end = Pfn(end.0 + 1);
             }
             let length = end.0 - head.0;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::{
-    Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, State,
+    Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, State,
 };
 use pagehound_vmcore::Pfn;
 
@@ -25,6 +25,8 @@ const SAMPLES: usize = 8;
 enum Group {
     /// Nothing refers to it: by content, order, and whether it once was cache.
     Orphan(Key, u32, bool),
+    /// Referred to by slab objects nobody refers to: by cache and order.
+    Through(HolderName, u32),
     /// Referred to, with the content of something lost: by content and holder.
     Company(Key, HolderName),
     /// Referred to: by holder.
@@ -65,6 +67,14 @@ pub(super) fn findings(
             }
             Group::Company(key, holder) => {
                 made.push((maker.company(key, &holder, &units), units));
+            }
+            // Too few to tell a leak from an object that is reached in a way the
+            // census does not know.
+            Group::Through(holder, _) if maker.count(&units) <= limit => {
+                held_left.push((holder, units));
+            }
+            Group::Through(cache, order) => {
+                made.push((maker.through(&cache, order, &units), units));
             }
             Group::Held(holder) => held_left.push((holder, units)),
             Group::InTransit => made.push((maker.in_transit(&units), units)),
@@ -140,6 +150,14 @@ fn groups(
                 let telling = matches!(key, Key::Ethernet(_) | Key::Anchor(_));
                 let company = telling && lost.get(&key).is_some_and(|&units| units >= GROUP);
                 let holder = holders.of(head);
+                if census.is_lost_through_cache(head) {
+                    let order = order(pages, head);
+                    groups
+                        .entry(Group::Through(holder, order))
+                        .or_default()
+                        .push(head);
+                    continue;
+                }
                 // A place on a list through page->lru is ownership, not a
                 // word that may have been left behind.
                 if company && !listed.contains(&head.0) {
@@ -164,14 +182,19 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn count(&self, units: &[Pfn]) -> u64 {
-        units.iter().map(|&head| self.pages.map.unit(head).len()).sum()
+        units
+            .iter()
+            .map(|&head| self.pages.map.unit(head).len())
+            .sum()
     }
 
     /// A finding with what every finding has.
     fn plain(&self, verdict: State, signature: String, units: &[Pfn]) -> Finding {
         let pages = self.count(units);
         let first = units.first().map(|&head| order(self.pages, head));
-        let same = units.iter().all(|&head| Some(order(self.pages, head)) == first);
+        let same = units
+            .iter()
+            .all(|&head| Some(order(self.pages, head)) == first);
         let step = units.len().div_ceil(SAMPLES).max(1);
         Finding {
             id: 0,
@@ -244,6 +267,34 @@ impl Maker<'_> {
         finding
     }
 
+    fn through(&self, cache: &HolderName, order: u32, units: &[Pfn]) -> Finding {
+        let key = self.prints.main_key(units);
+        let proof = self.census.is_proof();
+        let verdict = if proof { State::Lost } else { State::Suspect };
+        let signature = format!("{}/through/{}", signature(key, order, false), cache.name);
+        let mut finding = self.plain(verdict, signature, units);
+        finding.confidence = if proof {
+            Confidence::Likely
+        } else {
+            Confidence::Possible
+        };
+        finding.patterns = self.prints.patterns(self.kernel, self.pages, key, units);
+        finding.owners = self.owners(key, &finding);
+        finding.holders = vec![self.holder(cache, units)];
+        let census = self.census;
+        finding.evidence.push(Evidence {
+            kind: "references".into(),
+            checked: finding.pages,
+            matched: finding.pages,
+            text: format!(
+                "only objects of {} refer to these {} pages, and nothing refers to those objects; \
+                 of all {} live slab objects {} can be reached",
+                cache.name, finding.pages, census.objects_live, census.objects_reached
+            ),
+        });
+        finding
+    }
+
     fn company(&self, key: Key, holder: &HolderName, units: &[Pfn]) -> Finding {
         let signature = format!("{}/{}", short(key), holder.kind);
         let mut finding = self.plain(State::Suspect, signature, units);
@@ -296,7 +347,10 @@ impl Maker<'_> {
                 State::Unknown,
                 "nothing refers to these pages, but they are few and alike in nothing",
             ),
-            (false, true) => (State::Lost, "nothing refers to these pages, which are alike in nothing"),
+            (false, true) => (
+                State::Lost,
+                "nothing refers to these pages, which are alike in nothing",
+            ),
             (false, false) => (State::Suspect, "no reference to these pages was found"),
         };
         let mut finding = self.plain(verdict, "stray".into(), units);
@@ -328,7 +382,13 @@ impl Maker<'_> {
 
     fn owners(&self, key: Key, finding: &Finding) -> Vec<Owner> {
         if let Key::Ethernet(mac) = key {
-            return self.attribution.owners(mac);
+            let owners = self.attribution.owners(mac).into_iter();
+            return owners
+                .map(|owner| Owner {
+                    role: Some(OwnerRole::Destination),
+                    ..owner
+                })
+                .collect();
         }
         // Data written by a device may name it without being a frame that
         // parses: look for known addresses in what all pages share.
@@ -338,7 +398,12 @@ impl Maker<'_> {
             .find_map(|pattern| {
                 let bytes = fixed_bytes(&pattern.hex);
                 bytes.windows(6).find_map(|window| {
-                    let mac: [u8; 6] = window.iter().copied().collect::<Option<Vec<u8>>>()?.try_into().ok()?;
+                    let mac: [u8; 6] = window
+                        .iter()
+                        .copied()
+                        .collect::<Option<Vec<u8>>>()?
+                        .try_into()
+                        .ok()?;
                     Some(self.attribution.owners(mac)).filter(|owners| !owners.is_empty())
                 })
             })
@@ -372,9 +437,16 @@ impl Maker<'_> {
 
     fn nodes(&self, units: &[Pfn]) -> Vec<NodePages> {
         let mut nodes: BTreeMap<u32, u64> = BTreeMap::new();
-        let zones: Vec<_> = self.pages.nodes.iter().flat_map(|node| &node.zones).collect();
+        let zones: Vec<_> = self
+            .pages
+            .nodes
+            .iter()
+            .flat_map(|node| &node.zones)
+            .collect();
         for &head in units {
-            let zone = zones.iter().find(|zone| head.0.wrapping_sub(zone.start.0) < zone.spanned);
+            let zone = zones
+                .iter()
+                .find(|zone| head.0.wrapping_sub(zone.start.0) < zone.spanned);
             if let Some(zone) = zone {
                 *nodes.entry(zone.node).or_default() += self.pages.map.unit(head).len();
             }

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use pagehound_kernel::{Class, Kernel, KernelError, Pages};
+use pagehound_kernel::{Class, Kernel, KernelError, Log, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted};
 use pagehound_scan::{Pass, Progress};
@@ -95,15 +95,20 @@ impl Diagnosis {
         if let Some(threads) = options.threads {
             pass.threads = threads;
         }
-        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &|_| true);
+        let mut warnings = kernel.dump.info.warnings.clone();
+        let log = kernel.log().unwrap_or_else(|error| {
+            warnings.push(format!("no kernel log: {error}"));
+            Log::default()
+        });
+        let attribution = Attribution::of(kernel, &log);
+        let devices: Vec<[u8; 6]> = attribution.addresses().collect();
+        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices, &|_| true);
         settle(&mut census, &pages, &prints);
-        let attribution = Attribution::of(kernel);
-        let (rows, mut warnings) = ledger(kernel, &pages);
-        warnings.splice(0..0, kernel.dump.info.warnings.iter().cloned());
+        let (rows, differences) = ledger(kernel, &pages);
         warnings.extend(kernel.warnings.iter().cloned());
+        warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
-        let (found, by_unit) =
-            findings::findings(kernel, &pages, &census, &prints, &attribution);
+        let (found, by_unit) = findings::findings(kernel, &pages, &census, &prints, &attribution);
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
         warnings.extend(reasons);
@@ -173,7 +178,10 @@ fn settle(census: &mut Census, pages: &Pages, prints: &Fingerprints) {
     let telling = |key: Key| matches!(key, Key::Ethernet(_) | Key::Anchor(_));
     census.settle(|head| {
         let key = prints.key(head);
-        telling(key) && groups.get(&key).is_some_and(|&(units, _)| units >= 4 * GROUP)
+        telling(key)
+            && groups
+                .get(&key)
+                .is_some_and(|&(units, _)| units >= 4 * GROUP)
     });
     for head in orphans {
         let group = groups.get(&prints.key(head));
@@ -239,6 +247,7 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         page_size: kernel.page_size(),
         pages: pages.map.end().0,
         mem_total_bytes: managed * kernel.page_size(),
+        dump_level: kernel.dump.info.dump_level,
         coverage: model::Coverage {
             present: coverage.present,
             excluded: coverage.excluded,

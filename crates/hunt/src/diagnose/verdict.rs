@@ -35,7 +35,9 @@ pub(super) fn verdict(
     }
     let control = census.control;
     if control.checked == 0 {
-        reasons.push("no page known to be held could be checked, so the search itself is unproved".into());
+        reasons.push(
+            "no page known to be held could be checked, so the search itself is unproved".into(),
+        );
     } else if control.missed * 1000 > control.checked {
         reasons.push(format!(
             "the search missed {} of {} pages known to be held: it does not see all references",
@@ -43,7 +45,9 @@ pub(super) fn verdict(
         ));
     }
     if pages.slabs.is_empty() {
-        reasons.push("free slab objects count as references, so pages lost after use may seem held".into());
+        reasons.push(
+            "free slab objects count as references, so pages lost after use may seem held".into(),
+        );
     } else if pages.slabs.broken > 0 {
         reasons.push(format!(
             "{} of {} slabs have a freelist that cannot be followed",
@@ -53,9 +57,10 @@ pub(super) fn verdict(
     }
     let any = |state| findings.iter().any(|finding| finding.verdict == state);
     // Suspects are either the company of something lost, or orphans without proof.
-    let orphans = findings
-        .iter()
-        .any(|finding| finding.verdict == State::Suspect && finding.confidence == pagehound_model::Confidence::Possible);
+    let orphans = findings.iter().any(|finding| {
+        finding.verdict == State::Suspect
+            && finding.confidence == pagehound_model::Confidence::Possible
+    });
     let verdict = if any(State::Lost) {
         Verdict::Lost
     } else if orphans {

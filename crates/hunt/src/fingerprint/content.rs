@@ -6,6 +6,8 @@ use crate::census::Naming;
 
 /// Share of bytes that must be printable for text.
 const TEXT: f64 = 0.85;
+/// Fewer printable bytes than this say nothing.
+const SHORTEST_TEXT: u32 = 16;
 /// Bits a byte above which bytes look random: 4 KiB of true noise has 7.95.
 const RANDOM: f64 = 7.5;
 
@@ -25,7 +27,7 @@ pub(super) fn classify(page: &[u8], naming: &Naming) -> Content {
     }
     let filled = f64::from(size - zeroes);
     let printable: u32 = (0x20..0x7f).chain([b'\t', b'\n', b'\r']).map(count).sum();
-    if f64::from(printable) >= TEXT * filled && f64::from(printable) >= 0.1 * f64::from(size) {
+    if printable >= SHORTEST_TEXT && f64::from(printable) >= TEXT * filled {
         return Content::Text;
     }
     if entropy(&counts, size) >= RANDOM {
@@ -37,8 +39,12 @@ pub(super) fn classify(page: &[u8], naming: &Naming) -> Content {
             .filter(|&word| word != 0)
     };
     let used = words().count();
-    let pointers = words().filter(|&word| naming.is_kernel_pointer(word)).count();
-    let frames = words().filter(|&word| naming.frame_entry(word).is_some()).count();
+    let pointers = words()
+        .filter(|&word| naming.is_kernel_pointer(word))
+        .count();
+    let frames = words()
+        .filter(|&word| naming.frame_entry(word).is_some())
+        .count();
     // A few words say nothing; a page counts as one of these when a quarter of
     // what it holds is.
     if used >= 16 && frames * 2 >= used {

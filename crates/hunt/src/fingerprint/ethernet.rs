@@ -1,5 +1,6 @@
 //! Ethernet frames in a page, parsed and not guessed: a frame counts when what
-//! its type says follows does follow, checksum included where there is one.
+//! its type says follows does follow, checksum included where there is one; or,
+//! whatever its type, when it is addressed to a device of this machine.
 
 /// An Ethernet frame found in a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,11 +22,11 @@ const MAX_PAYLOAD: usize = 9216;
 /// The frames of a page, by offset. Frames start at even offsets (buffers are
 /// aligned, NET_IP_ALIGN is 0 or 2). A frame inside another one's payload (a
 /// tunnel) does not count.
-pub fn frames(page: &[u8]) -> Vec<Frame> {
+pub fn frames(page: &[u8], devices: &[[u8; 6]]) -> Vec<Frame> {
     let mut found: Vec<Frame> = Vec::new();
     let mut at = ADDRESSES;
     while at + 4 <= page.len() {
-        let Some(length) = payload(page, at) else {
+        let Some(length) = payload(page, at).or_else(|| addressed(page, at, devices)) else {
             at += 2;
             continue;
         };
@@ -49,6 +50,18 @@ pub fn frames(page: &[u8]) -> Vec<Frame> {
 
 fn address(page: &[u8], at: usize) -> Option<[u8; 6]> {
     page.get(at..at + 6)?.try_into().ok()
+}
+
+/// The least a frame to one of `devices` with a type of its own, or a length
+/// as of IEEE 802.3, can hold.
+fn addressed(page: &[u8], at: usize, devices: &[[u8; 6]]) -> Option<usize> {
+    let dst = page.get(at - ADDRESSES..)?.first_chunk::<6>()?;
+    if !devices.contains(dst) {
+        return None;
+    }
+    let kind = u16::from_be_bytes([*page.get(at)?, *page.get(at + 1)?]);
+    // Types begin at 0x600, lengths end at 1500; between is neither.
+    (kind >= 0x600 || (1..=1500).contains(&kind)).then_some(46)
 }
 
 /// A source is never a group address, and neither is nobody's.
@@ -138,7 +151,7 @@ mod tests {
     fn a_frame_is_found_wherever_it_begins() {
         let mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38];
         for at in [0, 2, 64, 192, 2048 + 64] {
-            let found = frames(&udp(at, mac));
+            let found = frames(&udp(at, mac), &[]);
             assert_eq!(found.len(), 1, "at {at}");
             assert_eq!((found[0].offset, found[0].dst), (at as u16, mac));
         }
@@ -148,26 +161,37 @@ mod tests {
     fn a_wrong_checksum_is_no_frame() {
         let mut page = udp(0, [2, 0, 0, 0, 0, 1]);
         page[20] ^= 1;
-        assert_eq!(frames(&page), []);
+        assert_eq!(frames(&page, &[]), []);
     }
 
     #[test]
     fn a_tagged_frame_and_an_arp_request_are_frames() {
         let mut page = udp(0, [2, 0, 0, 0, 0, 1]);
         page.splice(12..12, [0x81, 0, 0, 7]);
-        assert_eq!(frames(&page).len(), 1);
+        assert_eq!(frames(&page, &[]).len(), 1);
         let mut arp = vec![0; 64];
         arp[..6].fill(0xff);
         arp[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
         arp[12..22].copy_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
-        assert_eq!(frames(&arp)[0].dst, [0xff; 6]);
+        assert_eq!(frames(&arp, &[])[0].dst, [0xff; 6]);
+    }
+
+    #[test]
+    fn a_frame_of_any_type_counts_when_a_device_is_addressed() {
+        let mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38];
+        let mut page = vec![0; 4096];
+        page[64..70].copy_from_slice(&mac);
+        // 0x88b5 is IEEE's local experimental type.
+        page[70..78].copy_from_slice(&[2, 0, 0, 0, 0, 9, 0x88, 0xb5]);
+        assert_eq!(frames(&page, &[]), []);
+        assert_eq!(frames(&page, &[mac])[0].offset, 64);
     }
 
     #[test]
     fn noise_and_text_hold_no_frames() {
-        assert_eq!(frames(&[b'E'; 4096]), []);
-        assert_eq!(frames(&[0; 4096]), []);
-        assert_eq!(frames(&[0xff; 4096]), []);
-        assert_eq!(frames(&[]), []);
+        assert_eq!(frames(&[b'E'; 4096], &[]), []);
+        assert_eq!(frames(&[0; 4096], &[]), []);
+        assert_eq!(frames(&[0xff; 4096], &[]), []);
+        assert_eq!(frames(&[], &[]), []);
     }
 }

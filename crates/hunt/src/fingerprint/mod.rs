@@ -50,15 +50,17 @@ pub struct Fingerprints {
 pub(crate) const GROUP: usize = 8;
 
 impl Fingerprints {
-    /// Reads every unit whose head `wanted` accepts and groups them.
+    /// Reads every unit whose head `wanted` accepts and groups them; `devices`
+    /// are the addresses of this machine's network devices.
     pub fn of(
         kernel: &Kernel<'_>,
         pages: &Pages,
         naming: &Naming,
         pass: &Pass<'_>,
+        devices: &[[u8; 6]],
         wanted: &(dyn Fn(Pfn) -> bool + Sync),
     ) -> Fingerprints {
-        let (traits, bytes_read) = traits::read(kernel, pages, naming, pass, wanted);
+        let (traits, bytes_read) = traits::read(kernel, pages, naming, pass, devices, wanted);
         let mut keys: HashMap<u64, Key> = HashMap::new();
         let mut rest: BTreeMap<u32, Vec<Pfn>> = BTreeMap::new();
         for (&head, unit) in &traits {
@@ -93,6 +95,16 @@ impl Fingerprints {
         self.keys.get(&head.0).copied().unwrap_or(Key::Absent)
     }
 
+    /// The group most of `heads` belong to.
+    pub(crate) fn main_key(&self, heads: &[Pfn]) -> Key {
+        let mut counts: BTreeMap<Key, usize> = BTreeMap::new();
+        for &head in heads {
+            *counts.entry(self.key(head)).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        most.map_or(Key::Absent, |(key, _)| key)
+    }
+
     /// Whether a unit is a page of VMCOREINFO. A crashing kernel replaces its
     /// pointer to that page by one to a safe copy (crash_save_vmcoreinfo,
     /// 1229384f5b85, 4.13), so nothing refers to it any more.
@@ -115,7 +127,13 @@ impl Fingerprints {
 
     /// The patterns of a group: for frames first the address at each offset it
     /// is found at, then what the units agree on byte by byte.
-    pub fn patterns(&self, kernel: &Kernel<'_>, pages: &Pages, key: Key, heads: &[Pfn]) -> Vec<Pattern> {
+    pub fn patterns(
+        &self,
+        kernel: &Kernel<'_>,
+        pages: &Pages,
+        key: Key,
+        heads: &[Pfn],
+    ) -> Vec<Pattern> {
         let mut patterns = Vec::new();
         if let Key::Ethernet(mac) = key {
             patterns = self.addresses(mac, heads);
@@ -183,7 +201,12 @@ fn join_group_addresses(keys: &mut HashMap<u64, Key>) {
 
 /// log2 of the pages in the unit, rounded up.
 pub(crate) fn order(pages: &Pages, head: Pfn) -> u32 {
-    pages.map.unit(head).len().next_power_of_two().trailing_zeros()
+    pages
+        .map
+        .unit(head)
+        .len()
+        .next_power_of_two()
+        .trailing_zeros()
 }
 
 pub(crate) fn share(part: usize, all: usize) -> f64 {

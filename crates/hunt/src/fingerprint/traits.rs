@@ -30,13 +30,16 @@ pub(super) fn read(
     pages: &Pages,
     naming: &Naming,
     pass: &Pass<'_>,
+    devices: &[[u8; 6]],
     wanted: &(dyn Fn(Pfn) -> bool + Sync),
 ) -> (HashMap<u64, Traits>, u64) {
     let shift = kernel.page_shift();
     let outcome = pass.fold(
         |pfn| pages.map.class(pfn).is_unaccounted() && wanted(pages.map.head(pfn)),
         Vec::new,
-        |found: &mut Vec<(Pfn, Traits)>, pfn, page| found.push((pfn, of_page(page, naming))),
+        |found: &mut Vec<(Pfn, Traits)>, pfn, page| {
+            found.push((pfn, of_page(page, naming, devices)))
+        },
     );
     let mut by_page: Vec<(Pfn, Traits)> = outcome.states.into_iter().flatten().collect();
     by_page.sort_by_key(|(pfn, _)| *pfn);
@@ -55,8 +58,8 @@ pub(super) fn read(
     (units, outcome.tally.bytes)
 }
 
-fn of_page(page: &[u8], naming: &Naming) -> Traits {
-    let frames = frames(page);
+fn of_page(page: &[u8], naming: &Naming, devices: &[[u8; 6]]) -> Traits {
+    let frames = frames(page, devices);
     let Some(&first) = frames.first() else {
         return Traits {
             content: classify(page, naming),

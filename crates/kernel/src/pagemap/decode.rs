@@ -162,7 +162,7 @@ impl Decoder {
         }
         if kind == Some(PageType::Buddy) {
             let order = words.private();
-            let fits = order <= u64::from(MAX_ORDER) && pfn.0.trailing_zeros() as u64 >= order;
+            let fits = order <= u64::from(MAX_ORDER) && u64::from(pfn.0.trailing_zeros()) >= order;
             return Decoded {
                 order: if fits { order as u32 } else { 0 },
                 ..single(Class::Free)

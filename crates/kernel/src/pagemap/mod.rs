@@ -48,6 +48,9 @@ pub struct Pages {
     /// Unaccounted frames that a leaf entry of a page table maps (outside the
     /// direct map, the kernel image and identity mappings), and where.
     pub mapped: Vec<(Pfn, VirtAddr)>,
+    /// Unaccounted frames that the kernel image's mapping covers: freed `__init`
+    /// memory, which stays mapped there and is not held by it.
+    pub mapped_by_image: Vec<(Pfn, VirtAddr)>,
     /// Frames of vmalloc memory, kernel stacks and per-CPU chunks, and where
     /// each is mapped.
     pub vmalloc_frames: Vec<(Pfn, VirtAddr)>,

@@ -43,6 +43,7 @@ impl Pages {
             areas: Vec::new(),
             tasks: Vec::new(),
             mapped: Vec::new(),
+            mapped_by_image: Vec::new(),
             vmalloc_frames: Vec::new(),
             stacks_in_direct_map: false,
             kernel_tables: HashSet::new(),
@@ -148,6 +149,7 @@ impl Pages {
             .unwrap_or(direct.start);
         let mut tables = Vec::new();
         let mut leaves: Vec<Mapping> = Vec::new();
+        let mut image_leaves: Vec<Mapping> = Vec::new();
         let limit = self.map.end().0.saturating_mul(4);
         let unreadable = space.geometry.walk(
             &kernel.memory.cache,
@@ -163,14 +165,14 @@ impl Pages {
                         let at = leaf.virt.0;
                         let busy = space.vmalloc.iter().any(|range| range.contains(&at));
                         // Freed __init memory is still mapped as part of the image.
-                        let in_image = image.as_ref().is_some_and(|image| image.contains(&at));
-                        if busy && !in_image && !memmap_range.contains(&at) && !direct.contains(&at)
-                        {
+                        if image.as_ref().is_some_and(|image| image.contains(&at)) {
+                            image_leaves.push(leaf);
+                        } else if busy && !memmap_range.contains(&at) && !direct.contains(&at) {
                             leaves.push(leaf);
                         }
                     }
                 }
-                if (tables.len() + leaves.len()) as u64 > limit {
+                if (tables.len() + leaves.len() + image_leaves.len()) as u64 > limit {
                     return ControlFlow::Break(());
                 }
                 ControlFlow::Continue(())
@@ -187,12 +189,12 @@ impl Pages {
         let stacks: HashSet<u64> = self.tasks.iter().map(|task| task.stack.0).collect();
         let chunks = percpu_chunks(kernel);
         let shift = kernel.page_shift();
-        for leaf in leaves {
-            let frames = leaf.size >> shift;
-            for index in 0..frames {
-                let virt = leaf.virt.add(index << shift);
-                let pfn = PhysAddr(leaf.phys.0 + (index << shift)).pfn(shift);
-                self.mapped_frame(pfn, virt, &stacks, &chunks);
+        for (pfn, virt) in frames(&leaves, shift) {
+            self.mapped_frame(pfn, virt, &stacks, &chunks);
+        }
+        for (pfn, virt) in frames(&image_leaves, shift) {
+            if pfn < self.map.end() && self.map.class(pfn).is_unaccounted() {
+                self.mapped_by_image.push((pfn, virt));
             }
         }
     }
@@ -312,6 +314,16 @@ impl Pages {
             }
         }
     }
+}
+
+/// The frames that leaves map, each with its address.
+fn frames(leaves: &[Mapping], shift: u32) -> impl Iterator<Item = (Pfn, VirtAddr)> + '_ {
+    leaves.iter().flat_map(move |leaf| {
+        (0..leaf.size >> shift).map(move |index| {
+            let pfn = PhysAddr(leaf.phys.0 + (index << shift)).pfn(shift);
+            (pfn, leaf.virt.add(index << shift))
+        })
+    })
 }
 
 fn is_vmalloc(area: &VmapArea) -> bool {

@@ -143,13 +143,6 @@ impl Headers {
                 self.version
             ));
         }
-        if let Some(range) = &self.split {
-            warnings.push(format!(
-                "one file of a split dump (makedumpfile --split): it holds frames {:#x} to {:#x} only; \
-                 join all files with makedumpfile --reassemble",
-                range.start, range.end
-            ));
-        }
         if self.excluded_vmemmap {
             warnings.push(
                 "makedumpfile -e left out the struct pages of excluded regions: their pages cannot be classified"

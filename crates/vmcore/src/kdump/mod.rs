@@ -55,7 +55,13 @@ pub(crate) fn open(source: Source) -> Result<Dump, Defect> {
     if source.is_cut_short() {
         warnings.push("the flattened stream breaks off before its end record".to_owned());
     }
-    if lost > 0 && headers.split.is_none() {
+    if let Some(range) = headers.split.as_ref().filter(|_| lost > 0) {
+        warnings.push(format!(
+            "one file of a split dump (makedumpfile --split): it holds frames {:#x} to {:#x} only; \
+             join all files with makedumpfile --reassemble",
+            range.start, range.end
+        ));
+    } else if lost > 0 {
         warnings.push(format!(
             "{lost} pages are listed but not in the file: the dump is incomplete"
         ));

@@ -1,7 +1,11 @@
 //! One expectation for every container: the pages an [`Image`] was made of.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
-#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -173,9 +177,18 @@ fn check_runs(what: &str, memory: &dyn PhysicalMemory, expected: &Expected) {
     assert_eq!(seen, wanted, "{what}: runs");
 }
 
-/// Reads across pages, and into one that is missing.
+/// Reads within and across pages, and into one that is missing.
 fn check_reads(what: &str, cache: &PageCache<'_>, expected: &Expected) {
     let size = expected.page_size as u64;
+    for pfn in &expected.excluded {
+        let from = PhysAddr(pfn * size + 100);
+        let fault = cache.read(from, &mut [0; 8]).expect_err("excluded");
+        assert_eq!(
+            (fault.addr, fault.reason),
+            (from, FaultReason::Excluded),
+            "{what}"
+        );
+    }
     for (&pfn, bytes) in &expected.present {
         let mut got = vec![0; 24];
         let from = PhysAddr(pfn * size + size - 8);
