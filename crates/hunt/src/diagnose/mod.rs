@@ -254,6 +254,5 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
             absent: coverage.absent,
             unreadable: coverage.unreadable,
         },
-        dump_level: kernel.dump.info.dump_level,
     }
 }
