@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use pagehound_kernel::{Class, Kernel, Pages, VmapArea, area_at};
+use pagehound_kernel::{Class, Kernel, Pages, Symbolizer, VmapArea, area_at};
 use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 use crate::census::{Census, Via};
@@ -21,6 +21,7 @@ pub struct Holders<'a> {
     kernel: &'a Kernel<'a>,
     pages: &'a Pages,
     census: &'a Census,
+    symbols: Symbolizer<'a>,
     vmalloc: HashMap<u64, VirtAddr>,
     roots: HashMap<u64, Option<Via>>,
 }
@@ -32,6 +33,7 @@ impl<'a> Holders<'a> {
             kernel,
             pages,
             census,
+            symbols: kernel.symbolizer(),
             vmalloc: pages
                 .vmalloc_frames
                 .iter()
@@ -135,6 +137,9 @@ impl<'a> Holders<'a> {
         if class == Class::PerCpu {
             return named("percpu", "dynamic".into());
         }
+        if let Some(module) = self.symbols.module(virt) {
+            return named("module", module.name.clone());
+        }
         let Some(area) = area_at(&self.pages.areas, virt) else {
             return named("vmalloc", "unknown area".into());
         };
@@ -156,11 +161,9 @@ impl<'a> Holders<'a> {
         let Some(vm) = &area.vm else {
             return "vm_map_ram".into();
         };
-        let symbol = self.kernel.symbols.as_ref();
-        match symbol.and_then(|symbols| symbols.lookup(vm.caller)) {
-            Some(symbol) => symbol.name.into(),
-            None => format!("caller {:#x}", vm.caller),
-        }
+        self.symbols
+            .symbolize(vm.caller)
+            .unwrap_or_else(|| format!("caller {:#x}", vm.caller))
     }
 
     fn image_symbol(&self, at: PhysAddr) -> Option<String> {

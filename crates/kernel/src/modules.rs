@@ -13,7 +13,9 @@ use crate::text::printable;
 use crate::virt::VirtualRead;
 
 /// More modules than any kernel loads.
-const MOST_MODULES: usize = 1 << 14;
+const MOST_MODULES: usize = 1 << 12;
+/// Ways to the list of modules that are tried.
+const MOST_TRIES: usize = 16;
 /// More regions than `enum mod_mem_type` has.
 const MOST_REGIONS: u64 = 16;
 /// Larger than the range all modules share on x86_64.
@@ -59,11 +61,15 @@ impl Kernel<'_> {
     /// If this kernel's tables do not tell where the list is, or nothing of it
     /// can be read.
     pub fn modules(&self) -> Result<Vec<Module>, KernelError> {
-        let heads = self.symbols.iter().flat_map(|all| all.addresses("modules"));
+        let heads = self
+            .symbols
+            .iter()
+            .flat_map(|all| all.addresses("modules"))
+            .take(MOST_TRIES);
         let mut why = KernelError::NoSymbol("modules");
         // The name is a common one for a local variable.
         for head in heads {
-            match self.list(head, Field::ModuleList) {
+            match self.list_of(head, Field::ModuleList, MOST_MODULES) {
                 Err((entries, error)) if entries.is_empty() => why = error,
                 // No module is loaded.
                 Ok(entries) if entries.is_empty() => return Ok(Vec::new()),
@@ -75,10 +81,9 @@ impl Kernel<'_> {
         }
         // Kernels without CONFIG_KALLSYMS_ALL have no symbols for data. The list
         // is a ring: from any module all are found, and the head among them.
-        for known in self.net_driver_modules() {
+        for known in self.net_driver_modules(MOST_TRIES) {
             let ring = self.member(known, Field::ModuleList)?;
-            let mut entries = whole_or_part(self.list(ring, Field::ModuleList));
-            entries.truncate(MOST_MODULES);
+            let mut entries = whole_or_part(self.list_of(ring, Field::ModuleList, MOST_MODULES));
             let head = entries.iter().position(|&at| self.module(at).is_err());
             // Behind the head comes the newest.
             if let Some(head) = head {
@@ -97,7 +102,7 @@ impl Kernel<'_> {
     fn modules_at(&self, entries: &[VirtAddr]) -> Result<Vec<Module>, KernelError> {
         let mut seen = HashSet::new();
         let mut modules = Vec::new();
-        for &addr in entries.iter().take(MOST_MODULES) {
+        for &addr in entries {
             if !seen.insert(addr) {
                 break;
             }

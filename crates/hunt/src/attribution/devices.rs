@@ -70,7 +70,6 @@ impl Device {
             module: self.module.clone(),
             bus: self.bus.clone(),
             upper: self.upper.clone(),
-            // Told by frames, not by addresses.
             role: None,
         }
     }

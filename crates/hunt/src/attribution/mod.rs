@@ -93,13 +93,13 @@ impl Attribution {
     }
 
     /// Every address that some device has or had, in order.
-    pub fn addresses(&self) -> Vec<Mac> {
+    pub fn addresses(&self) -> impl Iterator<Item = Mac> {
         let all: BTreeSet<Mac> = self
             .devices
             .iter()
             .flat_map(|device| device.known.iter().map(|known| known.mac))
             .collect();
-        all.into_iter().collect()
+        all.into_iter()
     }
 
     /// Devices to name for `mac`, see [`owners`](Self::owners).

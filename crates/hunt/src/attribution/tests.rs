@@ -109,7 +109,7 @@ fn the_log_of_the_reference_case_names_the_driver() {
         "log: i40e 0000:01:00.0: MAC address: 24:6e:96:43:3e:38"
     );
     assert_eq!(told(&attribution, [0x52, 0x54, 0, 0x12, 0x34, 0x56]), []);
-    assert_eq!(attribution.addresses(), [BOND, SECOND]);
+    assert_eq!(attribution.addresses().collect::<Vec<_>>(), [BOND, SECOND]);
 }
 
 #[test]

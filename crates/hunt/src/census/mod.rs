@@ -10,6 +10,7 @@ mod bits;
 mod control;
 mod hardware;
 mod mark;
+mod objects;
 mod roots;
 mod split;
 mod words;
@@ -24,6 +25,7 @@ use pagehound_vmcore::{PageState, Pfn, PfnRange, PhysAddr};
 
 use bits::Bits;
 pub(crate) use hardware::NAMED_PART;
+use objects::{Numbering, Strict};
 pub use words::Naming;
 
 /// How the first reference to a held unit was found.
@@ -78,6 +80,8 @@ pub struct Without {
     pub units: bool,
     /// Rule 8: split blocks are not kept together.
     pub split: bool,
+    /// Rule 12: slab objects are roots and no more.
+    pub objects: bool,
 }
 
 /// What a run of the census is given besides the dump.
@@ -103,6 +107,14 @@ pub struct Census {
     /// Units that a table of hardware names.
     in_hardware: Bits,
     via: HashMap<u64, Via>,
+    /// Held units that only unreachable slab objects name; `None` where the
+    /// objects were not followed.
+    through: Option<Bits>,
+    /// Live slab objects, and how many of them can be reached from outside the
+    /// slabs; both zero where the objects were not followed.
+    pub objects_live: u64,
+    /// See [`objects_live`](Self::objects_live).
+    pub objects_reached: u64,
     /// Pages known to be held, put through the same pass (rule 10).
     pub control: Control,
     /// Pages that could bear pointers and cannot be read (rule 11).
@@ -127,6 +139,9 @@ impl Census {
             unsettled: Vec::new(),
             in_hardware: Bits::new(end),
             via: HashMap::new(),
+            through: None,
+            objects_live: 0,
+            objects_reached: 0,
             control: Control::default(),
             missing: missing_referrers(kernel, pages),
             roots_bytes: 0,
@@ -141,8 +156,15 @@ impl Census {
         if let Some(threads) = run.threads {
             pass.threads = threads;
         }
-        let seeds = census.roots(kernel, pages, &naming, &pass, run.without);
+        let numbering = Numbering::new(pages);
+        let strict = (!run.without.objects && objects::worthwhile(kernel, pages))
+            .then(|| Strict::new(&numbering, pages));
+        let (seeds, nodes) =
+            census.roots(kernel, pages, &naming, &pass, strict.as_ref(), run.without);
         census.mark(kernel, pages, &naming, &pass, seeds, run.without);
+        if let Some(strict) = &strict {
+            census.through_caches(kernel, pages, &naming, strict, nodes);
+        }
         if !run.without.split {
             census.split_blocks(pages);
         }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use pagehound_kernel::{Kernel, Linear, Pages};
-use pagehound_vmcore::Pfn;
+use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 /// The values that name a page: any address in the direct map names the page
 /// it lies in, any address in the memory map the page whose `struct page` it
@@ -41,9 +41,14 @@ impl Naming {
         if self.memmap.contains(&word) {
             return Some(Pfn((word - self.memmap.start) / self.page_struct));
         }
-        let phys = self.direct.phys(pagehound_vmcore::VirtAddr(word))?;
+        let phys = self.phys(word)?;
         let pfn = phys.pfn(self.page_shift);
         (pfn.0 < self.end).then_some(pfn)
+    }
+
+    /// The physical address a word of the direct map means.
+    pub(crate) fn phys(&self, word: u64) -> Option<PhysAddr> {
+        self.direct.phys(VirtAddr(word))
     }
 
     /// Whether a word is the address of a page's first byte.

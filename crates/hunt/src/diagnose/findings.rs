@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pagehound_kernel::{Class, Kernel, Pages};
-use pagehound_model::{Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, State};
+use pagehound_model::{
+    Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, State,
+};
 use pagehound_vmcore::Pfn;
 
 use super::verdict::stray;
@@ -23,6 +25,8 @@ const SAMPLES: usize = 8;
 enum Group {
     /// Nothing refers to it: by content, order, and whether it once was cache.
     Orphan(Key, u32, bool),
+    /// Referred to by slab objects nobody refers to: by cache and order.
+    Through(HolderName, u32),
     /// Referred to, with the content of something lost: by content and holder.
     Company(Key, HolderName),
     /// Referred to: by holder.
@@ -51,6 +55,12 @@ pub(super) fn findings(
     let mut strays: Vec<Pfn> = Vec::new();
     let limit = stray(kernel, pages);
     let mut held_left: Vec<(HolderName, Vec<Pfn>)> = Vec::new();
+    let mut through: BTreeMap<HolderName, u64> = BTreeMap::new();
+    for (group, units) in &groups {
+        if let Group::Through(cache, _) = group {
+            *through.entry(cache.clone()).or_default() += maker.count(units);
+        }
+    }
     for (group, units) in groups {
         match group {
             Group::Orphan(key, order, detached) => {
@@ -63,6 +73,14 @@ pub(super) fn findings(
             }
             Group::Company(key, holder) => {
                 made.push((maker.company(key, &holder, &units), units));
+            }
+            // Too few to tell a leak from an object that is reached in a way the
+            // census does not know.
+            Group::Through(holder, _) if through.get(&holder).is_none_or(|&all| all <= limit) => {
+                held_left.push((holder, units));
+            }
+            Group::Through(cache, order) => {
+                made.push((maker.through(&cache, order, &units), units));
             }
             Group::Held(holder) => held_left.push((holder, units)),
             Group::InTransit => made.push((maker.in_transit(&units), units)),
@@ -138,6 +156,14 @@ fn groups(
                 let telling = matches!(key, Key::Ethernet(_) | Key::Anchor(_));
                 let company = telling && lost.get(&key).is_some_and(|&units| units >= GROUP);
                 let holder = holders.of(head);
+                if census.is_lost_through_cache(head) {
+                    let order = order(pages, head);
+                    groups
+                        .entry(Group::Through(holder, order))
+                        .or_default()
+                        .push(head);
+                    continue;
+                }
                 // A place on a list through page->lru is ownership, not a
                 // word that may have been left behind.
                 if company && !listed.contains(&head.0) {
@@ -247,6 +273,34 @@ impl Maker<'_> {
         finding
     }
 
+    fn through(&self, cache: &HolderName, order: u32, units: &[Pfn]) -> Finding {
+        let key = self.prints.main_key(units);
+        let proof = self.census.is_proof();
+        let verdict = if proof { State::Lost } else { State::Suspect };
+        let signature = format!("{}/through/{}", signature(key, order, false), cache.name);
+        let mut finding = self.plain(verdict, signature, units);
+        finding.confidence = if proof {
+            Confidence::Likely
+        } else {
+            Confidence::Possible
+        };
+        finding.patterns = self.prints.patterns(self.kernel, self.pages, key, units);
+        finding.owners = self.owners(key, &finding);
+        finding.holders = vec![self.holder(cache, units)];
+        let census = self.census;
+        finding.evidence.push(Evidence {
+            kind: "references".into(),
+            checked: finding.pages,
+            matched: finding.pages,
+            text: format!(
+                "only objects of {} refer to these {} pages, and nothing refers to those objects; \
+                 of all {} live slab objects {} can be reached",
+                cache.name, finding.pages, census.objects_live, census.objects_reached
+            ),
+        });
+        finding
+    }
+
     fn company(&self, key: Key, holder: &HolderName, units: &[Pfn]) -> Finding {
         let signature = format!("{}/{}", short(key), holder.kind);
         let mut finding = self.plain(State::Suspect, signature, units);
@@ -334,7 +388,13 @@ impl Maker<'_> {
 
     fn owners(&self, key: Key, finding: &Finding) -> Vec<Owner> {
         if let Key::Ethernet(mac) = key {
-            return self.attribution.owners(mac);
+            let owners = self.attribution.owners(mac).into_iter();
+            return owners
+                .map(|owner| Owner {
+                    role: Some(OwnerRole::Destination),
+                    ..owner
+                })
+                .collect();
         }
         // Data written by a device may name it without being a frame that
         // parses: look for known addresses in what all pages share.

@@ -95,20 +95,20 @@ impl Diagnosis {
         if let Some(threads) = options.threads {
             pass.threads = threads;
         }
-        let (log, no_log) = match kernel.log() {
-            Ok(log) => (log, None),
-            Err(error) => (Log::default(), Some(format!("no kernel log: {error}"))),
-        };
+        let mut warnings = kernel.dump.info.warnings.clone();
+        let log = kernel.log().unwrap_or_else(|error| {
+            warnings.push(format!("no kernel log: {error}"));
+            Log::default()
+        });
         let attribution = Attribution::of(kernel, &log);
-        let devices = attribution.addresses();
+        warnings.extend(attribution.warnings.iter().cloned());
+        let devices: Vec<[u8; 6]> = attribution.addresses().collect();
         let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices, &|_| true);
         settle(&mut census, &pages, &prints);
-        let (rows, mut warnings) = ledger(kernel, &pages);
-        warnings.splice(0..0, kernel.dump.info.warnings.iter().cloned());
+        let (rows, differences) = ledger(kernel, &pages);
         warnings.extend(kernel.warnings.iter().cloned());
+        warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
-        warnings.extend(no_log);
-        warnings.extend(attribution.warnings.iter().cloned());
         let (found, by_unit) = findings::findings(kernel, &pages, &census, &prints, &attribution);
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
@@ -236,13 +236,7 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         .sum();
     model::Target {
         path: path.into(),
-        format: match kernel.dump.info.format {
-            Format::Elf => "elf",
-            Format::Kdump => "kdump",
-            Format::FlattenedKdump => "kdump-flattened",
-            Format::FlattenedElf => "elf-flattened",
-        }
-        .into(),
+        format: format_name(kernel.dump.info.format).into(),
         kernel: kernel.vmcoreinfo.osrelease().into(),
         arch: kernel.arch().into(),
         page_size: kernel.page_size(),
@@ -255,5 +249,15 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
             absent: coverage.absent,
             unreadable: coverage.unreadable,
         },
+    }
+}
+
+/// Name of a container in reports.
+pub(crate) fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Elf => "elf",
+        Format::Kdump => "kdump",
+        Format::FlattenedKdump => "kdump-flattened",
+        Format::FlattenedElf => "elf-flattened",
     }
 }

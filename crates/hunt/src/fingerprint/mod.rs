@@ -95,6 +95,16 @@ impl Fingerprints {
         self.keys.get(&head.0).copied().unwrap_or(Key::Absent)
     }
 
+    /// The group most of `heads` belong to.
+    pub(crate) fn main_key(&self, heads: &[Pfn]) -> Key {
+        let mut counts: BTreeMap<Key, usize> = BTreeMap::new();
+        for &head in heads {
+            *counts.entry(self.key(head)).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        most.map_or(Key::Absent, |(key, _)| key)
+    }
+
     /// Whether a unit is a page of VMCOREINFO. A crashing kernel replaces its
     /// pointer to that page by one to a safe copy (crash_save_vmcoreinfo,
     /// 1229384f5b85, 4.13), so nothing refers to it any more.

@@ -14,9 +14,10 @@ use crate::text::printable;
 use crate::virt::VirtualRead;
 
 /// More devices than a host has in all its namespaces.
-const MOST_DEVICES: usize = 1 << 18;
-/// More upper or lower devices than one device has.
+const MOST_DEVICES: usize = 1 << 16;
+/// More upper or lower devices than one device has, and than all have.
 const MOST_ADJACENT: usize = 1 << 12;
+const MOST_ADJACENT_OF_ALL: usize = 1 << 18;
 /// A device lies at most this deep below its bus (a USB port behind hubs).
 const MOST_PARENTS: usize = 16;
 /// `IFF_UP`.
@@ -100,9 +101,13 @@ impl Kernel<'_> {
         let modules = self.modules().unwrap_or_default();
         let mut found = Vec::new();
         let mut seen = HashSet::new();
+        // Lists that meet each other must not be walked once for each head.
+        let mut left = MOST_DEVICES;
         for namespace in self.net_namespaces()? {
-            for addr in self.devices_in(namespace)? {
-                if found.len() >= MOST_DEVICES || !seen.insert(addr) {
+            let devices = self.devices_in(namespace, left)?;
+            left -= devices.len().min(left);
+            for addr in devices {
+                if !seen.insert(addr) {
                     break;
                 }
                 match self.net_device(addr, namespace, &modules) {
@@ -116,22 +121,25 @@ impl Kernel<'_> {
         Ok(found)
     }
 
-    /// Addresses of the `struct net_device` of one namespace.
-    fn devices_in(&self, namespace: VirtAddr) -> Result<Vec<VirtAddr>, KernelError> {
+    /// Addresses of the `struct net_device` of one namespace, at most `limit`.
+    fn devices_in(&self, namespace: VirtAddr, limit: usize) -> Result<Vec<VirtAddr>, KernelError> {
         let head = self.member(namespace, Field::NetDevBaseHead)?;
-        let devices = whole_or_part(self.list(head, Field::NetDevList));
-        Ok(devices.into_iter().take(MOST_DEVICES).collect())
+        Ok(whole_or_part(self.list_of(head, Field::NetDevList, limit)))
     }
 
     /// Modules that drive the devices of the first namespace, by address: the
-    /// way to the list of modules where no symbol says where it begins.
-    pub(crate) fn net_driver_modules(&self) -> Vec<VirtAddr> {
+    /// way to the list of modules where no symbol says where it begins. At most
+    /// `limit`.
+    pub(crate) fn net_driver_modules(&self, limit: usize) -> Vec<VirtAddr> {
+        let mut seen = HashSet::new();
         let first = self.net_namespaces().unwrap_or_default().into_iter().next();
-        let devices = first.and_then(|namespace| self.devices_in(namespace).ok());
+        let devices = first.and_then(|namespace| self.devices_in(namespace, MOST_DEVICES).ok());
         devices
             .into_iter()
             .flatten()
             .filter_map(|device| self.behind(device)?.owner)
+            .filter(|owner| seen.insert(*owner))
+            .take(limit)
             .collect()
     }
 
@@ -253,29 +261,33 @@ impl Kernel<'_> {
             .iter()
             .map(|device| (device.addr, device.name.clone()))
             .collect();
+        let mut left = MOST_ADJACENT_OF_ALL;
         for device in devices {
-            for (at, master) in self.adjacent(device.addr, Field::NetDevUpper) {
+            for (at, master) in self.adjacent(device.addr, Field::NetDevUpper, &mut left) {
                 let Some(name) = names.get(&at) else { continue };
                 device.uppers.push(name.clone());
                 if master {
                     device.upper = Some(name.clone());
                 }
             }
-            let lower = self.adjacent(device.addr, Field::NetDevLower);
+            let lower = self.adjacent(device.addr, Field::NetDevLower, &mut left);
             let lower = lower.iter().filter_map(|(at, _)| names.get(at));
             device.lower.extend(lower.cloned());
         }
     }
 
     /// Devices on one of a device's lists of neighbours, and whether each is
-    /// its master. There are such lists since 3.13 (2f268f129c2d).
-    fn adjacent(&self, device: VirtAddr, list: Field) -> Vec<(VirtAddr, bool)> {
+    /// its master; `left` is how many more are read. There are such lists since
+    /// 3.13 (2f268f129c2d).
+    fn adjacent(&self, device: VirtAddr, list: Field, left: &mut usize) -> Vec<(VirtAddr, bool)> {
         let Ok(head) = self.member(device, list) else {
             return Vec::new();
         };
-        whole_or_part(self.list(head, Field::AdjacentList))
+        let limit = MOST_ADJACENT.min(*left);
+        let entries = whole_or_part(self.list_of(head, Field::AdjacentList, limit));
+        *left -= entries.len().min(*left);
+        entries
             .into_iter()
-            .take(MOST_ADJACENT)
             .map_while(|entry| {
                 let at = self.pointer(entry, Field::AdjacentDev).ok()?;
                 let master = self.field(entry, Field::AdjacentMaster).ok()?;

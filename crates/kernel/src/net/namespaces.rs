@@ -11,7 +11,7 @@ use crate::sweep::sweep;
 use crate::virt::VirtualRead;
 
 /// More namespaces than a host has.
-const MOST_NAMESPACES: usize = 1 << 16;
+const MOST_NAMESPACES: usize = 1 << 15;
 /// How far from `init_uts_ns` the kernel's other data can lie.
 const DATA_SPAN: u64 = 16 << 20;
 
@@ -26,18 +26,17 @@ impl Kernel<'_> {
         };
         let mut namespaces = vec![first];
         let listed = match self.address("net_namespace_list") {
-            Some(head) => whole_or_part(self.list(head, Field::NetList)),
+            Some(head) => whole_or_part(self.list_of(head, Field::NetList, MOST_NAMESPACES)),
             // The list is a ring: it can be entered anywhere, and then its head
             // is met among the namespaces.
             None => {
                 let ring = self.member(first, Field::NetList)?;
-                let mut all = whole_or_part(self.list(ring, Field::NetList));
-                all.truncate(MOST_NAMESPACES);
+                let mut all = whole_or_part(self.list_of(ring, Field::NetList, MOST_NAMESPACES));
                 all.retain(|&namespace| self.is_net_namespace(namespace));
                 all
             }
         };
-        namespaces.extend(listed.into_iter().take(MOST_NAMESPACES));
+        namespaces.extend(listed);
         let mut seen = HashSet::new();
         namespaces.retain(|namespace| seen.insert(*namespace));
         Ok(namespaces)
