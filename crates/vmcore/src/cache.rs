@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,32 +12,59 @@ use crate::{Fault, Pfn, PhysAddr, PhysicalMemory};
 const SHARDS: usize = 16;
 
 /// A bounded cache of pages over a [`PhysicalMemory`], for random access from
-/// several threads. Pages that memory can lend ([`PhysicalMemory::page_slice`])
-/// are lent, not cached. The pages used longest ago go first, roughly: a second
+/// several threads. Of pages that memory can lend ([`PhysicalMemory::page_slice`])
+/// it remembers only where they lie. The pages used longest ago go first, roughly: a second
 /// chance for each page used since the clock's hand last passed it.
 pub struct PageCache<'m> {
     memory: &'m dyn PhysicalMemory,
-    shards: Vec<Mutex<Shard>>,
+    shards: Vec<Mutex<Shard<'m>>>,
 }
 
 #[derive(Default)]
-struct Shard {
+struct Shard<'m> {
     /// Frame to its place in `slots`.
-    places: HashMap<u64, usize>,
-    slots: Vec<Slot>,
+    places: HashMap<u64, usize, BuildHasherDefault<FrameHasher>>,
+    slots: Vec<Slot<'m>>,
     capacity: usize,
     hand: usize,
 }
 
-struct Slot {
+/// Spreads frame numbers. A dump made to collide only slows itself down, by at
+/// most a shard's capacity.
+#[derive(Default)]
+struct FrameHasher(u64);
+
+impl Hasher for FrameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The table looks at the lowest and the highest bits; the product's
+        // middle ones are the best mixed.
+        self.0 = (self.0 ^ number)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(26);
+    }
+}
+
+struct Slot<'m> {
     pfn: u64,
-    page: Arc<[u8]>,
+    page: PageRef<'m>,
     used: bool,
 }
 
 /// A page's bytes, lent by memory or shared with the cache.
+#[derive(Clone)]
 pub struct PageRef<'m>(Bytes<'m>);
 
+#[derive(Clone)]
 enum Bytes<'m> {
     Lent(&'m [u8]),
     Shared(Arc<[u8]>),
@@ -76,21 +104,34 @@ impl<'m> PageCache<'m> {
 
     /// The bytes of `pfn`. A fault is not remembered: the next call tries again.
     pub fn page(&self, pfn: Pfn) -> Result<PageRef<'m>, Fault> {
-        if let Some(page) = self.shard(pfn).and_then(|mut shard| shard.get(pfn)) {
-            return Ok(PageRef(Bytes::Shared(page)));
+        match self
+            .shard(pfn)
+            .and_then(|mut shard| shard.get(pfn).cloned())
+        {
+            Some(page) => Ok(page),
+            None => self.load(pfn),
         }
-        if let Some(bytes) = self.memory.page_slice(pfn) {
-            return Ok(PageRef(Bytes::Lent(bytes)));
-        }
-        // Two threads may decompress the same page; neither holds up the other.
-        let mut page: Arc<[u8]> = std::iter::repeat_n(0, self.memory.page_size()).collect();
-        if let Some(bytes) = Arc::get_mut(&mut page) {
-            self.memory.read_page(pfn, bytes)?;
-        }
+    }
+
+    /// Gets a page from memory and keeps it.
+    fn load(&self, pfn: Pfn) -> Result<PageRef<'m>, Fault> {
+        let page = match self.memory.page_slice(pfn) {
+            Some(bytes) => Bytes::Lent(bytes),
+            None => {
+                // Two threads may decompress the same page; neither holds up
+                // the other.
+                let mut page: Arc<[u8]> = std::iter::repeat_n(0, self.memory.page_size()).collect();
+                if let Some(bytes) = Arc::get_mut(&mut page) {
+                    self.memory.read_page(pfn, bytes)?;
+                }
+                Bytes::Shared(page)
+            }
+        };
+        let page = PageRef(page);
         if let Some(mut shard) = self.shard(pfn) {
-            shard.put(pfn, &page);
+            shard.put(pfn, page.clone());
         }
-        Ok(PageRef(Bytes::Shared(page)))
+        Ok(page)
     }
 
     /// Fills `buf` with physical memory from `addr` on, across pages: all of it,
@@ -104,11 +145,18 @@ impl<'m> PageCache<'m> {
             let at = PhysAddr(addr);
             let start = (addr % page_size as u64) as usize;
             let (part, tail) = rest.split_at_mut(rest.len().min(page_size - start));
-            let page = self
-                .page(at.pfn(shift))
-                .map_err(|fault| Fault { addr: at, ..fault })?;
-            if let Some(bytes) = page.get(start..start + part.len()) {
-                part.copy_from_slice(bytes);
+            let pfn = at.pfn(shift);
+            // Copying under the lock is cheaper than sharing the page.
+            let copied = self
+                .shard(pfn)
+                .is_some_and(|mut shard| shard.copy(pfn, start, part));
+            if !copied {
+                let page = self
+                    .page(pfn)
+                    .map_err(|fault| Fault { addr: at, ..fault })?;
+                if let Some(bytes) = page.get(start..start + part.len()) {
+                    part.copy_from_slice(bytes);
+                }
             }
             addr = addr.wrapping_add(part.len() as u64);
             rest = tail;
@@ -116,24 +164,33 @@ impl<'m> PageCache<'m> {
         Ok(())
     }
 
-    fn shard(&self, pfn: Pfn) -> Option<MutexGuard<'_, Shard>> {
+    fn shard(&self, pfn: Pfn) -> Option<MutexGuard<'_, Shard<'m>>> {
         let shard = self.shards.get(pfn.0 as usize % SHARDS)?;
         // A shard is consistent between any two of its statements.
         Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Shard {
-    fn get(&mut self, pfn: Pfn) -> Option<Arc<[u8]>> {
+impl<'m> Shard<'m> {
+    /// The page, if it is here; marks it as used.
+    fn get(&mut self, pfn: Pfn) -> Option<&PageRef<'m>> {
         let slot = self.slots.get_mut(*self.places.get(&pfn.0)?)?;
         slot.used = true;
-        Some(Arc::clone(&slot.page))
+        Some(&slot.page)
     }
 
-    fn put(&mut self, pfn: Pfn, page: &Arc<[u8]>) {
+    /// Copies bytes `start..` of the page into `to`, if the page is here.
+    fn copy(&mut self, pfn: Pfn, start: usize, to: &mut [u8]) -> bool {
+        let from = self
+            .get(pfn)
+            .and_then(|page| page.get(start..start + to.len()));
+        from.map(|from| to.copy_from_slice(from)).is_some()
+    }
+
+    fn put(&mut self, pfn: Pfn, page: PageRef<'m>) {
         let slot = Slot {
             pfn: pfn.0,
-            page: Arc::clone(page),
+            page,
             used: false,
         };
         let place = if self.slots.len() < self.capacity {

@@ -1,6 +1,12 @@
 //! Damaged and malicious files: a clear error or a partial answer, quickly, in
 //! little memory, and never a panic.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod common;
 
 use std::time::{Duration, Instant};
