@@ -1,2 +1,66 @@
 //! Each CI job is one verb of this program.
-fn main() {}
+
+mod check;
+mod ci;
+mod lab;
+mod smoke;
+
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "The project's own chores, one verb each"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// All jobs that must succeed before a change lands, tests last
+    Ci,
+    /// Formatting and lints
+    Lint,
+    /// Licences, sources and unused dependencies
+    Deps,
+    /// The static release binary
+    Static,
+    /// Every command of the static binary over the corpus
+    Smoke,
+    /// All tests, with one summary at the end
+    Test,
+    /// Rewrite the published JSON Schema from the report's types
+    Schema,
+    /// Check reports against the schema and their own sums
+    CheckReport {
+        /// Files with the output of `pagehound diagnose --json`
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Boot real kernels with planted leaks, dump them, score pagehound's answer
+    Lab(lab::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().verb {
+        Verb::Lab(arguments) => lab::run(arguments),
+        Verb::Ci => ci::all(),
+        Verb::Lint => ci::lint(),
+        Verb::Deps => ci::deps(),
+        Verb::Static => ci::static_binary().map(drop),
+        Verb::Smoke => smoke::run(&ci::static_binary()?),
+        Verb::Test => ci::test(),
+        Verb::Schema => check::write_schema(),
+        Verb::CheckReport { files } => check::reports(&files),
+    }
+}
+
+/// The workspace's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+}

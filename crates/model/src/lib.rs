@@ -1,5 +1,12 @@
 //! The report, `pagehound.report/1`: plain data that every renderer reads.
 
+mod check;
+mod error;
 mod report;
+mod schema;
+mod time;
 
+pub use error::{ERROR_SCHEMA, ErrorReport};
 pub use report::*;
+pub use schema::schema;
+pub use time::rfc3339;

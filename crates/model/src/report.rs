@@ -8,10 +8,16 @@ use std::collections::BTreeMap;
 /// The value of [`Report::schema`].
 pub const SCHEMA: &str = "pagehound.report/1";
 
+/// The ledger classes whose rows add up to [`Report::unaccounted`]: allocated
+/// pages that nobody owns as far as counters tell, and user or cache pages that
+/// have lost their owner but not their last reference.
+pub const UNACCOUNTED: [&str; 2] = ["raw", "detached"];
+
 /// The outcome of `diagnose` for one target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// Always [`SCHEMA`].
+    /// Which schema this is.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// Version of the pagehound that wrote the report.
     pub tool_version: String,
@@ -81,6 +87,8 @@ pub struct Target {
     pub mem_total_bytes: u64,
     /// How much of the memory is in the dump.
     pub coverage: Coverage,
+    /// `makedumpfile -d` level, where the dump records it.
+    pub dump_level: Option<u32>,
 }
 
 /// Page frames by what the container has of them.
@@ -99,7 +107,7 @@ pub struct Coverage {
 /// One class of pages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerRow {
-    /// Class, for example `free`, `slab`, `raw`.
+    /// Class, for example `free` or `slab`; see [`UNACCOUNTED`].
     pub class: String,
     /// Pages counted in the memory map.
     pub pages: u64,
@@ -182,7 +190,9 @@ pub struct Finding {
 }
 
 /// State of unaccounted pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Nothing in memory points to them.
@@ -196,7 +206,9 @@ pub enum State {
 }
 
 /// What pages hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Content {
     /// Received or sent Ethernet frames, parsed.
@@ -251,6 +263,21 @@ pub struct Owner {
     pub bus: Option<String>,
     /// Upper device, such as a bond.
     pub upper: Option<String>,
+    /// Which end of the frames in the pages its MAC address is, where they
+    /// agree: pages with frames *to* a device were filled by what it received.
+    pub role: Option<OwnerRole>,
+}
+
+/// Which end of a frame a device is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum OwnerRole {
+    /// Its MAC address is the frames' destination.
+    Destination,
+    /// Its MAC address is the frames' source.
+    Source,
 }
 
 /// Who refers to pages.
@@ -275,7 +302,8 @@ pub struct NodePages {
 /// Something that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// Kind of check, for example `references`, `content`, `control`.
+    /// Kind of check: one of [`Evidence::REFERENCES`], [`Evidence::CONTENT`],
+    /// [`Evidence::BLAME`], or a new one.
     pub kind: String,
     /// How many were checked.
     pub checked: u64,
@@ -285,8 +313,20 @@ pub struct Evidence {
     pub text: String,
 }
 
+impl Evidence {
+    /// References were looked for; the text says where.
+    pub const REFERENCES: &str = "references";
+    /// What the pages hold: `all hold received frames, destination MAC at offset 0`.
+    pub const CONTENT: &str = "content";
+    /// Where the pages were lost, as it follows the words *Lost in*:
+    /// `the e1000 driver, or a consumer of its frames (…)`.
+    pub const BLAME: &str = "blame";
+}
+
 /// How sure a verdict is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidence {
     /// Every reference that could exist was looked for.
@@ -306,8 +346,15 @@ pub struct KnownIssue {
     pub subject: String,
     /// First release with the fix, by branch.
     pub fixed_in: BTreeMap<String, String>,
-    /// How well it fits: `possible` or `matches`.
+    /// How well it fits: [`KnownIssue::POSSIBLE`] or [`KnownIssue::MATCHES`].
     pub r#match: String,
+}
+
+impl KnownIssue {
+    /// It leaves the same mark.
+    pub const POSSIBLE: &str = "possible";
+    /// Driver, kernel and mark are those of this leak.
+    pub const MATCHES: &str = "matches";
 }
 
 /// What the run cost.

@@ -1,1 +1,37 @@
-//! See ARCHITECTURE.md.
+//! Parsers of the text the kernel prints under `/proc` and `/sys`.
+//!
+//! Input is always a byte slice, so one parser serves the live host, a saved file
+//! and a file inside an archive. What is returned borrows from that slice.
+//!
+//! The text may come from anybody: no parser panics, none allocates more than a
+//! small multiple of its input, and an iterator ends after the first error, which
+//! names the file, the line and its content.
+//!
+//! Counts of pages are never turned into bytes here, because the page size is not
+//! in these files; kB, as the kernel prints it, is 1,024 bytes.
+
+mod buddyinfo;
+mod hugepages;
+mod iomem;
+mod line;
+mod meminfo;
+mod modules;
+mod sections;
+mod slabinfo;
+mod version;
+mod vmallocinfo;
+mod vmstat;
+mod zoneinfo;
+
+pub use buddyinfo::{FreeBlocks, buddyinfo};
+pub use hugepages::{HugepagePool, pool_page_size, read_hugepages};
+pub use iomem::{Resource, addresses_hidden, iomem};
+pub use line::{ParseError, Rows};
+pub use meminfo::{Field, Meminfo, Unit, looks_like_meminfo, meminfo};
+pub use modules::{Module, ModuleState, modules};
+pub use sections::{Section, looks_like_sections, sections};
+pub use slabinfo::{SlabCache, slabinfo};
+pub use version::{Version, version};
+pub use vmallocinfo::{Area, AreaFlags, vmallocinfo};
+pub use vmstat::{Counter, vmstat, vmstat_value};
+pub use zoneinfo::{Zone, zoneinfo};

@@ -1,0 +1,73 @@
+//! `pagehound [diagnose] [TARGET]`.
+
+use super::{Target, value};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  pagehound vmcore
+  pagehound diagnose live
+  pagehound diagnose vmcore --json | jq .verdict
+  pagehound diagnose vmcore --quiet --fail-on lost:64M || page-the-operator
+
+Exit status: 0 nothing lost, 1 pages lost, 2 could not be carried out, 3 nothing
+found lost but what could not be read might hide it, 130 ended by Ctrl-C.";
+
+/// Arguments of `diagnose`.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Diagnose {
+    /// Dump file, saved /proc/meminfo, or `live` for this host
+    #[arg(value_name = "TARGET", default_value = "live")]
+    pub target: Target,
+
+    /// Print the report as JSON, schema pagehound.report/1
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print nothing: only the exit status answers
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// When to end with status 1: `lost:SIZE`, at least SIZE lost (64M, 1GiB,
+    /// 4096), or `never` [default: any page lost]
+    #[arg(long, value_name = "LIMIT", value_parser = fail_on)]
+    pub fail_on: Option<FailOn>,
+
+    /// Write the report to FILE instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Where `diagnose` draws the line between status 0 and 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailOn {
+    /// At least this many bytes lost, and never for none at all.
+    Lost(u64),
+    /// Lost pages do not change the status.
+    Never,
+}
+
+fn fail_on(text: &str) -> Result<FailOn, String> {
+    if text == "never" {
+        return Ok(FailOn::Never);
+    }
+    let size = text
+        .strip_prefix("lost:")
+        .ok_or("expected `lost:SIZE` or `never`")?;
+    value::size(size).map(FailOn::Lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits() {
+        assert_eq!(fail_on("never"), Ok(FailOn::Never));
+        assert_eq!(fail_on("lost:64M"), Ok(FailOn::Lost(64 << 20)));
+        assert_eq!(fail_on("lost:0"), Ok(FailOn::Lost(0)));
+        assert!(fail_on("64M").is_err());
+        assert!(fail_on("lost:").is_err());
+    }
+}

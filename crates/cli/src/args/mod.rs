@@ -1,0 +1,201 @@
+//! The command line as plain data: one file a command, parsed before any work
+//! starts.
+
+mod diagnose;
+mod info;
+mod ledger;
+mod log;
+mod net;
+mod pages;
+mod read;
+mod search;
+mod target;
+mod value;
+mod why;
+
+pub use diagnose::{Diagnose, FailOn};
+pub use info::Info;
+pub use ledger::Ledger;
+pub use log::{Level, Levels, Log};
+pub use net::Net;
+pub use pages::{Format, PageState, Pages};
+pub use read::Read;
+pub use search::Search;
+pub use target::Target;
+pub use value::{AddressRange, PageRef};
+pub use why::Why;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const USAGE: &str = "\
+pagehound [OPTIONS] [TARGET]
+       pagehound [OPTIONS] COMMAND [ARGS]";
+
+const ABOUT: &str = "\
+Tells from a Linux crash dump, or on the live host, where the memory is, what is \
+leaked, and whose it is. Needs no debuginfo.
+
+TARGET is a dump file (ELF core or compressed kdump, flattened or not), a saved \
+/proc/meminfo, or `live`, this host, which is the default. Without a COMMAND, \
+`diagnose` runs.";
+
+const EXAMPLES: &str = "\
+Examples:
+  pagehound vmcore                     verdict, findings, owner, ledger
+  pagehound --json -o report.json vmcore
+  pagehound ledger --classic           the hand formula for this host
+  pagehound search vmcore --mac 24:6e:96:43:3e:38 --at 0
+
+A file that is called like a command needs a path: `pagehound ./ledger`; a file
+called `live` likewise: `pagehound ./live`.
+
+Exit status of diagnose:
+  0    answered, nothing lost
+  1    pages are lost (--fail-on moves the line)
+  2    could not be carried out
+  3    nothing found lost, but what could not be read might hide it
+  130  ended by Ctrl-C";
+
+const HEADING: &str = "Options of every command";
+
+/// Options that every command takes.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Global {
+    /// When to colour: `auto` (on a terminal, without NO_COLOR), `always`, `never`
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        global = true,
+        hide_possible_values = true,
+        hide_default_value = true,
+        help_heading = HEADING
+    )]
+    pub color: Color,
+
+    /// Threads to work with [default: one a processor]
+    #[arg(
+        long,
+        value_name = "N",
+        global = true,
+        value_parser = clap::value_parser!(u16).range(1..=1024),
+        help_heading = HEADING
+    )]
+    pub threads: Option<u16>,
+
+    /// Do as if the dump held no BTF (to test the fallbacks)
+    #[arg(long, global = true, hide = true)]
+    pub without_btf: bool,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// When the output is a terminal and NO_COLOR is not set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "pagehound",
+    version,
+    about = "Where a Linux host's memory is, what is leaked, and whose it is",
+    long_about = ABOUT,
+    override_usage = USAGE,
+    after_help = EXAMPLES,
+    styles = STYLES,
+    subcommand_value_name = "COMMAND",
+    subcommand_help_heading = "Commands",
+    disable_help_subcommand = true
+)]
+struct Root {
+    #[command(flatten)]
+    global: Global,
+    #[command(flatten)]
+    diagnose: Diagnose,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Verdict, findings, owner, evidence, next step, ledger (the default)
+    Diagnose(Diagnose),
+    /// Every class of pages, with the kernel's own count beside it
+    Ledger(Ledger),
+    /// Values, MAC addresses, bytes, text in all of memory
+    Search(Box<Search>),
+    /// The dump and its kernel
+    Info(Info),
+    /// Memory as hex, with what it points to
+    Read(Read),
+}
+
+/// The whole command line.
+#[derive(Debug)]
+pub struct Cli {
+    /// Options that every command takes.
+    pub global: Global,
+    /// What to do.
+    pub command: Command,
+}
+
+impl Cli {
+    /// Parses `args`, the program's name first. Help and version are errors
+    /// too, as in clap.
+    pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        let mut clap = Root::command();
+        let matches = clap.try_get_matches_from_mut(args)?;
+        let Root {
+            global,
+            diagnose,
+            command,
+        } = Root::from_arg_matches(&matches)?;
+        let Some(command) = command else {
+            return Ok(Cli {
+                global,
+                command: Command::Diagnose(diagnose),
+            });
+        };
+        reject_stray(&mut clap, &matches)?;
+        Ok(Cli { global, command })
+    }
+
+    /// The command line's definition, for help texts, completions and pages.
+    pub fn definition() -> clap::Command {
+        Root::command()
+    }
+}
+
+/// `pagehound --json ledger` would silently drop `--json`: options of the
+/// default command stand after a command's name, not before it.
+fn reject_stray(clap: &mut clap::Command, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+    let name = matches.subcommand_name().unwrap_or_default();
+    let stray = clap
+        .get_arguments()
+        .filter(|arg| !arg.is_global_set())
+        .find(|arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine));
+    let Some(stray) = stray.map(ToString::to_string) else {
+        return Ok(());
+    };
+    Err(clap.error(
+        clap::error::ErrorKind::ArgumentConflict,
+        format!("'{stray}' stands before the command `{name}`: put it after"),
+    ))
+}

@@ -1,0 +1,264 @@
+//! `pagehound search`: values and bytes in all of memory.
+
+use super::Context;
+use crate::args::{self, AddressRange};
+use crate::exit::Exit;
+use crate::output;
+use crate::progress::Bar;
+use crate::render;
+use crate::render::number::{percent, size, thousands};
+use anyhow::{Context as _, bail};
+use pagehound_kernel::{Class, Linear, PageMap, Pages};
+use pagehound_scan::{End, Found, Match, Pass, PatternSet, Tally};
+use pagehound_vmcore::{Dump, PageCache, Pfn, PhysAddr, VirtAddr};
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::ops::{ControlFlow, Range};
+use std::time::Instant;
+
+/// Bytes of a match that are printed.
+const SHOWN: usize = 64;
+
+/// Pages kept for printing the bytes of matches; they come page by page.
+const CACHE_PAGES: usize = 16;
+
+pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit> {
+    let patterns = args.patterns()?;
+    let addresses = args.addresses().map_err(anyhow::Error::msg)?;
+    let classes = classes(&args.class)?;
+    let dump = pagehound_vmcore::open(args.target.file()?)?;
+    let page_size = dump.memory.page_size();
+    let at = args.at.map(usize::try_from).transpose()?;
+    let set = PatternSet::compile(&patterns, at, page_size)?;
+
+    // Physical addresses need no kernel, classes do.
+    let kernel = (!args.physical || !classes.is_empty())
+        .then(|| super::open_kernel(&dump, context))
+        .transpose()?;
+    let pages = match &kernel {
+        Some(kernel) if !classes.is_empty() => {
+            Some(Pages::of(kernel).context("the map of all pages")?)
+        }
+        _ => None,
+    };
+    let direct = kernel
+        .as_ref()
+        .map(|kernel| &kernel.memory.space.direct)
+        .filter(|_| !args.physical);
+    let range = addresses.map(|range| physical(range, direct)).transpose()?;
+
+    let search = Search {
+        dump: &dump,
+        cache: PageCache::new(dump.memory.as_ref(), CACHE_PAGES),
+        direct,
+        range,
+        map: pages.as_ref().map(|pages| &pages.map),
+        classes,
+    };
+    search.run(&set, context)
+}
+
+fn classes(names: &[String]) -> anyhow::Result<Vec<Class>> {
+    let class = |name: &String| {
+        Class::from_name(name).with_context(|| {
+            let known: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
+            format!(
+                "there is no class `{name}`; the classes are {}",
+                known.join(", ")
+            )
+        })
+    };
+    names.iter().map(class).collect()
+}
+
+/// The physical addresses that `range` means, itself physical where there is no
+/// direct map to translate it.
+fn physical(range: AddressRange, direct: Option<&Linear>) -> anyhow::Result<Range<u64>> {
+    let Some(direct) = direct else {
+        return Ok(range.start..range.end);
+    };
+    let start = range.start.max(direct.virt.start);
+    let end = range.end.min(direct.virt.end);
+    if start >= end {
+        bail!(
+            "{:x} to {:x} is not in the direct map, {:x} to {:x}; with --physical, addresses are physical",
+            range.start,
+            range.end,
+            direct.virt.start,
+            direct.virt.end
+        );
+    }
+    let offset = |addr: u64| direct.phys.wrapping_add(addr - direct.virt.start);
+    Ok(offset(start)..offset(end))
+}
+
+/// A search that is ready to run.
+struct Search<'a> {
+    dump: &'a Dump,
+    cache: PageCache<'a>,
+    /// Where to print kernel addresses from.
+    direct: Option<&'a Linear>,
+    range: Option<Range<u64>>,
+    map: Option<&'a PageMap>,
+    classes: Vec<Class>,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Totals {
+    /// Matches by pattern.
+    matches: Vec<u64>,
+    pages: BTreeSet<Pfn>,
+}
+
+impl Search<'_> {
+    fn run(&self, set: &PatternSet, context: &Context) -> anyhow::Result<Exit> {
+        let memory = self.dump.memory.as_ref();
+        let bar = Bar::new();
+        let pass = Pass {
+            threads: context.threads,
+            progress: &bar,
+            cancel: context.cancel,
+            ..Pass::new(memory)
+        };
+        let start = Instant::now();
+        let mut totals = Totals {
+            matches: vec![0; set.len()],
+            pages: BTreeSet::new(),
+        };
+        let mut tally = Tally::default();
+        output::plain(|out| {
+            let mut written = Ok(());
+            tally = pagehound_scan::search(
+                &pass,
+                set,
+                |pfn| self.wants(pfn),
+                |matches| {
+                    written = bar.aside(|| self.print(matches, &mut totals, out));
+                    if written.is_ok() {
+                        ControlFlow::Continue(())
+                    } else {
+                        ControlFlow::Break(())
+                    }
+                },
+            );
+            bar.end();
+            written
+        })?;
+        self.summary(&totals, &tally, start.elapsed().as_secs_f64());
+        Ok(match tally.end {
+            End::Cancelled => Exit::INTERRUPTED,
+            End::Complete | End::Stopped if totals.pages.is_empty() => Exit::NOT_FOUND,
+            End::Complete | End::Stopped => Exit::OK,
+        })
+    }
+
+    /// Whether any match in the page could count.
+    fn wants(&self, pfn: Pfn) -> bool {
+        let shift = self.dump.memory.page_shift();
+        let in_range = self
+            .range
+            .as_ref()
+            .is_none_or(|range| (range.start >> shift) <= pfn.0 && pfn.addr(shift).0 < range.end);
+        in_range
+            && self
+                .map
+                .is_none_or(|map| self.classes.contains(&map.class(pfn)))
+    }
+
+    /// Words as crash prints them: `ffff880100400000: 2200383e43966e24`.
+    fn print(&self, matches: &[Match], totals: &mut Totals, out: &mut dyn Write) -> io::Result<()> {
+        let shift = self.dump.memory.page_shift();
+        for found in matches {
+            let phys = PhysAddr(found.pfn.addr(shift).0.saturating_add(found.offset.into()));
+            if self
+                .range
+                .as_ref()
+                .is_some_and(|range| !range.contains(&phys.0))
+            {
+                continue;
+            }
+            if let Some(count) = totals.matches.get_mut(found.pattern as usize) {
+                *count += 1;
+            }
+            totals.pages.insert(found.pfn);
+            match self.direct {
+                None => write!(out, "{:x}: ", phys.0)?,
+                Some(direct) => match direct.virt(phys) {
+                    Some(VirtAddr(virt)) => write!(out, "{virt:x}: ")?,
+                    // Memory the kernel does not map has no kernel address.
+                    None => write!(out, "physical {:x}: ", phys.0)?,
+                },
+            }
+            match found.found {
+                Found::Word(word) => writeln!(out, "{word:x}")?,
+                Found::Bytes(length) => writeln!(out, "{}", self.shown(phys, length))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The first bytes of a match: text in quotes, or hex pairs.
+    fn shown(&self, phys: PhysAddr, length: u32) -> String {
+        let mut bytes = vec![0; SHOWN.min(length as usize)];
+        if let Err(fault) = self.cache.read(phys, &mut bytes) {
+            return format!("({fault})");
+        }
+        let more = if length as usize > bytes.len() {
+            " …"
+        } else {
+            ""
+        };
+        if bytes
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() || *byte == b' ')
+        {
+            return format!("\"{}\"{more}", render::escape(&bytes));
+        }
+        let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        pairs.join(" ") + more
+    }
+
+    /// Counts and coverage, apart from the matches so that these can be piped.
+    fn summary(&self, totals: &Totals, tally: &Tally, seconds: f64) {
+        let all: u64 = totals.matches.iter().sum();
+        let mut lines = vec![format!(
+            "{} matches in {} pages",
+            thousands(all),
+            thousands(totals.pages.len() as u64)
+        )];
+        if totals.matches.len() > 1 {
+            let each: Vec<String> = totals
+                .matches
+                .iter()
+                .map(|count| thousands(*count))
+                .collect();
+            lines.push(format!("by pattern: {}", each.join(", ")));
+        }
+        let coverage = self.dump.memory.coverage();
+        let missing = coverage.excluded.saturating_add(coverage.absent);
+        lines.push(format!(
+            "searched {} of {} present pages, {} in {seconds:.1} s",
+            thousands(tally.seen),
+            thousands(tally.total),
+            size(tally.bytes)
+        ));
+        if missing > 0 {
+            let pages = coverage.present.saturating_add(missing);
+            lines.push(format!(
+                "{} of the machine's pages are not in the dump",
+                percent(missing, pages)
+            ));
+        }
+        if tally.unreadable > 0 {
+            lines.push(format!(
+                "{} pages could not be read",
+                thousands(tally.unreadable)
+            ));
+        }
+        if tally.end == End::Cancelled {
+            lines.push("interrupted".to_owned());
+        }
+        output::note(&lines.join("; "));
+    }
+}

@@ -1,0 +1,48 @@
+//! How the process ends.
+
+use crate::args::FailOn;
+use pagehound_model::{Report, Verdict};
+use std::process::ExitCode;
+
+/// The status a command ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit(u8);
+
+impl Exit {
+    /// Answered, and nothing lost; found, for `search`.
+    pub const OK: Exit = Exit(0);
+    /// Pages are lost.
+    pub const LOST: Exit = Exit(1);
+    /// `search` found nothing.
+    pub const NOT_FOUND: Exit = Exit(1);
+    /// Could not be carried out.
+    pub const FAILED: Exit = Exit(2);
+    /// Nothing found lost, but what could not be read might hide it.
+    pub const UNSURE: Exit = Exit(3);
+    /// Ended by Ctrl-C.
+    pub const INTERRUPTED: Exit = Exit(130);
+
+    /// What `report` says, with the line between lost and not at `fail_on`.
+    pub fn of(report: &Report, fail_on: Option<FailOn>) -> Exit {
+        let lost = report
+            .unaccounted
+            .lost_pages
+            .saturating_mul(report.target.page_size);
+        let fails = match fail_on {
+            None => true,
+            Some(FailOn::Lost(limit)) => lost >= limit,
+            Some(FailOn::Never) => false,
+        };
+        match report.verdict {
+            Verdict::Lost if fails => Exit::LOST,
+            Verdict::Lost | Verdict::None if report.complete => Exit::OK,
+            Verdict::Lost | Verdict::None | Verdict::Suspect | Verdict::Incomplete => Exit::UNSURE,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit.0)
+    }
+}

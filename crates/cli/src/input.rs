@@ -1,0 +1,41 @@
+//! From a target to what it is.
+
+use crate::args::Target;
+use pagehound_hunt::host::{HostFiles, looks_like_host_files};
+use std::io::Read;
+use std::path::Path;
+
+/// What a target turns out to be.
+pub(crate) enum Input {
+    /// The kernel's counters, live or saved.
+    Host(Box<HostFiles>),
+    /// A crash dump.
+    Dump,
+}
+
+impl Input {
+    /// Opens `target`; what it is shows in its first bytes.
+    pub(crate) fn open(target: &Target) -> anyhow::Result<Input> {
+        target.check()?;
+        match target {
+            Target::Live => Ok(Input::Host(Box::new(HostFiles::live()?))),
+            Target::Path(path) if looks_like_host_files(&head(path)) => {
+                Ok(Input::Host(Box::new(HostFiles::from_meminfo_path(path)?)))
+            }
+            Target::Path(path) => pagehound_vmcore::open(path)
+                .map(|_| Input::Dump)
+                .map_err(Into::into),
+        }
+    }
+}
+
+/// The first bytes of the file, or none: opening it will say why.
+fn head(path: &Path) -> Vec<u8> {
+    let mut head = Vec::new();
+    // A folder cannot be read, and a pipe must not be.
+    let regular = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    if let Some(file) = regular.then(|| std::fs::File::open(path).ok()).flatten() {
+        let _ = file.take(4096).read_to_end(&mut head);
+    }
+    head
+}

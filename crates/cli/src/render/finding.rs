@@ -1,0 +1,317 @@
+//! One finding in words.
+
+use super::number::{count, percent, thousands};
+use super::page::Page;
+use pagehound_model::{
+    Confidence, Content, Evidence, Finding, KnownIssue, Owner, OwnerRole, Pattern, Report, State,
+};
+use std::collections::BTreeSet;
+use std::io;
+
+/// How many patterns are worth a line.
+const PATTERNS: usize = 3;
+
+/// The state's name.
+pub(super) fn state(state: State) -> &'static str {
+    match state {
+        State::Lost => "lost",
+        State::Suspect => "suspect",
+        State::Held => "held",
+        State::Unknown => "unknown",
+    }
+}
+
+/// How sure the verdict is.
+pub(super) fn confidence(finding: &Finding) -> &'static str {
+    match finding.confidence {
+        Confidence::Proved => "proved",
+        Confidence::Likely => "likely",
+        Confidence::Possible => "possible",
+    }
+}
+
+/// `Ethernet frames received by em1, em2 (e1000, under bond0, MAC …)`.
+pub(super) fn title(finding: &Finding) -> String {
+    let content = content(finding.content);
+    let owners = &finding.owners;
+    if owners.is_empty() {
+        return match finding.patterns.first().and_then(text_of) {
+            Some(text) => format!("{content} beginning with {text}"),
+            None => content.to_owned(),
+        };
+    }
+    let verb = match agreed(owners, |owner| owner.role) {
+        Some(OwnerRole::Destination) => "received by",
+        Some(OwnerRole::Source) => "sent by",
+        None => "of",
+    };
+    let drivers = joined(owners, ", ", |owner| owner.driver.as_deref());
+    let uppers = joined(owners, ", ", |owner| owner.upper.as_deref());
+    let macs = joined(owners, ", ", |owner| owner.mac.as_deref());
+    let details: Vec<String> = [("", drivers), ("under ", uppers), ("MAC ", macs)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| format!("{what}{names}"))
+        .collect();
+    let names = joined(owners, ", ", |owner| Some(&owner.name));
+    let details = if details.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", details.join(", "))
+    };
+    format!("{content} {verb} {names}{details}")
+}
+
+/// The same for a row of the ledger: `em1/em2 (e1000) frames`.
+pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
+    if finding.verdict == State::Suspect && leak_of(finding, report).is_some() {
+        return "same content, referenced".to_owned();
+    }
+    if !finding.holders.is_empty() {
+        let holders: Vec<String> = finding
+            .holders
+            .iter()
+            .map(|holder| format!("{} {}", holder.kind, holder.name))
+            .collect();
+        return format!("by {}", holders.join(", "));
+    }
+    if finding.owners.is_empty() {
+        return title(finding);
+    }
+    let names = joined(&finding.owners, "/", |owner| Some(&owner.name));
+    let drivers = joined(&finding.owners, "/", |owner| owner.driver.as_deref());
+    let drivers = if drivers.is_empty() {
+        drivers
+    } else {
+        format!(" ({drivers})")
+    };
+    let what = if finding.content == Content::Ethernet {
+        "frames"
+    } else {
+        content(finding.content)
+    };
+    format!("{names}{drivers} {what}")
+}
+
+/// The lost finding whose content this suspect one shares: it is told there.
+pub(super) fn leak_of<'a>(suspect: &Finding, report: &'a Report) -> Option<&'a Finding> {
+    report
+        .findings
+        .iter()
+        .find(|other| other.verdict == State::Lost && other.signature == suspect.signature)
+}
+
+/// Everything about one finding but its title.
+pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::Result<()> {
+    page.paragraph(2, super::page::PLAIN, &sentence(finding))?;
+    if finding.verdict == State::Lost {
+        let same = report.findings.iter().filter(|other| {
+            other.verdict == State::Suspect && other.signature == finding.signature
+        });
+        let referenced: u64 = same.map(|other| other.pages).sum();
+        if referenced > 0 {
+            let verb = if referenced == 1 { "is" } else { "are" };
+            let text = format!(
+                "{} more with the same content {verb} still referenced: not counted.",
+                thousands(referenced)
+            );
+            page.paragraph(2, super::page::PLAIN, &text)?;
+        }
+    }
+    for (number, pattern) in finding.patterns.iter().take(PATTERNS).enumerate() {
+        page.item(
+            if number == 0 { "Pattern" } else { "" },
+            &pattern_line(pattern),
+        )?;
+    }
+    for evidence in &finding.evidence {
+        match evidence.kind.as_str() {
+            Evidence::CONTENT => {}
+            Evidence::BLAME => page.item("Lost in", &evidence.text)?,
+            _ => page.item("Checked", &evidence.text)?,
+        }
+    }
+    if !finding.holders.is_empty() {
+        let holders: Vec<String> = finding
+            .holders
+            .iter()
+            .map(|holder| {
+                format!(
+                    "{} {} ({})",
+                    holder.kind,
+                    holder.name,
+                    count(holder.pages, "page")
+                )
+            })
+            .collect();
+        page.item("Held by", &holders.join(", "))?;
+    }
+    if finding.nodes.len() > 1 {
+        let nodes: Vec<String> = finding
+            .nodes
+            .iter()
+            .map(|node| format!("{} ({})", node.node, percent(node.pages, finding.pages)))
+            .collect();
+        page.item("Nodes", &nodes.join(", "))?;
+    }
+    Ok(())
+}
+
+/// What is on record about leaks like this one.
+pub(super) fn known(finding: &Finding, report: &Report) -> String {
+    let mut parts: Vec<String> = finding.known_issues.iter().map(known_issue).collect();
+    if !finding
+        .known_issues
+        .iter()
+        .any(|issue| issue.r#match == KnownIssue::MATCHES)
+    {
+        let drivers = joined(&finding.owners, ", ", |owner| owner.driver.as_deref());
+        let series: Vec<&str> = report.target.kernel.split('.').take(2).collect();
+        let none = if drivers.is_empty() {
+            "no leak like this is on record".to_owned()
+        } else {
+            format!("no fix on record for {drivers} on {}", series.join("."))
+        };
+        parts.insert(0, none);
+    }
+    parts.join("; ")
+}
+
+fn known_issue(issue: &KnownIssue) -> String {
+    let commit: String = issue.commit.chars().take(12).collect();
+    let fixed: Vec<&str> = issue.fixed_in.values().map(String::as_str).collect();
+    let fixed = if fixed.is_empty() {
+        String::new()
+    } else {
+        format!(", fixed in {}", fixed.join(", "))
+    };
+    let how = if issue.r#match == KnownIssue::MATCHES {
+        "this is"
+    } else {
+        "the same mark as"
+    };
+    format!("{how} {commit} \"{}\"{fixed}", issue.subject)
+}
+
+/// What to do next.
+pub(super) fn next(finding: &Finding, report: &Report) -> String {
+    let mut steps = Vec::new();
+    if let Some(device) = finding.owners.iter().find(|owner| owner.kind == "netdev") {
+        steps.push(format!(
+            "watch unaccounted memory against `ethtool -S {}`",
+            quoted(&device.name)
+        ));
+    }
+    if let Some(pfn) = finding.sample_pfns.first() {
+        steps.push(format!(
+            "`pagehound why {} {pfn:#x}` shows one page",
+            quoted(&report.target.path)
+        ));
+    }
+    steps.join("; ")
+}
+
+/// `11,683 pages of order 0 that nothing in memory points to; …`.
+fn sentence(finding: &Finding) -> String {
+    let pages = count(finding.pages, "page");
+    let what = match finding.order {
+        None => pages,
+        Some(0) => format!("{pages} of order 0"),
+        Some(order) => {
+            let blocks = finding.pages.checked_shr(order).unwrap_or(0);
+            format!("{} of order {order} ({pages})", count(blocks, "block"))
+        }
+    };
+    let state = match finding.verdict {
+        State::Lost => "that nothing in memory points to",
+        State::Suspect => "that look lost, but for a gap in the proof",
+        State::Held => "that something points to",
+        State::Unknown => "that could not be decided",
+    };
+    let estimate = finding.estimate.map(|bounds| {
+        format!(
+            " (an estimate: between {} and {})",
+            thousands(bounds.low),
+            thousands(bounds.high)
+        )
+    });
+    let content = finding
+        .evidence
+        .iter()
+        .find(|evidence| evidence.kind == Evidence::CONTENT);
+    let content = content.map(|evidence| format!("; {}", evidence.text.trim_end_matches('.')));
+    format!(
+        "{what} {state}{}{}.",
+        estimate.unwrap_or_default(),
+        content.unwrap_or_default()
+    )
+}
+
+fn pattern_line(pattern: &Pattern) -> String {
+    let text = text_of(pattern)
+        .map(|text| format!(" ({text})"))
+        .unwrap_or_default();
+    format!(
+        "{}{text} at offset {}, in {:.1} % of the pages",
+        pattern.hex,
+        pattern.offset,
+        pattern.share * 100.0
+    )
+}
+
+/// The pattern as text, in quotes, where all its bytes are printable ASCII.
+fn text_of(pattern: &Pattern) -> Option<String> {
+    let pairs = pattern
+        .hex
+        .split(' ')
+        .map(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
+    let printable = bytes.len() >= 4 && bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
+    printable.then(|| format!("\"{}\"", String::from_utf8_lossy(&bytes)))
+}
+
+fn content(content: Content) -> &'static str {
+    match content {
+        Content::Ethernet => "Ethernet frames",
+        Content::Text => "text",
+        Content::Zero => "zeroes",
+        Content::Random => "random bytes",
+        Content::Pointers => "kernel pointers",
+        Content::PageTable => "page tables",
+        Content::Mixed => "mixed content",
+    }
+}
+
+/// What `field` says of all owners, without repetition.
+fn joined<'a>(
+    owners: &'a [Owner],
+    separator: &str,
+    field: impl Fn(&'a Owner) -> Option<&'a str>,
+) -> String {
+    let mut seen = BTreeSet::new();
+    let names: Vec<&str> = owners
+        .iter()
+        .filter_map(field)
+        .filter(|name| seen.insert(*name))
+        .collect();
+    names.join(separator)
+}
+
+/// What `field` says of all owners, where they agree.
+fn agreed<T: PartialEq>(owners: &[Owner], field: impl Fn(&Owner) -> Option<T>) -> Option<T> {
+    let mut values = owners.iter().map(field);
+    let first = values.next()??;
+    values
+        .all(|value| value.as_ref() == Some(&first))
+        .then_some(first)
+}
+
+/// `text` as one word of a shell.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}

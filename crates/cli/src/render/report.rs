@@ -1,0 +1,202 @@
+//! The report as text.
+
+use super::number::{percent, size, thousands};
+use super::page::{BAD, DOUBT, FAINT, GOOD, Page};
+use super::{finding, ledger};
+use anstyle::Style;
+use pagehound_model::{Finding, Report, State, Verdict};
+use std::io;
+
+/// The verdict, every finding with owner, evidence and next step, the ledger,
+/// and how much of the memory was seen.
+pub fn report(report: &Report, page: &mut Page) -> io::Result<()> {
+    let told: Vec<&Finding> = report
+        .findings
+        .iter()
+        .filter(|finding| is_told(finding, report))
+        .collect();
+    let (style, word, text) = verdict(report);
+    match told.as_slice() {
+        [] => {
+            page.headline(style, word, &text, "")?;
+            page.gap()?;
+            control(report, page)?;
+        }
+        [only] => {
+            page.headline(
+                style,
+                word,
+                &format!("{text}: {}", finding::title(only)),
+                finding::confidence(only),
+            )?;
+            page.gap()?;
+            finding::body(only, report, page)?;
+            control(report, page)?;
+            outlook(only, report, page)?;
+        }
+        several => {
+            page.headline(style, word, &text, "")?;
+            page.gap()?;
+            control(report, page)?;
+            for finding in several {
+                page.gap()?;
+                let title = format!(
+                    "{} {}: {}",
+                    size(finding.bytes),
+                    state_word(finding),
+                    finding::title(finding)
+                );
+                let number = format!("{}.", finding.id);
+                page.headline(
+                    finding_style(finding),
+                    &number,
+                    &title,
+                    finding::confidence(finding),
+                )?;
+                finding::body(finding, report, page)?;
+                outlook(finding, report, page)?;
+            }
+        }
+    }
+    page.gap()?;
+    ledger(report, page)?;
+    page.gap()?;
+    seen(report, page)
+}
+
+/// Lost and suspect pages have a block of their own; what is held or could not
+/// be decided is in the ledger, and what a leak's frames left elsewhere is told
+/// with the leak.
+fn is_told(finding: &Finding, report: &Report) -> bool {
+    match finding.verdict {
+        State::Lost => true,
+        State::Suspect => finding::leak_of(finding, report).is_none(),
+        State::Held | State::Unknown => false,
+    }
+}
+
+fn verdict(report: &Report) -> (Style, &'static str, String) {
+    let all = &report.unaccounted;
+    let size = |pages: u64| size(pages.saturating_mul(report.target.page_size));
+    match report.verdict {
+        Verdict::Lost => (BAD, "LEAK", format!("{} lost", size(all.lost_pages))),
+        Verdict::Suspect => (
+            DOUBT,
+            "SUSPECT",
+            format!(
+                "{} look lost, but the proof has a gap",
+                size(all.suspect_pages)
+            ),
+        ),
+        Verdict::None if report.complete => {
+            let rest = if all.pages == 0 {
+                "every page is accounted for".to_owned()
+            } else {
+                let parts = [
+                    ("held", all.held_pages),
+                    ("suspect", all.suspect_pages),
+                    ("undecided", all.unknown_pages),
+                ];
+                let parts: Vec<String> = parts
+                    .iter()
+                    .filter(|(_, pages)| *pages > 0)
+                    .map(|(what, pages)| format!("{} {what}", size(*pages)))
+                    .collect();
+                format!("of {} unaccounted, {}", size(all.pages), parts.join(", "))
+            };
+            (GOOD, "CLEAN", format!("nothing lost: {rest}"))
+        }
+        Verdict::None | Verdict::Incomplete => (
+            DOUBT,
+            "UNDECIDED",
+            "nothing found lost, but what could not be read might hide it".to_owned(),
+        ),
+    }
+}
+
+fn finding_style(finding: &Finding) -> Style {
+    if finding.verdict == State::Lost {
+        BAD
+    } else {
+        DOUBT
+    }
+}
+
+fn state_word(finding: &Finding) -> &'static str {
+    if finding.verdict == State::Lost {
+        "lost"
+    } else {
+        "suspect"
+    }
+}
+
+fn control(report: &Report, page: &mut Page) -> io::Result<()> {
+    let control = &report.control;
+    let text = if control.checked == 0 {
+        "no page known to be held was there to check the search with".to_owned()
+    } else {
+        let (missed, checked) = (thousands(control.missed), thousands(control.checked));
+        format!("{missed} of {checked} pages known to be held were missed")
+    };
+    page.item("Control", &text)
+}
+
+fn outlook(finding: &Finding, report: &Report, page: &mut Page) -> io::Result<()> {
+    page.item("Known", &finding::known(finding, report))?;
+    match finding::next(finding, report) {
+        next if next.is_empty() => Ok(()),
+        next => page.item("Next", &next),
+    }
+}
+
+/// How much of the memory there was to see, what limits the answer, the time.
+fn seen(report: &Report, page: &mut Page) -> io::Result<()> {
+    let coverage = &report.target.coverage;
+    let lost = coverage.absent.saturating_add(coverage.unreadable);
+    let all = coverage
+        .present
+        .saturating_add(coverage.excluded)
+        .saturating_add(lost);
+    let mut text = format!(
+        "Seen: {} of the pages are in the dump",
+        percent(coverage.present, all)
+    );
+    if coverage.present == all {
+        text = "Seen: all pages are in the dump".to_owned();
+    }
+    if coverage.excluded > 0 {
+        text += &match report.target.dump_level {
+            // Bit 1 of the level leaves out pages of zeroes; no bit leaves out
+            // raw pages for another reason.
+            Some(level) if level & 1 != 0 => {
+                format!(
+                    "; {} were left out at -d {level}, which keeps raw pages unless they are all zero",
+                    percent(coverage.excluded, all)
+                )
+            }
+            Some(level) => format!(
+                "; {} were left out at -d {level}, which keeps raw pages",
+                percent(coverage.excluded, all)
+            ),
+            None => format!(
+                "; {} were left out on purpose",
+                percent(coverage.excluded, all)
+            ),
+        };
+    }
+    if coverage.absent > 0 {
+        text += &format!("; {} are missing", percent(coverage.absent, all));
+    }
+    if coverage.unreadable > 0 {
+        text += &format!("; {} cannot be read", percent(coverage.unreadable, all));
+    }
+    page.ends(
+        FAINT,
+        &format!("{text}."),
+        &format!("{:.1} s", report.timing.seconds),
+    )?;
+    for warning in &report.warnings {
+        page.item("Note", warning)?;
+    }
+    Ok(())
+}

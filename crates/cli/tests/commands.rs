@@ -1,0 +1,288 @@
+//! The binary as a shell sees it: what it prints, where, and its status.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+
+mod common;
+
+use assert_cmd::Command;
+use common::corpus;
+
+struct Ran {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn pagehound<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Ran {
+    let output = Command::cargo_bin("pagehound")
+        .unwrap()
+        .args(args)
+        .output()
+        .unwrap();
+    Ran {
+        status: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn help_of_every_command() {
+    let definition = pagehound::args::Cli::definition();
+    let mut texts = pagehound(["--help"]).stdout;
+    for command in definition.get_subcommands() {
+        let ran = pagehound([command.get_name(), "--help"]);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+        assert!(
+            ran.stdout.contains("Examples:"),
+            "{} has no examples",
+            command.get_name()
+        );
+        texts += &format!("\n--- {} ---\n{}", command.get_name(), ran.stdout);
+    }
+    insta::assert_snapshot!(texts);
+}
+
+#[test]
+fn a_path_that_does_not_exist_suggests_and_never_falls_back_to_live() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("vmcore.db7"), "x").unwrap();
+    let ran = pagehound([folder.path().join("vmcore.bd7")]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (2, ""));
+    let suggestion = format!(
+        "did you mean `{}`?\n",
+        folder.path().join("vmcore.db7").display()
+    );
+    assert!(ran.stderr.ends_with(&suggestion), "{}", ran.stderr);
+}
+
+#[test]
+fn a_mistyped_command_is_taken_for_a_path_and_told_apart() {
+    let ran = pagehound(["serach"]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.contains("`pagehound search`"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_is_no_dump_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let text = folder.path().join("text");
+    std::fs::write(&text, "hello\n").unwrap();
+    for path in [folder.path(), &empty, &text] {
+        for command in ["diagnose", "info", "ledger"] {
+            let ran = pagehound([command.as_ref(), path.as_os_str()]);
+            assert_eq!(
+                (ran.status, ran.stdout.as_str()),
+                (2, ""),
+                "{command} {}",
+                path.display()
+            );
+            assert!(
+                ran.stderr
+                    .starts_with(&format!("pagehound: {}: ", path.display())),
+                "{}",
+                ran.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn errors_are_json_where_json_is_asked_for() {
+    for args in [
+        &["diagnose", "--json", "/nowhere/vmcore"][..],
+        &["--json", "/nowhere/vmcore"],
+        &["info", "/nowhere/vmcore", "--json"],
+        &["ledger", "--json", "--no-such-option"],
+        &["--json", "ledger"],
+    ] {
+        let ran = pagehound(args);
+        assert_eq!((ran.status, ran.stderr.as_str()), (2, ""), "{args:?}");
+        let error = json(&ran.stdout);
+        assert_eq!(error["schema"], "pagehound.error/1");
+        assert!(
+            error["error"]
+                .as_str()
+                .is_some_and(|text| text.len() > 10 && !text.contains('\n')),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn options_of_the_default_command_do_not_vanish_before_another() {
+    let ran = pagehound(["--quiet", "ledger"]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.stderr.contains("put it after"), "{}", ran.stderr);
+    assert_eq!(
+        pagehound(["--color", "never", "ledger"]).status,
+        0,
+        "this one is everybody's"
+    );
+}
+
+#[test]
+fn a_file_called_like_a_command_is_reached_by_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ledger"), "hello").unwrap();
+    let run = |arg: &str| {
+        let mut command = Command::cargo_bin("pagehound").unwrap();
+        command
+            .current_dir(folder.path())
+            .arg(arg)
+            .output()
+            .unwrap()
+    };
+    assert_eq!(run("ledger").status.code(), Some(0), "the command");
+    assert_eq!(
+        run("./ledger").status.code(),
+        Some(2),
+        "the file, which is no dump"
+    );
+}
+
+/// The counters of the reference guest, as the guest wrote them, and the sum
+/// of the formula worked out by hand from them.
+#[test]
+fn hand_formula_of_a_saved_host() {
+    let truth = corpus("healthy-6.1-x86_64.truth.txt");
+    let ran = pagehound([
+        "ledger".as_ref(),
+        "--classic".as_ref(),
+        "--json".as_ref(),
+        truth.as_os_str(),
+    ]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let text = std::fs::read_to_string(&truth).unwrap();
+    let field = |name: &str| -> i64 {
+        let line = text
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))
+            .unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let huge = field("HugePages_Total") * field("Hugepagesize");
+    let plus = field("MemTotal") - huge;
+    let minus = [
+        "Buffers",
+        "Cached",
+        "AnonPages",
+        "MemFree",
+        "Slab",
+        "VmallocUsed",
+        "PageTables",
+        "KernelStack",
+    ];
+    let expected = plus - minus.iter().map(|name| field(name)).sum::<i64>();
+    let classic = json(&ran.stdout);
+    assert_eq!(classic["schema"], "pagehound.classic/1");
+    assert_eq!(classic["unaccounted_kb"], expected);
+}
+
+#[test]
+fn a_host_without_a_dump_is_undecided() {
+    let truth = corpus("healthy-6.1-x86_64.truth.txt");
+    let ran = pagehound(["--json".as_ref(), truth.as_os_str()]);
+    assert_eq!(ran.status, 3, "{}", ran.stderr);
+    let value = json(&ran.stdout);
+    let schema = jsonschema::validator_for(pagehound_model::schema().as_value()).unwrap();
+    assert!(schema.is_valid(&value));
+    let report: pagehound_model::Report = serde_json::from_value(value).unwrap();
+    assert_eq!(report.contradictions(), Vec::<String>::new());
+    assert_eq!(report.verdict, pagehound_model::Verdict::Incomplete);
+}
+
+#[test]
+fn the_report_goes_where_it_is_told() {
+    let truth = corpus("healthy-6.1-x86_64.truth.txt");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.txt");
+    let args = [
+        truth.as_os_str(),
+        "--color".as_ref(),
+        "always".as_ref(),
+        "-o".as_ref(),
+        file.as_os_str(),
+    ];
+    let ran = pagehound(args);
+    assert_eq!((ran.status, ran.stdout.as_str()), (3, ""));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        text.starts_with("UNACCOUNTED"),
+        "no styles in files: {text}"
+    );
+    let ran = pagehound([file.as_os_str(), "-o".as_ref(), file.as_os_str()]);
+    assert_eq!(ran.status, 2, "this is no dump");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    let quiet = pagehound([truth.as_os_str(), "-q".as_ref()]);
+    assert_eq!((quiet.status, quiet.stdout.as_str()), (3, ""));
+}
+
+#[test]
+fn colour_is_for_terminals() {
+    let truth = corpus("healthy-6.1-x86_64.truth.txt");
+    let run =
+        |color: &str| pagehound([truth.as_os_str(), "--color".as_ref(), color.as_ref()]).stdout;
+    assert!(!run("auto").contains('\x1b'));
+    assert!(!run("never").contains('\x1b'));
+    assert!(run("always").contains("\x1b["));
+}
+
+#[test]
+fn what_a_dump_says_of_itself() {
+    let ran = pagehound([
+        "info".as_ref(),
+        "--json".as_ref(),
+        corpus("bond-leak-6.1-x86_64-d31-lzo.kdump").as_os_str(),
+    ]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let info = json(&ran.stdout);
+    assert_eq!(info["schema"], "pagehound.info/1");
+    assert_eq!(
+        (&info["format"], &info["dump_level"]),
+        (&"kdump".into(), &31.into())
+    );
+    assert_eq!(
+        (&info["arch"], &info["page_size"]),
+        (&"x86_64".into(), &4096.into())
+    );
+    assert!(
+        info["kernel"]
+            .as_str()
+            .is_some_and(|kernel| kernel.starts_with("6.1.")),
+        "{info}"
+    );
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    use std::io::Read;
+    use std::process::Stdio;
+    let dump = corpus("bond-leak-6.1-x86_64-d31-lzo.kdump");
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("pagehound"))
+        .args(["search".as_ref(), dump.as_os_str(), "0".as_ref()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 8];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !stderr.contains("pipe") && !stderr.contains("panic"),
+        "{stderr}"
+    );
+}

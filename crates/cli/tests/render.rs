@@ -1,0 +1,174 @@
+//! Reports as people see them. The reference report has the numbers of the
+//! reference case; every snapshot was read against it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+
+use pagehound::output;
+use pagehound::render;
+use pagehound_model::{
+    Confidence, Content, Control, Coverage, Estimate, Evidence, Finding, KnownIssue, NodePages,
+    Pattern, Report, State, Unaccounted, Verdict,
+};
+
+fn reference() -> Report {
+    serde_json::from_str(include_str!("fixtures/reference.json")).unwrap()
+}
+
+fn text(report: &Report) -> String {
+    String::from_utf8(output::text(|page| render::report(report, page)).unwrap()).unwrap()
+}
+
+#[test]
+fn reference_is_a_sound_report() {
+    let schema = jsonschema::validator_for(pagehound_model::schema().as_value()).unwrap();
+    let value = serde_json::from_str(include_str!("fixtures/reference.json")).unwrap();
+    let wrong: Vec<String> = schema
+        .iter_errors(&value)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert_eq!(reference().contradictions(), Vec::<String>::new());
+}
+
+#[test]
+fn one_leak() {
+    insta::assert_snapshot!(text(&reference()));
+}
+
+#[test]
+fn several_findings() {
+    let mut report = reference();
+    let mut ring = report.findings.remove(1);
+    ring.signature = "text:52494e4742554632".into();
+    ring.owners.clear();
+    ring.content = Content::Text;
+    ring.order = Some(2);
+    ring.patterns = vec![Pattern {
+        offset: 0,
+        hex: "52 49 4e 47 42 55 46 32".into(),
+        share: 1.0,
+    }];
+    ring.pages = 800;
+    ring.bytes = 800 * 4096;
+    ring.confidence = Confidence::Likely;
+    ring.estimate = Some(Estimate {
+        low: 700,
+        high: 900,
+    });
+    ring.nodes = vec![
+        NodePages {
+            node: 0,
+            pages: 600,
+        },
+        NodePages {
+            node: 1,
+            pages: 200,
+        },
+    ];
+    ring.evidence = vec![Evidence {
+        kind: Evidence::REFERENCES.into(),
+        checked: 200,
+        matched: 200,
+        text: "200 of 200 blocks have no reference in the pages that are in the dump".into(),
+    }];
+    report.findings.insert(1, ring);
+    insta::assert_snapshot!(text(&report));
+}
+
+#[test]
+fn known_leak() {
+    let mut report = reference();
+    for issue in &mut report.findings[0].known_issues {
+        issue.r#match = KnownIssue::MATCHES.into();
+    }
+    let text = text(&report);
+    assert!(
+        text.contains("Known     this is 2b9478ffc550 \"i40e: Fix memory leak"),
+        "{text}"
+    );
+    assert!(!text.contains("no fix on record"), "{text}");
+}
+
+/// What is left of the report when nothing is lost.
+fn without_findings() -> Report {
+    let mut report = reference();
+    report.findings = Vec::new();
+    report.verdict = Verdict::None;
+    report.unaccounted = Unaccounted {
+        lost_pages: 0,
+        suspect_pages: 0,
+        held_pages: 12_000,
+        unknown_pages: 102,
+        ..report.unaccounted
+    };
+    report
+}
+
+#[test]
+fn nothing_lost() {
+    insta::assert_snapshot!(text(&without_findings()));
+}
+
+#[test]
+fn incomplete() {
+    let mut report = without_findings();
+    report.verdict = Verdict::Incomplete;
+    report.complete = false;
+    report.control = Control::default();
+    report.target.coverage = Coverage {
+        present: 100,
+        excluded: 0,
+        absent: 50,
+        unreadable: 50,
+    };
+    report.target.dump_level = None;
+    report.warnings = vec!["The dump says of itself that it is incomplete.".into()];
+    insta::assert_snapshot!(text(&report));
+}
+
+#[test]
+fn hostile_names_stay_on_their_line() {
+    let mut report = reference();
+    let evil = "\x1b]0;pwned\x07\r\n\u{202e}";
+    report.target.path = evil.into();
+    report.target.kernel = evil.into();
+    report.warnings = vec![evil.into()];
+    report.ledger[0].class = evil.into();
+    let finding: &mut Finding = &mut report.findings[0];
+    finding.owners[0].name = evil.into();
+    finding.evidence[0].text = evil.into();
+    finding.known_issues[0].subject = evil.into();
+    finding.patterns[0].hex = evil.into();
+    report.findings[2].holders[0].name = evil.into();
+    assert_eq!(report.findings[2].verdict, State::Held);
+    let text = text(&report);
+    let stray: Vec<char> = text
+        .chars()
+        .filter(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}')
+        .collect();
+    assert!(stray.is_empty(), "{stray:?}");
+    assert_eq!(text.matches("pwned").count(), 11, "{text}");
+}
+
+#[test]
+fn narrow_terminals_wrap() {
+    let report = reference();
+    let mut bytes = Vec::new();
+    render::report(
+        &report,
+        &mut render::page::Page::new(&mut anstream::StripStream::new(&mut bytes), 80),
+    )
+    .unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let table = text.find("Where the memory is").unwrap();
+    let long: Vec<&str> = text[..table]
+        .lines()
+        .filter(|line| line.chars().count() > 80)
+        .collect();
+    assert!(long.is_empty(), "{long:?}");
+}

@@ -1,0 +1,358 @@
+use pagehound_kernel::{LogRecord, Options};
+use pagehound_vmcore::VirtAddr;
+
+use super::*;
+
+const BOND: Mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38];
+const SECOND: Mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x3a];
+
+fn log(lines: &[&str]) -> Log {
+    let record = |(seq, line): (usize, &&str)| LogRecord {
+        seq: seq as u64,
+        ts_nsec: 0,
+        level: 6,
+        facility: 0,
+        caller: None,
+        text: line.as_bytes().to_vec(),
+        device: None,
+    };
+    Log {
+        records: lines.iter().enumerate().map(record).collect(),
+        ..Log::default()
+    }
+}
+
+fn device(name: &str) -> NetDevice {
+    NetDevice {
+        addr: VirtAddr(0),
+        namespace: VirtAddr(1),
+        name: name.to_owned(),
+        ifindex: 1,
+        dev_addr: None,
+        perm_addr: None,
+        upper: None,
+        uppers: Vec::new(),
+        lower: Vec::new(),
+        kind: None,
+        driver: None,
+        module: None,
+        bus: None,
+        bus_address: None,
+        pci_address: None,
+        up: true,
+        flags: 0x1003,
+        mtu: 1500,
+        stats: None,
+    }
+}
+
+fn on_pci(name: &str, address: &str, driver: &str) -> NetDevice {
+    NetDevice {
+        driver: Some(driver.to_owned()),
+        module: Some(driver.to_owned()),
+        bus: Some("pci".to_owned()),
+        bus_address: Some(address.to_owned()),
+        pci_address: Some(address.to_owned()),
+        ..device(name)
+    }
+}
+
+/// Name, driver, bus address, upper device.
+type Told = (String, Option<String>, Option<String>, Option<String>);
+
+fn told(attribution: &Attribution, mac: Mac) -> Vec<Told> {
+    let owners = attribution.owners(mac).into_iter();
+    owners.map(|o| (o.name, o.driver, o.bus, o.upper)).collect()
+}
+
+fn owner(name: &str, driver: &str, bus: &str, upper: Option<&str>) -> Told {
+    let some = |text: &str| Some(text.to_owned());
+    (
+        name.to_owned(),
+        some(driver),
+        some(bus),
+        upper.map(str::to_owned),
+    )
+}
+
+#[test]
+fn the_log_of_the_reference_case_names_the_driver() {
+    let attribution = Attribution::new(
+        &[],
+        &log(&[
+            "i40e 0000:01:00.0: fw 6.80.48603 api 1.7 nvm 6.00 0x800034ea 18.3.6",
+            "i40e 0000:01:00.0: MAC address: 24:6e:96:43:3e:38",
+            "i40e 0000:01:00.0: Added LAN device PF0 bus=0x01 dev=0x00 func=0x00",
+            "i40e 0000:01:00.1: MAC address: 24:6e:96:43:3e:3a",
+            "i40e 0000:01:00.0 em1: renamed from eth0",
+            "i40e 0000:01:00.1 em2: renamed from eth1",
+            "bond0: Enslaving em1 as an active interface with an up link",
+            "i40e 0000:01:00.0 em1: already using mac address 24:6e:96:43:3e:38",
+            "i40e 0000:01:00.1 em2: set new mac address 24:6e:96:43:3e:38",
+            "bond0: Enslaving em2 as an active interface with an up link",
+        ]),
+    );
+    assert_eq!(
+        told(&attribution, BOND),
+        [
+            owner("em1", "i40e", "0000:01:00.0", Some("bond0")),
+            owner("em2", "i40e", "0000:01:00.1", Some("bond0")),
+        ]
+    );
+    assert_eq!(
+        told(&attribution, SECOND),
+        [owner("em2", "i40e", "0000:01:00.1", Some("bond0"))]
+    );
+    let evidence = attribution.evidence(BOND);
+    assert_eq!(
+        evidence[0],
+        "log: i40e 0000:01:00.0: MAC address: 24:6e:96:43:3e:38"
+    );
+    assert_eq!(told(&attribution, [0x52, 0x54, 0, 0x12, 0x34, 0x56]), []);
+    assert_eq!(attribution.addresses().collect::<Vec<_>>(), [BOND, SECOND]);
+}
+
+#[test]
+fn slaves_take_the_address_of_the_first() {
+    let mut lines = vec![
+        "e1000 0000:00:03.0 em1: (PCI:33MHz:32-bit) 24:6e:96:43:3e:38",
+        "e1000 0000:00:04.0 em2: (PCI:33MHz:32-bit) 24:6e:96:43:3e:3a",
+        "bond0: (slave em1): Enslaving as a backup interface with a down link",
+        "bond0: (slave em2): Enslaving as a backup interface with a down link",
+    ];
+    let em1 = owner("em1", "e1000", "0000:00:03.0", Some("bond0"));
+    let em2 = owner("em2", "e1000", "0000:00:04.0", Some("bond0"));
+    let attribution = Attribution::new(&[], &log(&lines));
+    assert_eq!(told(&attribution, BOND), [em1, em2.clone()]);
+    assert_eq!(told(&attribution, SECOND), [em2]);
+    assert_eq!(
+        attribution.evidence(BOND)[1],
+        "log: em2 and em1 are slaves of bond0, whose slaves share one address"
+    );
+    lines.push("bond0: (slave em2): Releasing backup interface");
+    let attribution = Attribution::new(&[], &log(&lines));
+    assert_eq!(
+        told(&attribution, BOND),
+        [owner("em1", "e1000", "0000:00:03.0", Some("bond0"))]
+    );
+    assert_eq!(
+        told(&attribution, SECOND),
+        [owner("em2", "e1000", "0000:00:04.0", None)]
+    );
+}
+
+#[test]
+fn a_single_line_is_enough() {
+    let line = "i40e 0000:01:00.0 em1: already using mac address 24:6e:96:43:3e:38";
+    let attribution = Attribution::new(&[], &log(&[line]));
+    assert_eq!(
+        told(&attribution, BOND),
+        [owner("em1", "i40e", "0000:01:00.0", None)]
+    );
+    assert_eq!(attribution.evidence(BOND), [format!("log: {line}")]);
+}
+
+#[test]
+fn a_device_keeps_its_address_through_renames() {
+    let attribution = Attribution::new(
+        &[],
+        &log(&[
+            "e1000 0000:00:03.0 eth0: (PCI:33MHz:32-bit) 24:6e:96:43:3e:38",
+            "e1000 0000:00:04.0 eth1: (PCI:33MHz:32-bit) 24:6e:96:43:3e:3a",
+            "e1000 0000:00:03.0 rename2: renamed from eth0",
+            "e1000 0000:00:04.0 eth0: renamed from eth1",
+            "e1000 0000:00:03.0 eth1: renamed from rename2",
+        ]),
+    );
+    assert_eq!(
+        told(&attribution, BOND),
+        [owner("eth1", "e1000", "0000:00:03.0", None)]
+    );
+    assert_eq!(
+        told(&attribution, SECOND),
+        [owner("eth0", "e1000", "0000:00:04.0", None)]
+    );
+}
+
+#[test]
+fn a_rename_that_is_not_in_the_log_is_seen_by_the_address_on_the_bus() {
+    let attribution = Attribution::new(
+        &[],
+        &log(&[
+            "igb 0000:07:00.0: eth0: (PCIe:5.0Gb/s:Width x4) 24:6e:96:43:3e:38",
+            "igb 0000:07:00.0 em1: igb: em1 NIC Link is Up 1000 Mbps",
+            "igb 0000:07:00.1: eth1: (PCIe:5.0Gb/s:Width x4) 24:6e:96:43:3e:3a",
+            "systemd-udevd[221]: renamed network interface eth1 to em2",
+        ]),
+    );
+    assert_eq!(
+        told(&attribution, BOND),
+        [owner("em1", "igb", "0000:07:00.0", None)]
+    );
+    assert_eq!(
+        told(&attribution, SECOND),
+        [owner("em2", "igb", "0000:07:00.1", None)]
+    );
+}
+
+#[test]
+fn two_ports_of_one_function_stay_two() {
+    let attribution = Attribution::new(
+        &[],
+        &log(&[
+            "mlx4_en 0000:05:00.0 eth0: addr 24:6e:96:43:3e:38",
+            "mlx4_en 0000:05:00.0 eth1: addr 24:6e:96:43:3e:3a",
+        ]),
+    );
+    assert_eq!(
+        told(&attribution, BOND),
+        [owner("eth0", "mlx4_en", "0000:05:00.0", None)]
+    );
+    assert_eq!(
+        told(&attribution, SECOND),
+        [owner("eth1", "mlx4_en", "0000:05:00.0", None)]
+    );
+}
+
+#[test]
+fn both_sources_are_told_where_they_agree() {
+    let devices = [
+        NetDevice {
+            dev_addr: Some(BOND),
+            kind: Some("bond".to_owned()),
+            lower: vec!["em1".to_owned(), "em2".to_owned()],
+            ..device("bond0")
+        },
+        NetDevice {
+            dev_addr: Some(BOND),
+            perm_addr: Some(SECOND),
+            upper: Some("bond0".to_owned()),
+            ..on_pci("em2", "0000:01:00.1", "i40e")
+        },
+        NetDevice {
+            dev_addr: Some(BOND),
+            perm_addr: Some(BOND),
+            upper: Some("bond0".to_owned()),
+            ..on_pci("em1", "0000:01:00.0", "i40e")
+        },
+    ];
+    let line = "i40e 0000:01:00.0 em1: already using mac address 24:6e:96:43:3e:38";
+    let attribution = Attribution::new(&devices, &log(&[line]));
+    assert_eq!(
+        told(&attribution, BOND),
+        [
+            owner("em2", "i40e", "0000:01:00.1", Some("bond0")),
+            owner("em1", "i40e", "0000:01:00.0", Some("bond0")),
+        ]
+    );
+    assert_eq!(
+        attribution.evidence(BOND),
+        [
+            "net_device em2 has this address".to_owned(),
+            "net_device em1 has this address".to_owned(),
+            format!("log: {line}"),
+        ]
+    );
+    assert_eq!(
+        attribution.evidence(SECOND),
+        ["net_device em2 has this as its permanent address"]
+    );
+    assert_eq!(
+        told(&attribution, SECOND),
+        [owner("em2", "i40e", "0000:01:00.1", Some("bond0"))]
+    );
+}
+
+#[test]
+fn a_virtual_device_stands_for_those_below_it_and_else_for_itself() {
+    let vlan: Mac = [0x52, 0x54, 0, 1, 2, 3];
+    let alone: Mac = [0x52, 0x54, 0, 4, 5, 6];
+    let devices = [
+        NetDevice {
+            dev_addr: Some(vlan),
+            kind: Some("macvlan".to_owned()),
+            lower: vec!["bond0".to_owned()],
+            ..device("mv0")
+        },
+        NetDevice {
+            dev_addr: Some(BOND),
+            kind: Some("bond".to_owned()),
+            // A loop no kernel makes must not hang anybody.
+            lower: vec!["em1".to_owned(), "mv0".to_owned()],
+            ..device("bond0")
+        },
+        NetDevice {
+            dev_addr: Some(BOND),
+            upper: Some("bond0".to_owned()),
+            ..on_pci("em1", "0000:01:00.0", "i40e")
+        },
+        NetDevice {
+            dev_addr: Some(alone),
+            module: Some("tun".to_owned()),
+            ..device("tap0")
+        },
+    ];
+    let attribution = Attribution::new(&devices, &Log::default());
+    assert_eq!(
+        told(&attribution, vlan),
+        [owner("em1", "i40e", "0000:01:00.0", Some("bond0"))]
+    );
+    assert_eq!(
+        attribution.evidence(vlan),
+        ["em1 lies below mv0, which has this address"]
+    );
+    assert_eq!(
+        told(&attribution, alone),
+        [("tap0".to_owned(), None, None, None)]
+    );
+}
+
+#[test]
+fn programs_cannot_claim_an_address() {
+    let mut log = log(&["i40e 0000:01:00.0 em1: already using mac address 24:6e:96:43:3e:38"]);
+    log.records[0].facility = 1;
+    assert_eq!(told(&Attribution::new(&[], &log), BOND), []);
+}
+
+#[test]
+fn the_address_of_the_leak_is_that_of_two_devices_under_a_bond() {
+    // The corpus' README: bond0 over em1 and em2, MAC 24:6e:96:43:3e:38, and
+    // the e1000 driver.
+    let corpus = std::env::var_os("PAGEHOUND_CORPUS").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus"),
+        Into::into,
+    );
+    for file in [
+        "bond-leak-6.1-x86_64.kdump",
+        "bond-leak-6.1-x86_64-d31-lzo.kdump",
+    ] {
+        let path = corpus.join(file);
+        let dump = pagehound_vmcore::open(&path).unwrap_or_else(|error| {
+            panic!(
+                "{error}; these tests need the corpus of real dumps: put it at ../shared/corpus \
+                 beside the project, or name its folder in PAGEHOUND_CORPUS"
+            )
+        });
+        for without_btf in [false, true] {
+            let kernel = Kernel::open(&dump, Options { without_btf }).unwrap();
+            let attribution = Attribution::of(&kernel, &kernel.log().unwrap());
+            let owners = told(&attribution, BOND);
+            assert_eq!(
+                owners,
+                [
+                    owner("em1", "e1000", "0000:00:03.0", Some("bond0")),
+                    owner("em2", "e1000", "0000:00:04.0", Some("bond0")),
+                ],
+                "{file} without_btf {without_btf}"
+            );
+            let evidence = attribution.evidence(BOND);
+            let logged = evidence.iter().any(|text| {
+                text == "log: e1000 0000:00:03.0 eth0: (PCI:33MHz:32-bit) 24:6e:96:43:3e:38"
+            });
+            assert!(logged, "{file}: {evidence:?}");
+            let in_memory = evidence.contains(&"net_device em1 has this address".to_owned());
+            assert_eq!(in_memory, !without_btf, "{file}: {evidence:?}");
+            assert_eq!(attribution.warnings.is_empty(), !without_btf);
+        }
+    }
+}

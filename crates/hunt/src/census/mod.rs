@@ -1,0 +1,226 @@
+//! The orphan census: which unaccounted pages nothing in memory points to.
+//!
+//! A page somebody owns is pointed to from somewhere. Words of all memory that
+//! has an owner are the roots (rule 1); what never counts as a referrer is
+//! barred (rule 2); what roots name is held, and so is what held raw pages
+//! name in turn (rules 4 and 5). What is left is orphaned. ARCHITECTURE.md
+//! numbers the rules.
+
+mod bits;
+mod control;
+mod hardware;
+mod mark;
+mod objects;
+mod roots;
+mod split;
+mod words;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+
+use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_model::Control;
+use pagehound_scan::{Pass, Progress};
+use pagehound_vmcore::{PageState, Pfn, PfnRange, PhysAddr};
+
+use bits::Bits;
+pub(crate) use hardware::NAMED_PART;
+use objects::{Numbering, Strict};
+pub use words::Naming;
+
+/// How the first reference to a held unit was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Via {
+    /// A word at this physical address, in memory that has an owner.
+    Root(PhysAddr),
+    /// A leaf entry of a page table maps it.
+    Mapped,
+    /// A word in the content of this raw frame, itself held.
+    Content(Pfn),
+    /// The `struct page` of this raw frame, itself held (lists through
+    /// `page->lru`, chains through `page->private`).
+    PageStruct(Pfn),
+    /// Split off the block that begins with this held frame (rule 8).
+    Split(Pfn),
+    /// An entry of the hardware table in this frame, itself held (rule 6);
+    /// its own frame where its whole group is in such tables.
+    Hardware(Pfn),
+    /// The kernel itself let go of it, on purpose (rule 9).
+    Dropped,
+}
+
+/// What the census says of one unaccounted unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Something refers to it.
+    Held,
+    /// Nothing refers to it.
+    Orphan,
+    /// Its reference count is zero although it is on no free list: it was
+    /// being allocated or freed.
+    InTransit,
+}
+
+/// Switches that take a rule out, for the tests that show each is needed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Without {
+    /// Rule 1: no pass over the roots.
+    pub roots: bool,
+    /// Rule 2: free slab objects and free pages count as referrers.
+    pub bars: bool,
+    /// Rule 4: `struct page` words make no edges.
+    pub page_struct: bool,
+    /// Rule 5: raw units that were reached are not read.
+    pub content: bool,
+    /// Rule 6: leaves of the kernel image hold what they map.
+    pub leaves: bool,
+    /// Rule 6: tables of hardware are not followed.
+    pub hardware: bool,
+    /// Rule 7: only a reference to a unit's first frame holds it.
+    pub units: bool,
+    /// Rule 8: split blocks are not kept together.
+    pub split: bool,
+    /// Rule 12: slab objects are roots and no more.
+    pub objects: bool,
+}
+
+/// What a run of the census is given besides the dump.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// Told how far the bulk pass is.
+    pub progress: &'a dyn Progress,
+    /// Raised to end early.
+    pub cancel: &'a AtomicBool,
+    /// Threads, or as many as there are cores.
+    pub threads: Option<std::num::NonZeroUsize>,
+    /// Rules left out.
+    pub without: Without,
+}
+
+/// The result: a fate for every unaccounted unit.
+pub struct Census {
+    held: Bits,
+    named: Bits,
+    /// Frames whose first byte an address in the direct map names.
+    started: Bits,
+    unsettled: Vec<PfnRange>,
+    /// Units that a table of hardware names.
+    in_hardware: Bits,
+    via: HashMap<u64, Via>,
+    /// Held units that only unreachable slab objects name; `None` where the
+    /// objects were not followed.
+    through: Option<Bits>,
+    /// Live slab objects, and how many of them can be reached from outside the
+    /// slabs; both zero where the objects were not followed.
+    pub objects_live: u64,
+    /// See [`objects_live`](Self::objects_live).
+    pub objects_reached: u64,
+    /// Pages known to be held, put through the same pass (rule 10).
+    pub control: Control,
+    /// Pages that could bear pointers and cannot be read (rule 11).
+    pub missing: u64,
+    /// Bytes of memory with an owner that were searched for references.
+    pub roots_bytes: u64,
+    /// Bytes of content read in all.
+    pub bytes_read: u64,
+    /// The pass was ended early.
+    pub cancelled: bool,
+}
+
+impl Census {
+    /// Runs the census.
+    pub fn run(kernel: &Kernel<'_>, pages: &Pages, run: &Run<'_>) -> Census {
+        let naming = Naming::new(kernel, pages);
+        let end = pages.map.end();
+        let mut census = Census {
+            held: Bits::new(end),
+            named: Bits::new(end),
+            started: Bits::new(end),
+            unsettled: Vec::new(),
+            in_hardware: Bits::new(end),
+            via: HashMap::new(),
+            through: None,
+            objects_live: 0,
+            objects_reached: 0,
+            control: Control::default(),
+            missing: missing_referrers(kernel, pages),
+            roots_bytes: 0,
+            bytes_read: 0,
+            cancelled: false,
+        };
+        let mut pass = Pass {
+            progress: run.progress,
+            cancel: run.cancel,
+            ..Pass::new(kernel.dump.memory.as_ref())
+        };
+        if let Some(threads) = run.threads {
+            pass.threads = threads;
+        }
+        let numbering = Numbering::new(pages);
+        let strict = (!run.without.objects && objects::worthwhile(kernel, pages))
+            .then(|| Strict::new(&numbering, pages));
+        let (seeds, nodes) =
+            census.roots(kernel, pages, &naming, &pass, strict.as_ref(), run.without);
+        census.mark(kernel, pages, &naming, &pass, seeds, run.without);
+        if let Some(strict) = &strict {
+            census.through_caches(kernel, pages, &naming, strict, nodes);
+        }
+        if !run.without.split {
+            census.split_blocks(pages);
+        }
+        census.control = census.check_control(pages);
+        census
+    }
+
+    /// The fate of the unit that begins with `head`, a unit of an unaccounted
+    /// class.
+    pub fn fate(&self, pages: &Pages, head: Pfn) -> Fate {
+        if self.held.get(head) {
+            Fate::Held
+        } else if pages.map.is_in_transit(head) {
+            Fate::InTransit
+        } else {
+            Fate::Orphan
+        }
+    }
+
+    /// How the first reference to a held unit was found, where it was noted.
+    pub fn via(&self, head: Pfn) -> Option<Via> {
+        self.via.get(&head.0).copied()
+    }
+
+    /// Whether every orphan may be called lost: nothing that could bear
+    /// pointers was missing, and the control group passed.
+    pub fn is_proof(&self) -> bool {
+        self.missing == 0
+            && !self.cancelled
+            && self.control.checked > 0
+            && self.control.missed * 1000 <= self.control.checked
+    }
+}
+
+/// Rule 11: pages that could bear pointers and cannot be read. A page left out
+/// for being zero is zero; dump level 1 leaves out just those, and the higher
+/// levels only pages that bear no pointers.
+fn missing_referrers(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
+    let zeroes_left_out = kernel
+        .dump
+        .info
+        .dump_level
+        .is_some_and(|level| level & 1 != 0);
+    let memory = kernel.dump.memory.as_ref();
+    (0..pages.map.end().0)
+        .map(Pfn)
+        .filter(|&pfn| match pages.map.class(pfn) {
+            Class::Unknown => true,
+            // Boot memory the dump does not cover is firmware's.
+            Class::Reserved => false,
+            class if class.is_root() || class == Class::Raw => match memory.state(pfn) {
+                PageState::Present => false,
+                PageState::Excluded => !zeroes_left_out,
+                PageState::Absent | PageState::Unreadable => true,
+            },
+            _ => false,
+        })
+        .count() as u64
+}

@@ -1,0 +1,215 @@
+//! Rule 12, second half: pages lost through a slab cache.
+//!
+//! The census takes live slab objects for roots, so a lost `sk_buff` holds its
+//! fragments. Here objects are nodes like raw units: what cannot be reached
+//! without already being in a slab is reached by nobody. A raw unit that only
+//! such objects name is lost through their cache.
+
+use std::collections::HashMap;
+
+use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_scan::words_in_ranges;
+use pagehound_vmcore::{Pfn, PfnRange, PhysAddr};
+
+use super::bits::Bits;
+use super::{Census, Naming};
+
+/// Slab memory beyond which objects are not followed: the walk is as random as
+/// the heap is, and each step may decompress a page.
+const SLAB_LIMIT: u64 = 2 << 30;
+
+/// Numbers for all objects of all slabs.
+pub(super) struct Numbering {
+    first: HashMap<u64, u64>,
+    total: u64,
+}
+
+impl Numbering {
+    pub(super) fn new(pages: &Pages) -> Numbering {
+        let mut first = HashMap::new();
+        let mut total = 0;
+        for (head, slab) in pages.slabs.iter() {
+            first.insert(head.0, total);
+            total += u64::from(slab.objects);
+        }
+        Numbering { first, total }
+    }
+
+    pub(super) fn bits(&self) -> Bits {
+        Bits::new(Pfn(self.total))
+    }
+
+    /// The live object that contains a physical address in a slab page.
+    pub(super) fn object(&self, pages: &Pages, at: PhysAddr, shift: u32) -> Option<Object> {
+        let head = pages.map.head(at.pfn(shift));
+        let slab = pages.slabs.slab(head)?;
+        let size = u64::from(pages.slabs.cache(slab)?.size.max(8));
+        let start = head.addr(shift).0;
+        let index = (at.0 - start) / size;
+        let live = index < u64::from(slab.objects) && !slab.is_free(index as u32);
+        live.then_some(Object {
+            number: self.first.get(&head.0)? + index,
+            at: PhysAddr(start + index * size),
+            size: size as u32,
+        })
+    }
+}
+
+/// A live slab object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object {
+    number: u64,
+    at: PhysAddr,
+    size: u32,
+}
+
+/// What is reachable without starting in a slab.
+pub(super) struct Strict<'a> {
+    numbering: &'a Numbering,
+    objects: Bits,
+    units: Bits,
+}
+
+/// Something newly reached.
+#[derive(Clone, Copy)]
+pub(super) enum Node {
+    Object(Object),
+    Unit(Pfn),
+}
+
+impl<'a> Strict<'a> {
+    pub(super) fn new(numbering: &'a Numbering, pages: &Pages) -> Strict<'a> {
+        Strict {
+            numbering,
+            objects: numbering.bits(),
+            units: Bits::new(pages.map.end()),
+        }
+    }
+
+    /// Marks what a word names, if it is an object or an unaccounted unit.
+    pub(super) fn reach(
+        &self,
+        pages: &Pages,
+        naming: &Naming,
+        word: u64,
+        shift: u32,
+    ) -> Option<Node> {
+        let pfn = naming.page(word)?;
+        match pages.map.class(pfn) {
+            Class::Slab => {
+                let at = naming.phys(word)?;
+                let object = self.numbering.object(pages, at, shift)?;
+                self.objects
+                    .set(Pfn(object.number))
+                    .then_some(Node::Object(object))
+            }
+            class if class.is_unaccounted() => {
+                let head = pages.map.head(pfn);
+                self.units.set(head).then_some(Node::Unit(head))
+            }
+            _ => None,
+        }
+    }
+
+    fn reached_unit(&self, head: Pfn) -> bool {
+        self.units.get(head)
+    }
+
+    /// Follows everything from `nodes` on.
+    fn follow(&self, kernel: &Kernel<'_>, pages: &Pages, naming: &Naming, nodes: Vec<Node>) {
+        let shift = kernel.page_shift();
+        let ranges = naming.ranges();
+        let mut wave = nodes;
+        let mut bytes = Vec::new();
+        while !wave.is_empty() {
+            // In the order of memory, so that a page is decompressed once a wave.
+            wave.sort_unstable_by_key(|node| match node {
+                Node::Object(object) => object.at.0,
+                Node::Unit(head) => head.addr(shift).0,
+            });
+            let mut next = Vec::new();
+            for node in wave {
+                let mut look = |bytes: &[u8]| {
+                    words_in_ranges(bytes, &ranges, |_, word| {
+                        next.extend(self.reach(pages, naming, word, shift));
+                    });
+                };
+                match node {
+                    Node::Object(object) => {
+                        bytes.resize(object.size as usize, 0);
+                        if kernel.memory.cache.read(object.at, &mut bytes).is_ok() {
+                            look(&bytes);
+                        }
+                    }
+                    Node::Unit(head) if pages.map.class(head) == Class::Raw => {
+                        let unit = pages.map.unit(head);
+                        for pfn in (unit.start.0..unit.end.0).map(Pfn) {
+                            if let Ok(page) = kernel.memory.cache.page(pfn) {
+                                look(&page);
+                            }
+                        }
+                        let range = PfnRange {
+                            start: head,
+                            end: Pfn(head.0 + 1),
+                        };
+                        bytes.resize(pages.memmap.page_size as usize, 0);
+                        if pages.memmap.read(kernel, range, &mut bytes).is_empty() {
+                            look(&bytes);
+                        }
+                    }
+                    Node::Unit(_) => {}
+                }
+            }
+            wave = next;
+        }
+    }
+}
+
+impl Census {
+    /// Finds the held units that only unreachable slab objects name; `nodes`
+    /// are what roots outside slabs name.
+    pub(super) fn through_caches(
+        &mut self,
+        kernel: &Kernel<'_>,
+        pages: &Pages,
+        naming: &Naming,
+        strict: &Strict<'_>,
+        mut nodes: Vec<Node>,
+    ) {
+        for &(pfn, _) in &pages.mapped {
+            let head = pages.map.head(pfn);
+            if strict.units.set(head) {
+                nodes.push(Node::Unit(head));
+            }
+        }
+        strict.follow(kernel, pages, naming, nodes);
+        let lost = Bits::new(pages.map.end());
+        for class in [Class::Raw, Class::Detached] {
+            for head in pages.map.heads(class) {
+                if self.held.get(head) && !strict.reached_unit(head) {
+                    lost.set(head);
+                }
+            }
+        }
+        let live: u64 = pages
+            .slabs
+            .iter()
+            .map(|(_, slab)| u64::from(slab.objects - slab.free_count().min(slab.objects)))
+            .sum();
+        self.objects_live = live;
+        self.objects_reached = (0..strict.numbering.total)
+            .filter(|&number| strict.objects.get(Pfn(number)))
+            .count() as u64;
+        self.through = Some(lost);
+    }
+
+    /// Whether a held unit is named by unreachable slab objects alone.
+    pub fn is_lost_through_cache(&self, head: Pfn) -> bool {
+        self.through.as_ref().is_some_and(|lost| lost.get(head))
+    }
+}
+
+/// Whether the heap is small enough to be followed object by object.
+pub(super) fn worthwhile(kernel: &Kernel<'_>, pages: &Pages) -> bool {
+    pages.map.count(Class::Slab) * kernel.page_size() <= SLAB_LIMIT && !pages.slabs.is_empty()
+}

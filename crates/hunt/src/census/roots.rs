@@ -1,0 +1,144 @@
+//! The one pass over all memory that has an owner (rules 1 to 3, and 6 for
+//! the tables of processes).
+
+use pagehound_kernel::{Class, Kernel, Pages, Slab};
+use pagehound_scan::{Pass, words_in_ranges};
+use pagehound_vmcore::{Pfn, PhysAddr};
+
+use super::objects::{Node, Strict};
+use super::{Census, Naming, Via, Without};
+
+/// References noted a thread; beyond it units are held all the same, only the
+/// place of the reference is forgotten.
+const NOTED: usize = 1 << 20;
+
+#[derive(Default)]
+struct Found {
+    edges: Vec<(Pfn, Via)>,
+    seeds: Vec<Pfn>,
+    nodes: Vec<Node>,
+}
+
+impl Census {
+    /// Marks what the roots name; returns the heads of the unaccounted units
+    /// among them, and what roots outside the slabs name.
+    pub(super) fn roots(
+        &mut self,
+        kernel: &Kernel<'_>,
+        pages: &Pages,
+        naming: &Naming,
+        pass: &Pass<'_>,
+        strict: Option<&Strict<'_>>,
+        without: Without,
+    ) -> (Vec<Pfn>, Vec<Node>) {
+        let ranges = naming.ranges();
+        let shift = kernel.page_shift();
+        let geometry = &kernel.memory.space.geometry;
+        let this = &*self;
+        let select = |pfn: Pfn| {
+            let class = pages.map.class(pfn);
+            let barred_free = matches!(class, Class::Free | Class::FreePcp);
+            !without.roots && (class.is_root() || without.bars && barred_free)
+        };
+        let outcome = pass.fold(select, Found::default, |found, pfn, page| {
+            let class = pages.map.class(pfn);
+            let slab = match class {
+                Class::Slab if !without.bars => {
+                    let head = pages.map.head(pfn);
+                    pages.slabs.slab(head).map(|slab| (head, slab))
+                }
+                _ => None,
+            };
+            words_in_ranges(page, &ranges, |index, word| {
+                let Some(named) = naming.page(word) else {
+                    return;
+                };
+                if let Some((head, slab)) = slab
+                    && in_free_object(pages, slab, head, pfn, index, shift)
+                {
+                    return;
+                }
+                let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
+                if naming.is_start(word) {
+                    this.started.set(named);
+                }
+                if class != Class::Slab
+                    && let Some(strict) = strict
+                {
+                    found.nodes.extend(strict.reach(pages, naming, word, shift));
+                }
+                this.name(pages, named, Via::Root(at), without, found);
+            });
+            if class == Class::PageTable && !pages.kernel_tables.contains(&pfn.0) {
+                for entry in page.chunks_exact(8) {
+                    let entry = u64::from_le_bytes(entry.try_into().unwrap_or_default());
+                    for target in geometry.user_leaf(entry) {
+                        let unaccounted =
+                            target < pages.map.end() && pages.map.class(target).is_unaccounted();
+                        if unaccounted {
+                            this.name(pages, target, Via::Mapped, without, found);
+                        }
+                    }
+                }
+            }
+        });
+        self.roots_bytes = outcome.tally.bytes;
+        self.bytes_read += outcome.tally.bytes;
+        self.cancelled |= outcome.tally.end != pagehound_scan::End::Complete;
+        let mut seeds = Vec::new();
+        let mut nodes = Vec::new();
+        for found in outcome.states {
+            self.via
+                .extend(found.edges.iter().map(|&(head, via)| (head.0, via)));
+            seeds.extend(found.seeds);
+            nodes.extend(found.nodes);
+        }
+        let image: &[_] = if without.leaves {
+            &pages.mapped_by_image
+        } else {
+            &[]
+        };
+        for &(pfn, _) in pages.mapped.iter().chain(image) {
+            let head = pages.map.head(pfn);
+            if self.held.set(head) {
+                self.via.insert(head.0, Via::Mapped);
+                seeds.push(head);
+            }
+        }
+        (seeds, nodes)
+    }
+
+    fn name(&self, pages: &Pages, pfn: Pfn, via: Via, without: Without, found: &mut Found) {
+        self.named.set(pfn);
+        if !pages.map.class(pfn).is_unaccounted() {
+            return;
+        }
+        // Rule 7: a reference to any frame of a unit holds all of it.
+        let head = pages.map.head(pfn);
+        if without.units && head != pfn {
+            return;
+        }
+        if self.held.set(head) {
+            found.seeds.push(head);
+            if found.edges.len() < NOTED {
+                found.edges.push((head, via));
+            }
+        }
+    }
+}
+
+fn in_free_object(
+    pages: &Pages,
+    slab: &Slab,
+    head: Pfn,
+    pfn: Pfn,
+    index: usize,
+    shift: u32,
+) -> bool {
+    let Some(cache) = pages.slabs.cache(slab) else {
+        return false;
+    };
+    let offset = ((pfn.0 - head.0) << shift) + index as u64 * 8;
+    let object = offset / u64::from(cache.size.max(8));
+    u32::try_from(object).is_ok_and(|object| slab.is_free(object))
+}

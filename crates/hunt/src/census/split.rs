@@ -1,0 +1,77 @@
+//! Rule 8: blocks split after allocation. `alloc_pages_exact`, `split_page`
+//! and CMA give every frame a reference count of one, and the owner keeps one
+//! pointer, to the first.
+//!
+//! A run of orphans behind a held page can also be chance: pages lost one by
+//! one lie beside pages in use. Where the owner has the address of the first
+//! byte, as `alloc_pages_exact` returns it, the run is held. Where all there is
+//! is a `struct page` pointer, which receive rings hold by the thousand, the
+//! run is unsettled until the content of its pages is known: pages like many
+//! others that were lost elsewhere were lost with them.
+
+use pagehound_kernel::{Class, Pages};
+use pagehound_vmcore::{Pfn, PfnRange};
+
+use super::{Census, Fate, Via};
+
+/// Largest block the page allocator gives (order 10).
+const MAX_RUN: u64 = 1024;
+
+impl Census {
+    pub(super) fn split_blocks(&mut self, pages: &Pages) {
+        let single = |pfn: Pfn| {
+            pages.map.class(pfn) == Class::Raw
+                && !pages.map.is_tail(pfn)
+                && !pages.map.is_tail(Pfn(pfn.0 + 1))
+                && !pages.map.is_compound(pfn)
+        };
+        let mut pfn = Pfn(0);
+        while pfn < pages.map.end() {
+            let head = pfn;
+            pfn = Pfn(pfn.0 + 1);
+            if !single(head) || !self.held.get(head) {
+                continue;
+            }
+            let mut end = pfn;
+            while end.0 - head.0 < MAX_RUN && single(end) && self.fate(pages, end) == Fate::Orphan {
+                end = Pfn(end.0 + 1);
+            }
+            let length = end.0 - head.0;
+            if length > 1 && head.0 % length.next_power_of_two() == 0 {
+                let run = PfnRange { start: pfn, end };
+                if self.started.get(head) {
+                    self.hold_run(run);
+                } else {
+                    self.unsettled.push(run);
+                }
+            }
+            pfn = end;
+        }
+    }
+
+    /// Whether a unit's fate waits for [`settle`](Self::settle).
+    pub fn is_unsettled(&self, head: Pfn) -> bool {
+        self.unsettled.iter().any(|run| run.contains(head))
+    }
+
+    /// Decides the unsettled runs: one whose pages are mostly `lost_elsewhere`
+    /// stays orphaned, any other is held with the page before it.
+    pub fn settle(&mut self, lost_elsewhere: impl Fn(Pfn) -> bool) {
+        for run in std::mem::take(&mut self.unsettled) {
+            let like = (run.start.0..run.end.0)
+                .filter(|&pfn| lost_elsewhere(Pfn(pfn)))
+                .count() as u64;
+            if like * 2 <= run.len() {
+                self.hold_run(run);
+            }
+        }
+    }
+
+    fn hold_run(&mut self, run: PfnRange) {
+        let head = Pfn(run.start.0 - 1);
+        for pfn in run.start.0..run.end.0 {
+            self.held.set(Pfn(pfn));
+            self.via.insert(pfn, Via::Split(head));
+        }
+    }
+}

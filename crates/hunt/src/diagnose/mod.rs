@@ -1,0 +1,258 @@
+//! The main job: from an opened kernel to the report.
+
+mod findings;
+mod verdict;
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use pagehound_kernel::{Class, Kernel, KernelError, Log, Pages};
+use pagehound_model as model;
+use pagehound_model::{Report, State, Unaccounted};
+use pagehound_scan::{Pass, Progress};
+use pagehound_vmcore::{Format, Pfn};
+
+use crate::attribution::Attribution;
+use crate::census::{Census, Fate, NAMED_PART, Naming, Run, Without};
+use crate::fingerprint::{Fingerprints, GROUP, Key};
+use crate::ledger::ledger;
+
+/// What a diagnosis is given besides the kernel.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// The target as the user named it, for the report.
+    pub path: &'a str,
+    /// Told how far the bulk pass is.
+    pub progress: &'a dyn Progress,
+    /// Raised to end early.
+    pub cancel: &'a AtomicBool,
+    /// Threads, or as many as there are cores.
+    pub threads: Option<NonZeroUsize>,
+    /// Census rules left out (for tests).
+    pub without: Without,
+}
+
+/// The state of one page, as `pages` prints it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PageState {
+    /// On a free list.
+    Free,
+    /// In a class that some counter shows.
+    Accounted,
+    /// In a finding of this state.
+    Unaccounted(State),
+}
+
+impl PageState {
+    /// Name on the command line and in `pages`.
+    pub fn name(self) -> &'static str {
+        match self {
+            PageState::Free => "free",
+            PageState::Accounted => "accounted",
+            PageState::Unaccounted(State::Lost) => "lost",
+            PageState::Unaccounted(State::Suspect) => "suspect",
+            PageState::Unaccounted(State::Held) => "held",
+            PageState::Unaccounted(State::Unknown) => "unknown",
+        }
+    }
+}
+
+/// The report, and what it was drawn from.
+pub struct Diagnosis {
+    /// The report.
+    pub report: Report,
+    /// Page map and all that was walked for it.
+    pub pages: Pages,
+    /// Fate of every unaccounted unit.
+    pub census: Census,
+    /// Finding of a unit, as an index into the report's, by its first frame.
+    findings: HashMap<u64, u32>,
+}
+
+impl Diagnosis {
+    /// Diagnoses the memory of `kernel`.
+    ///
+    /// # Errors
+    /// Only where no page map can be made; whatever else is missing becomes a
+    /// warning and lowers the verdict.
+    pub fn of(kernel: &Kernel<'_>, options: &Options<'_>) -> Result<Diagnosis, KernelError> {
+        let begin = Instant::now();
+        let pages = Pages::of(kernel)?;
+        let run = Run {
+            progress: options.progress,
+            cancel: options.cancel,
+            threads: options.threads,
+            without: options.without,
+        };
+        let mut census = Census::run(kernel, &pages, &run);
+        let naming = Naming::new(kernel, &pages);
+        let mut pass = Pass {
+            cancel: options.cancel,
+            ..Pass::new(kernel.dump.memory.as_ref())
+        };
+        if let Some(threads) = options.threads {
+            pass.threads = threads;
+        }
+        let mut warnings = kernel.dump.info.warnings.clone();
+        let log = kernel.log().unwrap_or_else(|error| {
+            warnings.push(format!("no kernel log: {error}"));
+            Log::default()
+        });
+        let attribution = Attribution::of(kernel, &log);
+        let devices: Vec<[u8; 6]> = attribution.addresses().collect();
+        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices, &|_| true);
+        settle(&mut census, &pages, &prints);
+        let (rows, differences) = ledger(kernel, &pages);
+        warnings.extend(kernel.warnings.iter().cloned());
+        warnings.extend(differences);
+        warnings.extend(pages.warnings.iter().cloned());
+        let (found, by_unit) = findings::findings(kernel, &pages, &census, &prints, &attribution);
+        let unaccounted = unaccounted(kernel, &found);
+        let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
+        warnings.extend(reasons);
+        let report = Report {
+            schema: model::SCHEMA.into(),
+            tool_version: env!("CARGO_PKG_VERSION").into(),
+            verdict,
+            complete: census.missing == 0 && !census.cancelled,
+            host: host(kernel),
+            target: target(kernel, &pages, options.path),
+            ledger: rows,
+            unaccounted,
+            control: census.control,
+            findings: found,
+            warnings,
+            timing: model::Timing {
+                seconds: begin.elapsed().as_secs_f64(),
+                bytes_read: census.bytes_read + prints.bytes_read,
+            },
+        };
+        Ok(Diagnosis {
+            report,
+            pages,
+            census,
+            findings: by_unit,
+        })
+    }
+
+    /// Index in the report's findings of the one a page belongs to.
+    pub fn finding(&self, pfn: Pfn) -> Option<usize> {
+        let head = self.pages.map.head(pfn);
+        self.findings.get(&head.0).map(|&index| index as usize)
+    }
+
+    /// State of a page.
+    pub fn state(&self, pfn: Pfn) -> PageState {
+        let class = self.pages.map.class(pfn);
+        match class {
+            Class::Free | Class::FreePcp => PageState::Free,
+            class if class.is_unaccounted() => {
+                let finding = self
+                    .finding(pfn)
+                    .and_then(|index| self.report.findings.get(index));
+                PageState::Unaccounted(finding.map_or(State::Unknown, |finding| finding.verdict))
+            }
+            _ => PageState::Accounted,
+        }
+    }
+}
+
+/// What only content can decide: runs behind held pages (rule 8), groups that
+/// live in tables of hardware (rule 6), pages the kernel dropped on purpose.
+fn settle(census: &mut Census, pages: &Pages, prints: &Fingerprints) {
+    let orphans: Vec<Pfn> = [Class::Raw, Class::Detached]
+        .into_iter()
+        .flat_map(|class| pages.map.heads(class))
+        .filter(|&head| census.fate(pages, head) == Fate::Orphan)
+        .collect();
+    // By group: units, and those of them that hardware tables name.
+    let mut groups: HashMap<Key, (usize, usize)> = HashMap::new();
+    for &head in orphans.iter().filter(|&&head| !census.is_unsettled(head)) {
+        let (units, named) = groups.entry(prints.key(head)).or_default();
+        *units += 1;
+        *named += usize::from(census.is_in_hardware(head));
+    }
+    // Zeroes and noise are alike without having anything in common.
+    let telling = |key: Key| matches!(key, Key::Ethernet(_) | Key::Anchor(_));
+    census.settle(|head| {
+        let key = prints.key(head);
+        telling(key)
+            && groups
+                .get(&key)
+                .is_some_and(|&(units, _)| units >= 4 * GROUP)
+    });
+    for head in orphans {
+        let group = groups.get(&prints.key(head));
+        if group.is_some_and(|&(units, named)| named > 0 && named * NAMED_PART >= units) {
+            census.hold_in_hardware(head);
+        } else if prints.is_vmcoreinfo(head) {
+            census.hold_dropped(head);
+        }
+    }
+}
+
+fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted {
+    let sum = |state: State| -> u64 {
+        findings
+            .iter()
+            .filter(|finding| finding.verdict == state)
+            .map(|finding| finding.pages)
+            .sum()
+    };
+    let pages = findings.iter().map(|finding| finding.pages).sum::<u64>();
+    Unaccounted {
+        pages,
+        bytes: pages * kernel.page_size(),
+        lost_pages: sum(State::Lost),
+        suspect_pages: sum(State::Suspect),
+        held_pages: sum(State::Held),
+        unknown_pages: sum(State::Unknown),
+    }
+}
+
+fn host(kernel: &Kernel<'_>) -> model::Host {
+    let info = kernel.host();
+    let written = kernel.dump.info.captured_at.filter(|&at| at > 0);
+    let seconds = written.or_else(|| i64::try_from(info.time?).ok());
+    model::Host {
+        name: info.uname.map(|uname| uname.nodename),
+        boot_id: info.boot_id,
+        captured_at: seconds
+            .and_then(|at| jiff::Timestamp::from_second(at).ok())
+            .map(|at| at.to_string()),
+    }
+}
+
+fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
+    let coverage = kernel.dump.memory.coverage();
+    let managed: u64 = pages
+        .nodes
+        .iter()
+        .flat_map(|node| &node.zones)
+        .map(|zone| zone.managed)
+        .sum();
+    model::Target {
+        path: path.into(),
+        format: match kernel.dump.info.format {
+            Format::Elf => "elf",
+            Format::Kdump => "kdump",
+            Format::FlattenedKdump => "kdump-flattened",
+            Format::FlattenedElf => "elf-flattened",
+        }
+        .into(),
+        kernel: kernel.vmcoreinfo.osrelease().into(),
+        arch: kernel.arch().into(),
+        page_size: kernel.page_size(),
+        pages: pages.map.end().0,
+        mem_total_bytes: managed * kernel.page_size(),
+        dump_level: kernel.dump.info.dump_level,
+        coverage: model::Coverage {
+            present: coverage.present,
+            excluded: coverage.excluded,
+            absent: coverage.absent,
+            unreadable: coverage.unreadable,
+        },
+    }
+}

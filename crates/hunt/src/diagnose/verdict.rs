@@ -1,0 +1,74 @@
+//! The one word, and what limits it.
+
+use pagehound_kernel::{Kernel, Pages};
+use pagehound_model::{Finding, State, Verdict};
+
+use crate::census::Census;
+
+/// Pages a GiB that may be without a reference for reasons nobody has planted:
+/// what healthy kernels have been seen to have, and then some. Fewer orphans
+/// than that, alike in nothing, are no leak.
+const STRAY_PER_GIB: u64 = 32;
+
+/// Orphans that make no leak by their number alone.
+pub(super) fn stray(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
+    let gib = (pages.map.end().0 * kernel.page_size()).div_ceil(1 << 30);
+    STRAY_PER_GIB * gib.max(1)
+}
+
+/// The verdict, and a sentence for each thing that limits it.
+pub(super) fn verdict(
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+    census: &Census,
+    findings: &[Finding],
+) -> (Verdict, Vec<String>) {
+    let mut reasons = Vec::new();
+    if census.missing > 0 {
+        reasons.push(format!(
+            "{} pages that could hold references are not in the dump: what looks lost may be held from there",
+            census.missing
+        ));
+    }
+    if census.cancelled {
+        reasons.push("ended early: references in memory that was not searched are unknown".into());
+    }
+    let control = census.control;
+    if control.checked == 0 {
+        reasons.push(
+            "no page known to be held could be checked, so the search itself is unproved".into(),
+        );
+    } else if control.missed * 1000 > control.checked {
+        reasons.push(format!(
+            "the search missed {} of {} pages known to be held: it does not see all references",
+            control.missed, control.checked
+        ));
+    }
+    if pages.slabs.is_empty() {
+        reasons.push(
+            "free slab objects count as references, so pages lost after use may seem held".into(),
+        );
+    } else if pages.slabs.broken > 0 {
+        reasons.push(format!(
+            "{} of {} slabs have a freelist that cannot be followed",
+            pages.slabs.broken,
+            pages.slabs.len()
+        ));
+    }
+    let any = |state| findings.iter().any(|finding| finding.verdict == state);
+    // Suspects are either the company of something lost, or orphans without proof.
+    let orphans = findings.iter().any(|finding| {
+        finding.verdict == State::Suspect
+            && finding.confidence == pagehound_model::Confidence::Possible
+    });
+    let verdict = if any(State::Lost) {
+        Verdict::Lost
+    } else if orphans {
+        Verdict::Suspect
+    } else if census.missing > stray(kernel, pages) || census.cancelled {
+        Verdict::Incomplete
+    } else {
+        Verdict::None
+    };
+    (verdict, reasons)
+}

@@ -1,0 +1,215 @@
+//! Fingerprints: what unaccounted pages have in common, without being told
+//! what to look for.
+//!
+//! Units that hold Ethernet frames are grouped by destination address. Of the
+//! rest, values that recur at the same offset of many units (anchors) set
+//! groups apart: the commonest first, its units taken out, and so on. What a
+//! group's units agree on byte by byte becomes its patterns.
+
+mod anchors;
+mod consensus;
+mod content;
+mod ethernet;
+mod traits;
+
+use std::collections::{BTreeMap, HashMap};
+
+use pagehound_kernel::{Kernel, Pages};
+use pagehound_model::{Content, Pattern};
+use pagehound_scan::Pass;
+use pagehound_vmcore::Pfn;
+
+pub(crate) use anchors::Anchor;
+pub use ethernet::{Frame, frames};
+use traits::Traits;
+
+use crate::census::Naming;
+
+/// What the units of a group share.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Key {
+    /// Frames to this address.
+    Ethernet([u8; 6]),
+    /// A value at an offset.
+    Anchor(Anchor),
+    /// Nothing but the kind of bytes.
+    Kind(Content),
+    /// The content is not in the dump.
+    Absent,
+}
+
+/// Groups of units, by what they hold.
+pub struct Fingerprints {
+    keys: HashMap<u64, Key>,
+    traits: HashMap<u64, Traits>,
+    /// Bytes of content read.
+    pub bytes_read: u64,
+}
+
+/// Units from which on a group is one and not chance.
+pub(crate) const GROUP: usize = 8;
+
+impl Fingerprints {
+    /// Reads every unit whose head `wanted` accepts and groups them; `devices`
+    /// are the addresses of this machine's network devices.
+    pub fn of(
+        kernel: &Kernel<'_>,
+        pages: &Pages,
+        naming: &Naming,
+        pass: &Pass<'_>,
+        devices: &[[u8; 6]],
+        wanted: &(dyn Fn(Pfn) -> bool + Sync),
+    ) -> Fingerprints {
+        let (traits, bytes_read) = traits::read(kernel, pages, naming, pass, devices, wanted);
+        let mut keys: HashMap<u64, Key> = HashMap::new();
+        let mut rest: BTreeMap<u32, Vec<Pfn>> = BTreeMap::new();
+        for (&head, unit) in &traits {
+            let key = match (unit.frame, unit.content) {
+                (Some((_, frame)), _) => Key::Ethernet(frame.dst),
+                (None, Content::Zero | Content::Random) => Key::Kind(unit.content),
+                (None, content) => {
+                    let order = order(pages, Pfn(head));
+                    rest.entry(order).or_default().push(Pfn(head));
+                    Key::Kind(content)
+                }
+            };
+            keys.insert(head, key);
+        }
+        join_group_addresses(&mut keys);
+        let mut prints = Fingerprints {
+            keys,
+            traits,
+            bytes_read,
+        };
+        for (_, mut heads) in rest {
+            heads.sort_unstable();
+            for (head, anchor) in anchors::group(kernel, naming, &heads) {
+                prints.keys.insert(head.0, Key::Anchor(anchor));
+            }
+        }
+        prints
+    }
+
+    /// The group of a unit.
+    pub fn key(&self, head: Pfn) -> Key {
+        self.keys.get(&head.0).copied().unwrap_or(Key::Absent)
+    }
+
+    /// The group most of `heads` belong to.
+    pub(crate) fn main_key(&self, heads: &[Pfn]) -> Key {
+        let mut counts: BTreeMap<Key, usize> = BTreeMap::new();
+        for &head in heads {
+            *counts.entry(self.key(head)).or_default() += 1;
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        most.map_or(Key::Absent, |(key, _)| key)
+    }
+
+    /// Whether a unit is a page of VMCOREINFO. A crashing kernel replaces its
+    /// pointer to that page by one to a safe copy (crash_save_vmcoreinfo,
+    /// 1229384f5b85, 4.13), so nothing refers to it any more.
+    pub(crate) fn is_vmcoreinfo(&self, head: Pfn) -> bool {
+        self.traits.get(&head.0).is_some_and(|unit| unit.vmcoreinfo)
+    }
+
+    /// Kind of bytes most of `heads` hold.
+    pub fn content(&self, heads: &[Pfn]) -> Content {
+        let mut counts: BTreeMap<Content, usize> = BTreeMap::new();
+        for unit in heads.iter().filter_map(|head| self.traits.get(&head.0)) {
+            *counts.entry(unit.content).or_default() += 1;
+        }
+        let most = counts.iter().max_by_key(|(_, count)| **count);
+        match most {
+            Some((&content, &count)) if count * 10 >= heads.len() * 6 => content,
+            _ => Content::Mixed,
+        }
+    }
+
+    /// The patterns of a group: for frames first the address at each offset it
+    /// is found at, then what the units agree on byte by byte.
+    pub fn patterns(
+        &self,
+        kernel: &Kernel<'_>,
+        pages: &Pages,
+        key: Key,
+        heads: &[Pfn],
+    ) -> Vec<Pattern> {
+        let mut patterns = Vec::new();
+        if let Key::Ethernet(mac) = key {
+            patterns = self.addresses(mac, heads);
+        }
+        if heads.len() >= GROUP {
+            for pattern in consensus::patterns(kernel, pages, heads) {
+                if !patterns.contains(&pattern) {
+                    patterns.push(pattern);
+                }
+            }
+        }
+        patterns
+    }
+
+    fn addresses(&self, mac: [u8; 6], heads: &[Pfn]) -> Vec<Pattern> {
+        let mut offsets: BTreeMap<u32, usize> = BTreeMap::new();
+        for head in heads {
+            let Some(unit) = self.traits.get(&head.0) else {
+                continue;
+            };
+            if unit.frame.is_some_and(|(_, frame)| frame.dst == mac) {
+                for offset in unit.offsets.iter().flatten() {
+                    *offsets.entry(*offset).or_default() += 1;
+                }
+            }
+        }
+        let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut patterns: Vec<Pattern> = offsets
+            .into_iter()
+            .filter(|(_, count)| count * 20 >= heads.len())
+            .map(|(offset, count)| Pattern {
+                offset: u64::from(offset),
+                hex: hex.clone(),
+                share: share(count, heads.len()),
+            })
+            .collect();
+        patterns.sort_by(|a, b| b.share.total_cmp(&a.share).then(a.offset.cmp(&b.offset)));
+        patterns.truncate(4);
+        patterns
+    }
+}
+
+/// Frames to group addresses (broadcast, multicast) go with the address of the
+/// device that received them: the commonest single one.
+fn join_group_addresses(keys: &mut HashMap<u64, Key>) {
+    let mut counts: BTreeMap<[u8; 6], usize> = BTreeMap::new();
+    for key in keys.values() {
+        if let Key::Ethernet(mac) = key
+            && mac[0] & 1 == 0
+        {
+            *counts.entry(*mac).or_default() += 1;
+        }
+    }
+    let Some((&main, _)) = counts.iter().max_by_key(|(_, count)| **count) else {
+        return;
+    };
+    for key in keys.values_mut() {
+        if let Key::Ethernet(mac) = key
+            && mac[0] & 1 == 1
+        {
+            *mac = main;
+        }
+    }
+}
+
+/// log2 of the pages in the unit, rounded up.
+pub(crate) fn order(pages: &Pages, head: Pfn) -> u32 {
+    pages
+        .map
+        .unit(head)
+        .len()
+        .next_power_of_two()
+        .trailing_zeros()
+}
+
+pub(crate) fn share(part: usize, all: usize) -> f64 {
+    let exact = part as f64 / all.max(1) as f64;
+    (exact * 10_000.0).round() / 10_000.0
+}

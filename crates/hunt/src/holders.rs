@@ -1,0 +1,175 @@
+//! Who holds a unit: the first reference the census found, named.
+
+use std::collections::HashMap;
+
+use pagehound_kernel::{Class, Kernel, Pages, Symbolizer, VmapArea, area_at};
+use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
+
+use crate::census::{Census, Via};
+
+/// Name of one holder.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct HolderName {
+    /// Kind, for example `slab`, `module`, `vmalloc`.
+    pub kind: &'static str,
+    /// Name within the kind; from the dump, escape before printing.
+    pub name: String,
+}
+
+/// Finds the holders of held units.
+pub struct Holders<'a> {
+    kernel: &'a Kernel<'a>,
+    pages: &'a Pages,
+    census: &'a Census,
+    symbols: Symbolizer<'a>,
+    vmalloc: HashMap<u64, VirtAddr>,
+    roots: HashMap<u64, Option<Via>>,
+}
+
+impl<'a> Holders<'a> {
+    /// Prepares the look-up.
+    pub fn new(kernel: &'a Kernel<'a>, pages: &'a Pages, census: &'a Census) -> Holders<'a> {
+        Holders {
+            kernel,
+            pages,
+            census,
+            symbols: kernel.symbolizer(),
+            vmalloc: pages
+                .vmalloc_frames
+                .iter()
+                .map(|&(pfn, virt)| (pfn.0, virt))
+                .collect(),
+            roots: HashMap::new(),
+        }
+    }
+
+    /// The holder of the unit that begins with `head`: chains through other
+    /// raw units are followed to their root.
+    pub fn of(&mut self, head: Pfn) -> HolderName {
+        match self.root(head) {
+            Some(Via::Root(at)) => self.at(at),
+            Some(Via::Mapped) => HolderName {
+                kind: "mapping",
+                name: "page table entry".into(),
+            },
+            Some(Via::Hardware(_)) => HolderName {
+                kind: "hardware",
+                name: "table of an IOMMU or hypervisor".into(),
+            },
+            Some(Via::Dropped) => HolderName {
+                kind: "kernel",
+                name: "VMCOREINFO page, let go of in the crash".into(),
+            },
+            _ => HolderName {
+                kind: "unknown",
+                name: "reference not recorded".into(),
+            },
+        }
+    }
+
+    /// The reference at the beginning of the chain that leads to `head`.
+    fn root(&mut self, head: Pfn) -> Option<Via> {
+        let mut chain = Vec::new();
+        let mut at = head;
+        let root = loop {
+            if let Some(&known) = self.roots.get(&at.0) {
+                break known;
+            }
+            chain.push(at);
+            // A chain longer than there are units runs in a circle.
+            if chain.len() as u64 > self.pages.map.end().0 {
+                break None;
+            }
+            match self.census.via(at) {
+                Some(Via::Hardware(from)) if from == at => break Some(Via::Hardware(from)),
+                Some(
+                    Via::Content(from)
+                    | Via::PageStruct(from)
+                    | Via::Split(from)
+                    | Via::Hardware(from),
+                ) => at = from,
+                other => break other,
+            }
+        };
+        for unit in chain {
+            self.roots.insert(unit.0, root);
+        }
+        root
+    }
+
+    /// The owner of the memory at a physical address.
+    pub fn at(&self, at: PhysAddr) -> HolderName {
+        let shift = self.kernel.page_shift();
+        let pfn = at.pfn(shift);
+        let class = self.pages.map.class(pfn);
+        let named = |kind, name: String| HolderName { kind, name };
+        match class {
+            Class::Slab => {
+                let head = self.pages.map.head(pfn);
+                let cache = self
+                    .pages
+                    .slabs
+                    .slab(head)
+                    .and_then(|slab| self.pages.slabs.cache(slab));
+                let name = cache.map_or_else(
+                    || "unknown cache".into(),
+                    |cache| String::from_utf8_lossy(&cache.name).into_owned(),
+                );
+                named("slab", name)
+            }
+            Class::KernelImage => match self.image_symbol(at) {
+                Some(symbol) => named("symbol", symbol),
+                None => named("kernel image", "data".into()),
+            },
+            Class::Vmalloc | Class::KernelStack | Class::PerCpu => match self.vmalloc.get(&pfn.0) {
+                Some(&virt) => {
+                    let virt = virt.add(at.0 & ((1 << shift) - 1));
+                    self.virtual_owner(class, virt)
+                }
+                None => named(class.name(), "first chunk".into()),
+            },
+            class => named("memory", class.name().into()),
+        }
+    }
+
+    fn virtual_owner(&self, class: Class, virt: VirtAddr) -> HolderName {
+        let named = |kind, name| HolderName { kind, name };
+        if class == Class::PerCpu {
+            return named("percpu", "dynamic".into());
+        }
+        if let Some(module) = self.symbols.module(virt) {
+            return named("module", module.name.clone());
+        }
+        let Some(area) = area_at(&self.pages.areas, virt) else {
+            return named("vmalloc", "unknown area".into());
+        };
+        if class == Class::KernelStack {
+            let task = self
+                .pages
+                .tasks
+                .iter()
+                .find(|task| task.stack == area.start);
+            if let Some(task) = task {
+                let comm = String::from_utf8_lossy(&task.comm);
+                return named("stack", format!("{comm} (pid {})", task.pid));
+            }
+        }
+        named("vmalloc", self.caller(area))
+    }
+
+    fn caller(&self, area: &VmapArea) -> String {
+        let Some(vm) = &area.vm else {
+            return "vm_map_ram".into();
+        };
+        self.symbols
+            .symbolize(vm.caller)
+            .unwrap_or_else(|| format!("caller {:#x}", vm.caller))
+    }
+
+    fn image_symbol(&self, at: PhysAddr) -> Option<String> {
+        let image = self.kernel.memory.space.image.as_ref()?;
+        let virt = image.virt(at)?;
+        let symbol = self.kernel.symbols.as_ref()?.lookup(virt)?;
+        Some(symbol.name.into())
+    }
+}

@@ -1,0 +1,286 @@
+//! Where the text comes from: the running host, a saved file with its companions
+//! beside it, or one file with sections.
+
+use super::HostError;
+use pagehound_procfs as procfs;
+use procfs::HugepagePool;
+use std::io::Read;
+use std::path::Path;
+
+/// Longest file that is read, in bytes: a vmallocinfo of half a million areas.
+const MAX_FILE: u64 = 64 << 20;
+
+/// The text of a host's files, unparsed. Only the meminfo is indispensable.
+#[derive(Clone, Debug, Default)]
+pub struct HostFiles {
+    /// Where they come from, for messages: `/proc` or a path.
+    pub origin: String,
+    /// `/proc/meminfo`.
+    pub meminfo: Vec<u8>,
+    /// `/proc/vmallocinfo` (root only).
+    pub vmallocinfo: Option<Vec<u8>>,
+    /// `/proc/zoneinfo`.
+    pub zoneinfo: Option<Vec<u8>>,
+    /// `/proc/vmstat`.
+    pub vmstat: Option<Vec<u8>>,
+    /// `/proc/modules`.
+    pub modules: Option<Vec<u8>>,
+    /// `/proc/version`.
+    pub version: Option<Vec<u8>>,
+    /// Pools of `/sys/kernel/mm/hugepages`.
+    pub hugepages: Option<Vec<HugepagePool>>,
+    /// Files that exist, but that this user may not read.
+    pub denied: Vec<&'static str>,
+    /// Files that exist, but could not be read for another reason; sentences.
+    pub problems: Vec<String>,
+}
+
+/// Whether a file that starts with `head` can be given to
+/// [`HostFiles::from_meminfo_path`]: a meminfo, or a file with `== name` sections.
+pub fn looks_like_host_files(head: &[u8]) -> bool {
+    procfs::looks_like_meminfo(head) || procfs::looks_like_sections(head)
+}
+
+impl HostFiles {
+    /// The host this runs on. Files this user may not read are left out and named in
+    /// `denied`.
+    ///
+    /// # Errors
+    /// `/proc/meminfo` cannot be read.
+    pub fn live() -> Result<HostFiles, HostError> {
+        let proc = Path::new("/proc");
+        let mut files = HostFiles {
+            origin: "/proc".to_owned(),
+            meminfo: read(&proc.join("meminfo"))?,
+            ..HostFiles::default()
+        };
+        files.read_companions(proc, |name| name.to_owned());
+        files.hugepages = procfs::read_hugepages(Path::new("/sys/kernel/mm/hugepages")).ok();
+        Ok(files)
+    }
+
+    /// A saved meminfo, or a file with sections `== meminfo`, `== vmallocinfo` and so
+    /// on. Companions of a meminfo are looked for beside it under the same name with
+    /// `meminfo` replaced (`host1-meminfo.txt`, `host1-zoneinfo.txt`); beside a file
+    /// whose name has no `meminfo` in it, under their plain names. A folder `sys` beside
+    /// `proc`, as in a sos report, gives the huge pages.
+    ///
+    /// # Errors
+    /// The file cannot be read, is too long, or has sections but no meminfo.
+    pub fn from_meminfo_path(path: &Path) -> Result<HostFiles, HostError> {
+        let text = read(path)?;
+        let origin = path.display().to_string();
+        if procfs::looks_like_sections(&text) {
+            return HostFiles::from_sections(&text, origin);
+        }
+        let mut files = HostFiles {
+            origin,
+            meminfo: text,
+            ..HostFiles::default()
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let own_name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        files.read_companions(folder, |name| {
+            if own_name.contains("meminfo") {
+                own_name.replacen("meminfo", name, 1)
+            } else {
+                name.to_owned()
+            }
+        });
+        if folder.file_name().is_some_and(|name| name == "proc") {
+            files.hugepages =
+                procfs::read_hugepages(&folder.join("../sys/kernel/mm/hugepages")).ok();
+        }
+        Ok(files)
+    }
+
+    /// A text with sections, see [`HostFiles::from_meminfo_path`]. Of sections with the
+    /// same name the first counts. `origin` is for messages.
+    ///
+    /// # Errors
+    /// No section is called `meminfo`.
+    pub fn from_sections(text: &[u8], origin: String) -> Result<HostFiles, HostError> {
+        let mut files = HostFiles {
+            origin,
+            ..HostFiles::default()
+        };
+        let mut meminfo = None;
+        for part in procfs::sections(text) {
+            let slot = if part.name == "meminfo" {
+                &mut meminfo
+            } else if let Some(slot) = files.slot(part.name) {
+                slot
+            } else {
+                continue;
+            };
+            slot.get_or_insert_with(|| part.text.to_vec());
+        }
+        match meminfo {
+            Some(meminfo) => Ok(HostFiles { meminfo, ..files }),
+            None => Err(HostError::NoMeminfo {
+                origin: files.origin,
+            }),
+        }
+    }
+
+    /// Where the text of the companion `name` belongs.
+    fn slot(&mut self, name: &str) -> Option<&mut Option<Vec<u8>>> {
+        Some(match name {
+            "vmallocinfo" => &mut self.vmallocinfo,
+            "zoneinfo" => &mut self.zoneinfo,
+            "vmstat" => &mut self.vmstat,
+            "modules" => &mut self.modules,
+            "version" => &mut self.version,
+            _ => return None,
+        })
+    }
+
+    /// One sentence on what the files that are missing would add.
+    pub(super) fn absent(&self) -> Option<String> {
+        let would_add = [
+            (
+                "vmallocinfo",
+                self.vmallocinfo.is_none(),
+                "whether kernel stacks lie in the vmalloc range, and vmalloc memory on 4.4 to 5.2",
+            ),
+            (
+                "zoneinfo",
+                self.zoneinfo.is_none(),
+                "free pages on per-CPU lists",
+            ),
+            ("vmstat", self.vmstat.is_none(), "pages of zram"),
+        ];
+        let list = |denied: bool| {
+            would_add
+                .iter()
+                .filter(|&&(name, gone, _)| gone && self.denied.contains(&name) == denied)
+                .map(|(name, _, what)| format!("{name} ({what})"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let parts: Vec<_> = [
+            ("root would add: ", list(true)),
+            ("not given: ", list(false)),
+        ]
+        .into_iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(lead, list)| lead.to_owned() + &list)
+        .collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Reads what there is of the companions; first what changes fastest, so that it
+    /// fits the meminfo. Their absence is no problem.
+    fn read_companions(&mut self, folder: &Path, file_name: impl Fn(&str) -> String) {
+        for name in ["zoneinfo", "vmstat", "vmallocinfo", "modules", "version"] {
+            match read(&folder.join(file_name(name))) {
+                Ok(text) => {
+                    if let Some(slot) = self.slot(name) {
+                        *slot = Some(text);
+                    }
+                }
+                Err(HostError::Io { source, .. })
+                    if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(HostError::Io { source, .. })
+                    if source.kind() == std::io::ErrorKind::PermissionDenied =>
+                {
+                    self.denied.push(name);
+                }
+                Err(error) => self.problems.push(format!("{error}; left out")),
+            }
+        }
+    }
+}
+
+/// Files under /proc have no length, so reading is what bounds it.
+fn read(path: &Path) -> Result<Vec<u8>, HostError> {
+    let io = |source| HostError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(io)?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(HostError::TooLong {
+            path: path.to_owned(),
+            limit: MAX_FILE,
+        });
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn companions_are_found_by_the_name_of_the_meminfo() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("a-meminfo.txt", "MemTotal: 1 kB\n");
+        write("a-zoneinfo.txt", "zones of a");
+        write("b-zoneinfo.txt", "zones of b");
+        write("vmstat", "of somebody");
+        let files = HostFiles::from_meminfo_path(&folder.path().join("a-meminfo.txt")).unwrap();
+        assert_eq!(files.meminfo, b"MemTotal: 1 kB\n");
+        assert_eq!(files.zoneinfo.as_deref(), Some(&b"zones of a"[..]));
+        assert_eq!(
+            (files.vmstat, files.vmallocinfo, files.hugepages),
+            (None, None, None)
+        );
+        assert!(files.denied.is_empty() && files.problems.is_empty());
+    }
+
+    #[test]
+    fn a_sos_report_has_its_huge_pages_beside_proc() {
+        let root = tempfile::tempdir().unwrap();
+        let pool = root
+            .path()
+            .join("sys/kernel/mm/hugepages/hugepages-1048576kB");
+        std::fs::create_dir_all(&pool).unwrap();
+        std::fs::create_dir(root.path().join("proc")).unwrap();
+        std::fs::write(pool.join("nr_hugepages"), "3\n").unwrap();
+        std::fs::write(root.path().join("proc/meminfo"), "MemTotal: 1 kB\n").unwrap();
+        std::fs::write(root.path().join("proc/vmstat"), "nr_zspages 1\n").unwrap();
+        let files = HostFiles::from_meminfo_path(&root.path().join("proc/meminfo")).unwrap();
+        assert_eq!(files.vmstat.as_deref(), Some(&b"nr_zspages 1\n"[..]));
+        assert_eq!(files.hugepages.unwrap()[0].bytes(), Some(3 << 30));
+    }
+
+    #[test]
+    fn sections_replace_files() {
+        let files = HostFiles::from_sections(
+            b"== vmstat\nnr_zspages 1\n== meminfo\nMemTotal: 1 kB\n== vmstat\nlater\n== x\n",
+            "f".to_owned(),
+        )
+        .unwrap();
+        assert_eq!(files.meminfo, b"MemTotal: 1 kB\n");
+        assert_eq!(files.vmstat.as_deref(), Some(&b"nr_zspages 1\n"[..]));
+        let error = HostFiles::from_sections(b"== x\n", "f".to_owned()).unwrap_err();
+        assert_eq!(error.to_string(), "f: no section `== meminfo`");
+    }
+
+    #[test]
+    fn a_path_that_is_no_file_is_an_error_that_names_it() {
+        for path in ["/nowhere/meminfo", "/proc"] {
+            let error = HostFiles::from_meminfo_path(Path::new(path)).unwrap_err();
+            assert!(error.to_string().starts_with(path), "{error}");
+        }
+        assert!(matches!(
+            HostFiles::from_meminfo_path(Path::new("/dev/zero")),
+            Err(HostError::TooLong { .. })
+        ));
+    }
+
+    #[test]
+    fn the_kinds_of_files_are_known_by_their_first_line() {
+        assert!(looks_like_host_files(b"MemTotal:       24684096 kB\n"));
+        assert!(looks_like_host_files(b"== meminfo\n"));
+        assert!(!looks_like_host_files(b"KDUMP   \x06\0\0\0"));
+    }
+}

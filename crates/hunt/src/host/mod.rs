@@ -1,0 +1,82 @@
+//! Where a host's memory is, from the kernel's own counters: no dump, and on most
+//! kernels no privilege needed.
+//!
+//! [`HostFiles`] holds the text of `/proc/meminfo` and its companions, live or saved.
+//! [`classic`] is the formula people work out by hand, step by step, and what it
+//! misses; [`ledger`] is the table that adds up to MemTotal. Both come from the same
+//! list of terms, so the corrected figure of one is the `unaccounted` row of the other.
+
+mod balloon;
+mod classic;
+mod facts;
+mod files;
+mod ledger;
+mod page_size;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod vmalloc;
+
+pub use classic::{Classic, Note, Sign, Step, classic};
+pub use files::{HostFiles, looks_like_host_files};
+pub use ledger::{HostLedger, HostRow, ledger};
+
+use pagehound_procfs::ParseError;
+use std::path::PathBuf;
+
+/// Largest counter that is believed, in kB: 64 PiB, 16 times what the page tables of
+/// any architecture reach. Counters that fell below zero print as about 2^64.
+const MAX_KB: u64 = 1 << 46;
+
+/// Why a host's files give no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The file could not be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is longer than any text of /proc.
+    #[error("{}: longer than {limit} bytes: give a saved /proc/meminfo", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Longest file that is read, in bytes.
+        limit: u64,
+    },
+    /// The meminfo is not one.
+    #[error("{origin}: {source}")]
+    Parse {
+        /// Where the text came from.
+        origin: String,
+        /// What was wrong with it.
+        source: ParseError,
+    },
+    /// The sections of the file do not include a meminfo.
+    #[error("{origin}: no section `== meminfo`")]
+    NoMeminfo {
+        /// Where the text came from.
+        origin: String,
+    },
+    /// A field nothing can be said without.
+    #[error("{origin}: meminfo has no {field} in kB: is the file cut?")]
+    Missing {
+        /// Where the text came from.
+        origin: String,
+        /// The field.
+        field: &'static str,
+    },
+    /// A field nothing can be said without has a value no machine has.
+    #[error("{origin}: meminfo says {field} is {kb} kB, more than any machine has")]
+    Implausible {
+        /// Where the text came from.
+        origin: String,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        kb: u64,
+    },
+}

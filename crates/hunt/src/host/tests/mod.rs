@@ -1,0 +1,47 @@
+//! What the two computations make of real hosts, of kernels of other times, and of
+//! nonsense.
+
+mod corpus;
+mod eras;
+mod properties;
+
+use super::{Classic, HostFiles, HostLedger, Note, classic, ledger};
+
+/// A host of which only the meminfo is known.
+fn of_meminfo(text: &str) -> HostFiles {
+    HostFiles {
+        origin: "test".to_owned(),
+        meminfo: text.as_bytes().to_vec(),
+        ..HostFiles::default()
+    }
+}
+
+/// What must hold whatever the input: the rows add up, and the two computations agree.
+fn consistent(files: &HostFiles) -> (Classic, HostLedger) {
+    let classic = classic(files).unwrap();
+    let ledger = ledger(files).unwrap();
+    assert_eq!(
+        ledger.rows.iter().map(|row| row.bytes).sum::<i64>(),
+        ledger.total_bytes
+    );
+    let last = ledger.rows.last().unwrap();
+    assert_eq!(
+        (last.name, last.bytes),
+        ("unaccounted", ledger.unaccounted_bytes)
+    );
+    let missed: i64 = classic.missed.iter().map(|note| note.kb).sum();
+    assert_eq!(classic.unaccounted_kb + missed, classic.corrected_kb);
+    assert_eq!(classic.corrected_kb * 1024, ledger.unaccounted_bytes);
+    (classic, ledger)
+}
+
+/// Bytes of the row `name` in kB.
+fn row_kb(ledger: &HostLedger, name: &str) -> i64 {
+    let row = ledger.rows.iter().find(|row| row.name == name);
+    row.unwrap_or_else(|| panic!("no row {name}")).bytes / 1024
+}
+
+/// The note `name`, if the formula misses it.
+fn missed<'a>(classic: &'a Classic, name: &str) -> Option<&'a Note> {
+    classic.missed.iter().find(|note| note.name == name)
+}

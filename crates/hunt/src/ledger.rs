@@ -1,0 +1,133 @@
+//! The ledger: every class with its pages, and beside it what the kernel
+//! itself counted.
+
+use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_model::{Counter, LedgerRow};
+
+/// A difference between a class and its counter is worth a warning above the
+/// larger of these: pages, and parts of a thousand of the counter.
+const TOLERATED_PAGES: u64 = 64;
+const TOLERATED_PERMILLE: u64 = 5;
+
+/// The rows, which add up to all pages, and a warning for each that the kernel
+/// counts differently.
+pub fn ledger(kernel: &Kernel<'_>, pages: &Pages) -> (Vec<LedgerRow>, Vec<String>) {
+    let counts = pages.map.counts();
+    let mut rows = Vec::new();
+    let mut warnings = Vec::new();
+    for &class in Class::ALL {
+        let found = counts.get(class as usize).copied().unwrap_or(0);
+        let counter = counter(kernel, pages, class);
+        if let Some(counter) = &counter
+            && let Some(warning) = compare(class, found, counter, pages)
+        {
+            warnings.push(warning);
+        }
+        if found > 0 || counter.as_ref().is_some_and(|counter| counter.pages > 0) {
+            rows.push(LedgerRow {
+                class: class.name().into(),
+                pages: found,
+                bytes: found * kernel.page_size(),
+                counter,
+            });
+        }
+    }
+    (rows, warnings)
+}
+
+fn compare(class: Class, found: u64, counter: &Counter, pages: &Pages) -> Option<String> {
+    let (found, at_most) = match class {
+        // The counter knows the levels that carry the type mark.
+        Class::PageTable => (pages.typed_tables, false),
+        // Large kmalloc counts as slab since 5.4 (6a486c0ad4dc) but has no
+        // slab page, so the class may fall short of the counter.
+        Class::Slab => (found, true),
+        _ => (found, false),
+    };
+    let allowed = TOLERATED_PAGES.max(counter.pages * TOLERATED_PERMILLE / 1000);
+    let differs = if at_most {
+        found > counter.pages + allowed
+    } else {
+        found.abs_diff(counter.pages) > allowed
+    };
+    differs.then(|| {
+        format!(
+            "{}: {found} pages found, but the kernel's {} says {}",
+            class.name(),
+            counter.name,
+            counter.pages
+        )
+    })
+}
+
+/// The kernel's own count of a class, if it keeps one.
+fn counter(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> Option<Counter> {
+    let node = |item| kernel.node_stat(&pages.nodes, item);
+    let stacks = || {
+        let kib = node("NR_KERNEL_STACK_KB")
+            .or_else(|| kernel.zone_stat(&pages.nodes, "NR_KERNEL_STACK_KB"))?;
+        Some(kib * 1024 / kernel.page_size() as i64)
+    };
+    let (name, value) = match class {
+        Class::Free => (
+            "NR_FREE_PAGES",
+            kernel.zone_stat(&pages.nodes, "NR_FREE_PAGES")?,
+        ),
+        Class::Anon => ("NR_ANON_MAPPED", node("NR_ANON_MAPPED")?),
+        Class::File => (
+            "NR_FILE_PAGES - NR_SHMEM - NR_SWAPCACHE",
+            node("NR_FILE_PAGES")? - node("NR_SHMEM")? - node("NR_SWAPCACHE").unwrap_or(0),
+        ),
+        Class::Shmem => ("NR_SHMEM", node("NR_SHMEM")?),
+        Class::Hugetlb => ("nr_huge_pages", kernel.hugetlb_pages()? as i64),
+        Class::Slab => (
+            "NR_SLAB_RECLAIMABLE + NR_SLAB_UNRECLAIMABLE",
+            slab(kernel, pages)?,
+        ),
+        Class::PageTable => (
+            "NR_PAGETABLE",
+            // A zone counter up to 5.10 (f0c0c115fb81).
+            node("NR_PAGETABLE").or_else(|| kernel.zone_stat(&pages.nodes, "NR_PAGETABLE"))?,
+        ),
+        Class::KernelStack => ("NR_KERNEL_STACK_KB", stacks()?),
+        Class::Vmalloc => {
+            // Stacks are vmalloc memory too (VMAP_STACK, 4.9), a class of
+            // their own here.
+            let all = match kernel.word("nr_vmalloc_pages") {
+                Some(pages) => pages as i64,
+                None => node("NR_VMALLOC")?,
+            };
+            let mapped = !pages.stacks_in_direct_map;
+            (
+                "vmalloc less kernel stacks",
+                all - if mapped { stacks()? } else { 0 },
+            )
+        }
+        Class::PerCpu => (
+            "pcpu_nr_populated * pcpu_nr_units",
+            (kernel.word("pcpu_nr_populated")? * u64::from(kernel.word32("pcpu_nr_units")?)) as i64,
+        ),
+        Class::HwPoison => (
+            "num_poisoned_pages",
+            kernel.word("num_poisoned_pages")? as i64,
+        ),
+        _ => return None,
+    };
+    Some(Counter {
+        name: name.into(),
+        pages: u64::try_from(value).unwrap_or(0),
+    })
+}
+
+/// The items got their suffix in 5.9 (d42f3245c7e2), when they began to count
+/// bytes; the stored value stayed in pages.
+fn slab(kernel: &Kernel<'_>, pages: &Pages) -> Option<i64> {
+    let of = |names: [&str; 2]| {
+        names
+            .into_iter()
+            .find_map(|name| kernel.node_stat(&pages.nodes, name))
+    };
+    let reclaimable = of(["NR_SLAB_RECLAIMABLE_B", "NR_SLAB_RECLAIMABLE"])?;
+    let unreclaimable = of(["NR_SLAB_UNRECLAIMABLE_B", "NR_SLAB_UNRECLAIMABLE"])?;
+    Some(reclaimable + unreclaimable)
+}

@@ -1,0 +1,277 @@
+//! What is asked of BTF: sizes, members, arrays, enumerators.
+
+use super::Btf;
+use super::types::{
+    ENUM, ENUM64, FLOAT, FWD, INT, MAX_DEPTH, PTR, RawMember, STRUCT, TYPEDEF, Type, UNION, u32_at,
+};
+
+/// Members looked at for one path, anonymous ones included. The largest structs
+/// have some hundreds; broken BTF may nest without end.
+const MEMBER_BUDGET: u32 = 1 << 20;
+
+/// Where a member lies in a struct, and what it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Member {
+    /// Bytes from the begin of the struct the path began with.
+    pub offset: u64,
+    /// Bytes the member takes; for a bit-field the bytes it lies in.
+    pub size: u64,
+    /// For a bit-field: its first bit, counted from `offset` (below 8, little-endian),
+    /// and its number of bits.
+    pub bits: Option<(u32, u32)>,
+    /// BTF id of the member's type.
+    pub type_id: u32,
+}
+
+impl Btf {
+    /// Size in bytes of a struct, union, enum, typedef, integer or float, looked
+    /// for in this order: `size_of("net_device")`, `size_of("unsigned long")`.
+    pub fn size_of(&self, name: &str) -> Option<u64> {
+        const ORDER: [&[u8]; 4] = [&[STRUCT, UNION], &[ENUM, ENUM64], &[TYPEDEF], &[INT, FLOAT]];
+        ORDER
+            .iter()
+            .find_map(|kinds| self.named(name, kinds).find_map(|t| self.size(t.id)))
+    }
+
+    /// A member by its path: `member("net_device.adj_list.upper")`.
+    ///
+    /// The path begins with the name of a struct, union or typedef of one.
+    /// Anonymous structs and unions are looked through; an array on the way means
+    /// its first element; pointers are not followed. If several structs have the
+    /// name, the first that has the path counts.
+    pub fn member(&self, path: &str) -> Option<Member> {
+        let (name, rest) = path.split_once('.')?;
+        let mut budget = MEMBER_BUDGET;
+        self.named(name, &[STRUCT, UNION])
+            .chain(self.named(name, &[TYPEDEF]))
+            .find_map(|t| self.descend(t, rest, &mut budget))
+    }
+
+    /// Elements of the outermost dimension of an array member. BTF of pahole
+    /// before 1.16 has all dimensions as one.
+    pub fn array_len(&self, path: &str) -> Option<u64> {
+        self.array(path).map(|(_, len)| len.into())
+    }
+
+    /// Size in bytes of an element of an array member.
+    pub fn element_size(&self, path: &str) -> Option<u64> {
+        self.size(self.array(path)?.0)
+    }
+
+    /// The value of an enumerator: `enumerator("zone_stat_item", "NR_FREE_PAGES")`.
+    /// The enum may be named by a typedef. Unsigned values above `i64::MAX` come out
+    /// negative.
+    pub fn enumerator(&self, enum_name: &str, name: &str) -> Option<i64> {
+        self.named(enum_name, &[ENUM, ENUM64])
+            .chain(self.named(enum_name, &[TYPEDEF]))
+            .find_map(|t| self.enumerator_of(t, name))
+    }
+
+    /// The value of an enumerator of any enum, named or not; the first found.
+    pub fn any_enumerator(&self, name: &str) -> Option<i64> {
+        self.types().find_map(|t| match t.head.kind {
+            ENUM | ENUM64 => self.enumerator_of(t, name),
+            _ => None,
+        })
+    }
+
+    /// Every enumerator of an enum with its value, in the order of its definition;
+    /// nothing if there is no such enum.
+    pub fn enumerators(&self, enum_name: &str) -> impl Iterator<Item = (&str, i64)> {
+        self.named(enum_name, &[ENUM, ENUM64])
+            .take(1)
+            .flat_map(|t| self.values(t))
+            .filter_map(|(name_off, value)| Some((self.name(name_off)?, value)))
+    }
+
+    /// Name of the struct, union or other type that a pointer member points to,
+    /// qualifiers left away; for an anonymous struct its typedef's name.
+    pub fn pointee_name(&self, member: &Member) -> Option<&str> {
+        let pointer = self
+            .resolve(member.type_id)
+            .filter(|t| t.head.kind == PTR)?;
+        let mut id = pointer.head.size_or_type;
+        let mut typedef = None;
+        for _ in 0..MAX_DEPTH {
+            let found = self.get(id)?;
+            let name = self.name(found.head.name_off);
+            match found.head.kind {
+                INT | STRUCT | UNION | ENUM | ENUM64 | FLOAT | FWD => return name.or(typedef),
+                TYPEDEF => typedef = typedef.or(name),
+                super::types::VOLATILE
+                | super::types::CONST
+                | super::types::RESTRICT
+                | super::types::TYPE_TAG => {}
+                _ => return None,
+            }
+            id = found.head.size_or_type;
+        }
+        None
+    }
+
+    fn array(&self, path: &str) -> Option<(u32, u32)> {
+        self.resolve(self.member(path)?.type_id)?.array()
+    }
+
+    fn types(&self) -> impl Iterator<Item = Type<'_>> {
+        (1..=self.offsets.len() as u32).filter_map(|id| self.get(id))
+    }
+
+    /// Types with this name and one of these kinds, by id.
+    fn named(&self, name: &str, kinds: &[u8]) -> impl Iterator<Item = Type<'_>> {
+        let index = self.by_name.get_or_init(|| self.index_names());
+        let hash = fnv1a(name.as_bytes());
+        let from = index.partition_point(|&(h, _)| h < hash);
+        let same_hash = index
+            .iter()
+            .skip(from)
+            .take_while(move |&&(h, _)| h == hash);
+        same_hash.filter_map(move |&(_, id)| {
+            let found = self.get(id)?;
+            let fits = kinds.contains(&found.head.kind) && self.is_name(found.head.name_off, name);
+            fits.then_some(found)
+        })
+    }
+
+    fn index_names(&self) -> Vec<(u32, u32)> {
+        const ASKED_FOR: [u8; 7] = [INT, STRUCT, UNION, ENUM, TYPEDEF, FLOAT, ENUM64];
+        let mut index: Vec<(u32, u32)> = self
+            .types()
+            .filter(|t| ASKED_FOR.contains(&t.head.kind))
+            .filter_map(|t| Some((fnv1a(self.name(t.head.name_off)?.as_bytes()), t.id)))
+            .collect();
+        index.sort_unstable();
+        index.shrink_to_fit();
+        index
+    }
+
+    fn descend(&self, start: Type<'_>, path: &str, budget: &mut u32) -> Option<Member> {
+        let mut inside = self.composite(start.id)?;
+        let mut bits: u64 = 0;
+        let mut names = path.split('.').peekable();
+        while let Some(name) = names.next() {
+            let (at, raw) = self.find_member(inside, name, MAX_DEPTH, budget)?;
+            bits = bits.checked_add(at)?;
+            if names.peek().is_none() {
+                return self.finish(bits, raw);
+            }
+            inside = self.composite(raw.type_id)?;
+        }
+        None
+    }
+
+    /// The struct or union behind typedefs, qualifiers and array dimensions.
+    fn composite(&self, mut id: u32) -> Option<Type<'_>> {
+        for _ in 0..MAX_DEPTH {
+            let found = self.resolve(id)?;
+            match found.array() {
+                Some((element, _)) => id = element,
+                None => return Some(found).filter(Type::is_composite),
+            }
+        }
+        None
+    }
+
+    /// A member and its offset in bits, also through anonymous members.
+    fn find_member(
+        &self,
+        inside: Type<'_>,
+        name: &str,
+        depth: u32,
+        budget: &mut u32,
+    ) -> Option<(u64, RawMember)> {
+        let depth = depth.checked_sub(1)?;
+        for raw in inside.members() {
+            *budget = budget.checked_sub(1)?;
+            if self.is_name(raw.name_off, name) {
+                return Some((raw.bit_offset.into(), raw));
+            }
+            if raw.name_off != 0 {
+                continue;
+            }
+            let Some(nested) = self.resolve(raw.type_id).filter(Type::is_composite) else {
+                continue;
+            };
+            if let Some((at, found)) = self.find_member(nested, name, depth, budget) {
+                return Some((at.checked_add(raw.bit_offset.into())?, found));
+            }
+        }
+        None
+    }
+
+    fn finish(&self, mut bit_offset: u64, raw: RawMember) -> Option<Member> {
+        let mut bit_size = raw.bit_size;
+        let resolved = self.resolve(raw.type_id)?;
+        // Before kind_flag (5.0) a bit-field was an integer type of its own, with
+        // its bits in the word that follows: bits 0-7 size, 16-23 offset.
+        if bit_size == 0 && resolved.head.kind == INT {
+            let encoding = u32_at(resolved.rest, 0)?;
+            let bits = encoding & 0xff;
+            if bits != 0 && u64::from(bits) != u64::from(resolved.head.size_or_type) * 8 {
+                bit_size = bits;
+                bit_offset = bit_offset.checked_add(((encoding >> 16) & 0xff).into())?;
+            }
+        }
+        let offset = bit_offset / 8;
+        let first = (bit_offset % 8) as u32;
+        if bit_size == 0 {
+            let size = self.size(raw.type_id)?;
+            return Some(Member {
+                offset,
+                size,
+                bits: None,
+                type_id: raw.type_id,
+            });
+        }
+        let size = u64::from((first + bit_size).div_ceil(8));
+        Some(Member {
+            offset,
+            size,
+            bits: Some((first, bit_size)),
+            type_id: raw.type_id,
+        })
+    }
+
+    fn enumerator_of(&self, t: Type<'_>, name: &str) -> Option<i64> {
+        let t = self.resolve(t.id)?;
+        self.values(t)
+            .find(|&(name_off, _)| self.is_name(name_off, name))
+            .map(|(_, value)| value)
+    }
+
+    /// Name offset and value of each enumerator; nothing for other types.
+    fn values<'a>(&self, t: Type<'a>) -> impl Iterator<Item = (u32, i64)> + use<'a> {
+        let (record, wide) = match t.head.kind {
+            ENUM => (8, false),
+            ENUM64 => (12, true),
+            _ => (8, false),
+        };
+        let count = if matches!(t.head.kind, ENUM | ENUM64) {
+            t.head.vlen as usize
+        } else {
+            0
+        };
+        let unsigned = self.marks_signed_enums && !t.head.kind_flag;
+        t.rest
+            .chunks_exact(record)
+            .take(count)
+            .filter_map(move |value| {
+                let low = u32_at(value, 4)?;
+                let number = if wide {
+                    let high = u32_at(value, 8)?;
+                    (u64::from(high) << 32 | u64::from(low)).cast_signed()
+                } else if unsigned {
+                    low.into()
+                } else {
+                    low.cast_signed().into()
+                };
+                Some((u32_at(value, 0)?, number))
+            })
+    }
+}
+
+fn fnv1a(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash: u32, &b| {
+        (hash ^ u32::from(b)).wrapping_mul(0x0100_0193)
+    })
+}

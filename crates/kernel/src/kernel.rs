@@ -1,0 +1,344 @@
+//! The kernel of a dump, opened: translation, symbols, types and layouts.
+
+use std::ops::ControlFlow;
+
+use pagehound_vmcore::{Dump, Machine, PageCache, PhysAddr, VirtAddr};
+
+use crate::btf::{Btf, BtfError};
+use crate::kallsyms::{Kallsyms, KallsymsError};
+use crate::layouts::{Field, Layouts, Unknown};
+use crate::translate::{AddressSpace, KernelMemory, SpaceError};
+use crate::virt::{VirtFault, VirtualRead};
+use crate::vmcoreinfo::{Vmcoreinfo, find_in_memory};
+
+/// Pages kept decompressed for random access (16 MiB with 4 KiB pages).
+const CACHE_PAGES: usize = 4096;
+
+/// Pages kept while candidates are tried.
+const SMALL_CACHE: usize = 64;
+
+/// A list longer than this is taken for broken.
+const LIST_LIMIT: usize = 1 << 24;
+
+/// Why something of the kernel could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum KernelError {
+    /// No VMCOREINFO note and none in memory that fits.
+    #[error(
+        "no VMCOREINFO: neither a note in the container nor a copy in memory that fits this kernel; \
+         is this a dump of a Linux kernel with CONFIG_VMCORE_INFO (before 6.9 CONFIG_CRASH_CORE)?"
+    )]
+    NoVmcoreinfo,
+    /// Addresses cannot be translated.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// A read failed.
+    #[error("{what}: {fault}")]
+    Read {
+        /// What was read.
+        what: &'static str,
+        /// Why it failed.
+        fault: VirtFault,
+    },
+    /// A member this kernel's tables do not tell.
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    /// A symbol that is not there.
+    #[error("this kernel has no symbol {0}")]
+    NoSymbol(&'static str),
+    /// A structure holds what it cannot hold.
+    #[error("{what} at {at}: {why}")]
+    Broken {
+        /// The structure.
+        what: &'static str,
+        /// Where it lies.
+        at: VirtAddr,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl From<VirtFault> for KernelError {
+    fn from(fault: VirtFault) -> Self {
+        KernelError::Read {
+            what: "kernel memory",
+            fault,
+        }
+    }
+}
+
+/// How to open a kernel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Leave BTF aside, as on a kernel that has none.
+    pub without_btf: bool,
+}
+
+/// The kernel of a dump.
+pub struct Kernel<'m> {
+    /// The dump it was opened from.
+    pub dump: &'m Dump,
+    /// Its memory by virtual address.
+    pub memory: KernelMemory<'m>,
+    /// Its VMCOREINFO.
+    pub vmcoreinfo: Vmcoreinfo,
+    /// Its symbols, where kallsyms was found.
+    pub symbols: Option<Kallsyms>,
+    /// Its types, where it has BTF.
+    pub btf: Option<Btf>,
+    /// Member places.
+    pub layouts: Layouts,
+    /// `__per_cpu_offset`, by possible CPU.
+    pub percpu_offsets: Vec<u64>,
+    /// What could not be had, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl<'m> Kernel<'m> {
+    /// Opens the kernel in `dump`.
+    pub fn open(dump: &'m Dump, options: Options) -> Result<Kernel<'m>, KernelError> {
+        let mut warnings = Vec::new();
+        let (vmcoreinfo, memory) = open_memory(dump)?;
+        let symbols = match open_symbols(&memory, &vmcoreinfo) {
+            Ok(symbols) => Some(symbols),
+            Err(why) => {
+                warnings.push(format!("no kernel symbols: {why}"));
+                None
+            }
+        };
+        let btf = if options.without_btf {
+            None
+        } else {
+            match open_btf(&memory, symbols.as_ref(), &vmcoreinfo) {
+                Ok(btf) => Some(btf),
+                Err(why) => {
+                    warnings.push(format!("no BTF: {why}"));
+                    None
+                }
+            }
+        };
+        let layouts = Layouts::resolve(&vmcoreinfo, btf.as_ref());
+        warnings.extend(
+            layouts
+                .conflicts
+                .iter()
+                .map(|conflict| format!("layout of {conflict}")),
+        );
+        let percpu_offsets = percpu_offsets(&memory, symbols.as_ref());
+        Ok(Kernel {
+            dump,
+            memory,
+            vmcoreinfo,
+            symbols,
+            btf,
+            layouts,
+            percpu_offsets,
+            warnings,
+        })
+    }
+
+    /// log2 of the page size.
+    pub fn page_shift(&self) -> u32 {
+        self.memory.space.geometry.page_shift
+    }
+
+    /// Page size in bytes.
+    pub fn page_size(&self) -> u64 {
+        1 << self.page_shift()
+    }
+
+    /// Architecture name as `uname -m` prints it.
+    pub fn arch(&self) -> &'static str {
+        match self.memory.space.machine {
+            Machine::X86_64 => "x86_64",
+            Machine::Aarch64 => "aarch64",
+        }
+    }
+
+    /// Address of a variable or function by kallsyms, which knows it as the
+    /// kernel's source does (VMCOREINFO gives the value of some).
+    pub fn address(&self, name: &str) -> Option<VirtAddr> {
+        self.symbols.as_ref()?.address(name)
+    }
+
+    /// Address of a symbol that the caller cannot do without. VMCOREINFO is
+    /// asked first: it is there where kallsyms is not.
+    pub fn symbol(&self, name: &'static str) -> Result<VirtAddr, KernelError> {
+        self.vmcoreinfo
+            .symbol(name)
+            .or_else(|| self.address(name))
+            .ok_or(KernelError::NoSymbol(name))
+    }
+
+    /// Reads a member as an unsigned integer of its own size.
+    pub fn field(&self, base: VirtAddr, field: Field) -> Result<u64, KernelError> {
+        let place = self.layouts.place(field)?;
+        let at = base.add(place.offset);
+        let read = match place.size {
+            1 => self.memory.u8(at).map(u64::from),
+            2 => self.memory.u16(at).map(u64::from),
+            3..=7 => self.memory.u32(at).map(u64::from),
+            _ => self.memory.u64(at),
+        };
+        let value = read.map_err(|fault| KernelError::Read {
+            what: field.name(),
+            fault,
+        })?;
+        Ok(match place.bits {
+            Some((shift, width)) if width < 64 => (value >> shift) & ((1 << width) - 1),
+            _ => value,
+        })
+    }
+
+    /// Reads a member that is a pointer.
+    pub fn pointer(&self, base: VirtAddr, field: Field) -> Result<VirtAddr, KernelError> {
+        self.field(base, field).map(VirtAddr)
+    }
+
+    /// Address of a member.
+    pub fn member(&self, base: VirtAddr, field: Field) -> Result<VirtAddr, KernelError> {
+        Ok(base.add(self.layouts.offset(field)?))
+    }
+
+    /// The structures on a circular list: `head` is the list's own
+    /// `list_head`, `link` the member through which they hang on it. Ends with
+    /// an error where the list breaks, after the entries before the break.
+    pub fn list(
+        &self,
+        head: VirtAddr,
+        link: Field,
+    ) -> Result<Vec<VirtAddr>, (Vec<VirtAddr>, KernelError)> {
+        let mut entries = Vec::new();
+        let offset = match self.layouts.offset(link) {
+            Ok(offset) => offset,
+            Err(unknown) => return Err((entries, unknown.into())),
+        };
+        let mut at = head;
+        loop {
+            at = match self.memory.ptr(at) {
+                Ok(next) => next,
+                Err(fault) => {
+                    let what = link.name();
+                    return Err((entries, KernelError::Read { what, fault }));
+                }
+            };
+            if at == head {
+                return Ok(entries);
+            }
+            if at.0 == 0 || entries.len() >= LIST_LIMIT {
+                let why = format!("the list ends after {} entries", entries.len());
+                let what = link.name();
+                return Err((
+                    entries,
+                    KernelError::Broken {
+                        what,
+                        at: head,
+                        why,
+                    },
+                ));
+            }
+            entries.push(VirtAddr(at.0.wrapping_sub(offset)));
+        }
+    }
+
+    /// The address a per-CPU pointer has on `cpu`.
+    pub fn percpu(&self, pointer: VirtAddr, cpu: usize) -> Option<VirtAddr> {
+        let offset = self.percpu_offsets.get(cpu)?;
+        Some(pointer.add(*offset))
+    }
+
+    /// Physical address of a kernel virtual address.
+    pub fn phys(&self, addr: VirtAddr) -> Result<PhysAddr, VirtFault> {
+        self.memory.space.translate(&self.memory.cache, addr)
+    }
+}
+
+/// VMCOREINFO and the address space it describes: from the note, else from
+/// the first copy in memory whose address space holds together.
+fn open_memory(dump: &Dump) -> Result<(Vmcoreinfo, KernelMemory<'_>), KernelError> {
+    let memory = dump.memory.as_ref();
+    let mut last = KernelError::NoVmcoreinfo;
+    let note = dump.info.vmcoreinfo.iter().cloned();
+    let mut attempt = |text: &[u8]| -> Option<(Vmcoreinfo, KernelMemory<'_>)> {
+        let vmcoreinfo = Vmcoreinfo::parse(text).ok()?;
+        let cache = PageCache::new(memory, CACHE_PAGES);
+        match AddressSpace::discover(&cache, memory.end_pfn(), &dump.info, &vmcoreinfo) {
+            Ok(space) => Some((vmcoreinfo, KernelMemory { cache, space })),
+            Err(error) => {
+                last = error.into();
+                None
+            }
+        }
+    };
+    for text in note {
+        if let Some(found) = attempt(&text) {
+            return Ok(found);
+        }
+    }
+    // Copies of a crashed kernel's note survive in its successor's memory and
+    // in makedumpfile's: only one that describes this memory is accepted, and
+    // the first such ends the search.
+    let found = find_in_memory(memory, &|found| {
+        let cache = PageCache::new(memory, SMALL_CACHE);
+        match AddressSpace::discover(&cache, memory.end_pfn(), &dump.info, &found.info) {
+            Ok(_) => ControlFlow::Break(()),
+            Err(_) => ControlFlow::Continue(()),
+        }
+    });
+    for found in found {
+        if let Some(opened) = attempt(&found.text) {
+            return Ok(opened);
+        }
+    }
+    Err(last)
+}
+
+/// How far behind `_stext` the tables may lie where VMCOREINFO does not say:
+/// an image is at most as large as its mapping.
+const IMAGE_LIMIT: u64 = 1 << 27;
+
+fn open_symbols(
+    memory: &KernelMemory<'_>,
+    vmcoreinfo: &Vmcoreinfo,
+) -> Result<Kallsyms, KallsymsError> {
+    match Kallsyms::from_vmcoreinfo(vmcoreinfo, memory) {
+        // Not exported before 6.0 (5fd8fea935a1): found by their own shape.
+        Err(KallsymsError::Key(_)) => {
+            let stext = vmcoreinfo.symbol("_stext").unwrap_or_default();
+            Kallsyms::find(memory, stext, stext.add(IMAGE_LIMIT), stext)
+        }
+        other => other,
+    }
+}
+
+/// BTF by its symbols, or by its own shape where kallsyms has functions only
+/// (no CONFIG_KALLSYMS_ALL).
+fn open_btf(
+    memory: &KernelMemory<'_>,
+    symbols: Option<&Kallsyms>,
+    vmcoreinfo: &Vmcoreinfo,
+) -> Result<Btf, BtfError> {
+    let address = |name| symbols.and_then(|symbols| symbols.address(name));
+    match (address("__start_BTF"), address("__stop_BTF")) {
+        (Some(start), Some(stop)) => Btf::find_in_kernel(memory, start, stop),
+        _ => {
+            let stext = vmcoreinfo.symbol("_stext").unwrap_or_default();
+            Btf::search(memory, stext, stext.add(IMAGE_LIMIT))
+        }
+    }
+}
+
+/// `__per_cpu_offset[]` of the possible CPUs; one zero on a kernel without SMP.
+fn percpu_offsets(memory: &KernelMemory<'_>, symbols: Option<&Kallsyms>) -> Vec<u64> {
+    let address = |name| symbols.and_then(|symbols| symbols.address(name));
+    let Some(base) = address("__per_cpu_offset") else {
+        return vec![0];
+    };
+    let count = address("nr_cpu_ids")
+        .and_then(|at| memory.u32(at).ok())
+        .unwrap_or(1)
+        .clamp(1, 8192);
+    (0..u64::from(count))
+        .map_while(|cpu| memory.u64(base.add(cpu * 8)).ok())
+        .collect()
+}

@@ -1,0 +1,131 @@
+//! Where members lie in this kernel's structures: one table, resolved once
+//! from VMCOREINFO and BTF. Another kernel is another alternative in a row of
+//! [`rows`], never an `if` elsewhere.
+
+mod page_flags;
+mod page_types;
+mod rows;
+
+pub use page_flags::PageFlags;
+pub use page_types::{PageType, PageTypes};
+pub use rows::{Field, Struct};
+
+use crate::btf::Btf;
+use crate::vmcoreinfo::Vmcoreinfo;
+
+/// A member as resolved for this kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Bytes from the start of the structure.
+    pub offset: u64,
+    /// Bytes; for arrays the whole array.
+    pub size: u64,
+    /// `(shift, width)` of a bit field within the bytes at `offset`.
+    pub bits: Option<(u32, u32)>,
+}
+
+/// A member or structure that this kernel's tables do not tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("neither VMCOREINFO nor BTF of this kernel tells {0}")]
+pub struct Unknown(pub &'static str);
+
+/// All places pagehound uses, for one kernel.
+#[derive(Clone, Debug)]
+pub struct Layouts {
+    fields: Vec<Option<Place>>,
+    structs: Vec<Option<u64>>,
+    /// Bits of `page.flags`.
+    pub flags: PageFlags,
+    /// The encoding of page types.
+    pub types: PageTypes,
+    /// Rows in which VMCOREINFO and BTF contradict each other.
+    pub conflicts: Vec<String>,
+}
+
+impl Layouts {
+    /// Resolves every row. VMCOREINFO wins where both speak: it was written by
+    /// the running kernel itself; BTF adds sizes and what is not exported.
+    pub fn resolve(vmcoreinfo: &Vmcoreinfo, btf: Option<&Btf>) -> Layouts {
+        let mut conflicts = Vec::new();
+        let mut fields = Vec::with_capacity(rows::FIELDS.len());
+        for row in rows::FIELDS {
+            let from_btf = btf.and_then(|btf| {
+                row.paths
+                    .iter()
+                    .find_map(|path| btf.member(path))
+                    .map(|member| Place {
+                        offset: member.offset,
+                        size: member.size,
+                        bits: member.bits,
+                    })
+            });
+            let exported = row.keys.iter().find_map(|key| vmcoreinfo.offset(key));
+            fields.push(match (exported, from_btf) {
+                (Some(offset), Some(place)) => {
+                    if offset != place.offset {
+                        conflicts.push(format!(
+                            "{}: VMCOREINFO says {offset}, BTF {}",
+                            row.name, place.offset
+                        ));
+                    }
+                    Some(Place { offset, ..place })
+                }
+                (Some(offset), None) => Some(Place {
+                    offset,
+                    size: row.size,
+                    bits: None,
+                }),
+                (None, place) => place,
+            });
+        }
+        let structs = rows::STRUCTS
+            .iter()
+            .map(|row| {
+                vmcoreinfo
+                    .size(row.name)
+                    .or_else(|| btf.and_then(|btf| btf.size_of(row.name)))
+            })
+            .collect();
+        Layouts {
+            fields,
+            structs,
+            flags: PageFlags::resolve(vmcoreinfo, btf),
+            types: PageTypes::resolve(vmcoreinfo, btf),
+            conflicts,
+        }
+    }
+
+    /// Place of a member, if this kernel has it.
+    pub fn get(&self, field: Field) -> Option<Place> {
+        self.fields.get(field as usize).copied().flatten()
+    }
+
+    /// Place of a member that the caller cannot do without.
+    pub fn place(&self, field: Field) -> Result<Place, Unknown> {
+        self.get(field).ok_or(Unknown(field.name()))
+    }
+
+    /// Offset of a member that the caller cannot do without.
+    pub fn offset(&self, field: Field) -> Result<u64, Unknown> {
+        self.place(field).map(|place| place.offset)
+    }
+
+    /// Size of a structure in bytes.
+    pub fn size(&self, structure: Struct) -> Result<u64, Unknown> {
+        self.structs
+            .get(structure as usize)
+            .copied()
+            .flatten()
+            .ok_or(Unknown(structure.name()))
+    }
+
+    /// The same table with one member moved: the self-check's way to see that
+    /// a wrong offset is noticed.
+    #[must_use]
+    pub fn with_offset(mut self, field: Field, offset: u64) -> Layouts {
+        if let Some(Some(place)) = self.fields.get_mut(field as usize) {
+            place.offset = offset;
+        }
+        self
+    }
+}

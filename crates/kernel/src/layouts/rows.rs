@@ -1,0 +1,280 @@
+//! The rows of the layout table: a pure table.
+
+/// One member and where to look for it.
+pub(super) struct FieldRow {
+    /// Name as printed in errors.
+    pub(super) name: &'static str,
+    /// BTF paths, newest name first; the first that exists is taken.
+    pub(super) paths: &'static [&'static str],
+    /// VMCOREINFO `OFFSET()` keys, the first that exists is taken.
+    pub(super) keys: &'static [&'static str],
+    /// Size in bytes where only VMCOREINFO speaks.
+    pub(super) size: u64,
+}
+
+/// One structure.
+pub(super) struct StructRow {
+    /// C name, also the VMCOREINFO `SIZE()` key.
+    pub(super) name: &'static str,
+}
+
+macro_rules! fields {
+    ($($id:ident $size:literal [$($path:literal),*] [$($key:literal),*];)*) => {
+        /// A member of a kernel structure; see the table in this file.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[allow(missing_docs, reason = "each is named after the member")]
+        pub enum Field { $($id),* }
+
+        impl Field {
+            /// Every row.
+            pub const ALL: &[Field] = &[$(Field::$id),*];
+
+            /// The member's name, as its newest kernel spells it.
+            pub fn name(self) -> &'static str {
+                FIELDS.get(self as usize).map_or("", |row| row.name)
+            }
+        }
+
+        pub(super) static FIELDS: &[FieldRow] = &[$(
+            FieldRow {
+                name: first(&[$($path),*], stringify!($id)),
+                paths: &[$($path),*],
+                keys: &[$($key),*],
+                size: $size,
+            }
+        ),*];
+    };
+}
+
+macro_rules! structs {
+    ($($id:ident $name:literal;)*) => {
+        /// A kernel structure whose size is needed.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[allow(missing_docs, reason = "each is named after the structure")]
+        pub enum Struct { $($id),* }
+
+        impl Struct {
+            /// The structure's C name.
+            pub fn name(self) -> &'static str {
+                STRUCTS.get(self as usize).map_or("", |row| row.name)
+            }
+        }
+
+        pub(super) static STRUCTS: &[StructRow] = &[$(StructRow { name: $name }),*];
+    };
+}
+
+const fn first(paths: &[&'static str], id: &'static str) -> &'static str {
+    if paths.is_empty() { id } else { paths[0] }
+}
+
+structs! {
+    Page "page";
+    MemSection "mem_section";
+    PglistData "pglist_data";
+    Zone "zone";
+    ListHead "list_head";
+    VmapNode "vmap_node";
+    Hstate "hstate";
+    PrbDesc "prb_desc";
+    PrintkInfo "printk_info";
+    ModuleMemory "module_memory";
+}
+
+fields! {
+    // struct page. 6.18 (53fbef56e07d) made flags a struct of one word; the
+    // place is the same.
+    PageFlagsWord 8 ["page.flags"] ["page.flags"];
+    PageRefcount 4 ["page._refcount", "page._count"] ["page._refcount", "page._count"];
+    PageMapcount 4 ["page._mapcount"] ["page._mapcount"];
+    PageMapping 8 ["page.mapping"] ["page.mapping"];
+    PageLru 16 ["page.lru"] ["page.lru"];
+    PagePrivate 8 ["page.private"] ["page.private"];
+    PageIndex 8 ["page.index", "page.__folio_index"] [];
+    // 7.1 (d50569612c29) renamed compound_head; same place, see KERNEL notes in page.rs.
+    PageCompoundHead 8 ["page.compound_info", "page.compound_head"] ["page.compound_info", "page.compound_head"];
+    // Order of a compound page: first tail page up to 6.2, folio up to 6.5;
+    // later it is the low byte of the first tail's flags (ebc1baf5c9b4, 6.6).
+    PageCompoundOrder 1 ["page.compound_order"] ["page.compound_order"];
+    FolioOrder 1 ["folio._folio_order"] ["folio._folio_order"];
+    PageCompoundDtor 1 ["page.compound_dtor"] ["page.compound_dtor"];
+    FolioDtor 1 ["folio._folio_dtor"] ["folio._folio_dtor"];
+    PagePpMagic 8 ["page.pp_magic"] [];
+    PagePp 8 ["page.pp"] [];
+    PageMemcgData 8 ["page.memcg_data"] [];
+
+    // Slab pages: struct slab split off struct page in 5.17 (d122019bf061).
+    SlabCache 8 ["slab.slab_cache", "page.slab_cache"] [];
+    SlabFreelist 8 ["slab.freelist", "page.freelist"] [];
+    SlabInuse 2 ["slab.inuse", "page.inuse"] [];
+    SlabObjects 2 ["slab.objects", "page.objects"] [];
+    CacheName 8 ["kmem_cache.name"] [];
+    CacheList 16 ["kmem_cache.list"] [];
+    CacheSize 4 ["kmem_cache.size"] [];
+    CacheObjectSize 4 ["kmem_cache.object_size"] [];
+    CacheFreeOffset 4 ["kmem_cache.offset"] [];
+    CacheRandom 8 ["kmem_cache.random"] [];
+    CacheRedLeft 4 ["kmem_cache.red_left_pad"] [];
+    CacheCpuSlab 8 ["kmem_cache.cpu_slab"] [];
+    CpuSlabFreelist 8 ["kmem_cache_cpu.freelist"] [];
+    CpuSlabPage 8 ["kmem_cache_cpu.slab", "kmem_cache_cpu.page"] [];
+
+    // Sparse memory.
+    SectionMemMap 8 ["mem_section.section_mem_map"] ["mem_section.section_mem_map"];
+
+    // Nodes and zones.
+    NodeZones 8 ["pglist_data.node_zones"] ["pglist_data.node_zones"];
+    NodeNrZones 4 ["pglist_data.nr_zones"] ["pglist_data.nr_zones"];
+    NodeId 4 ["pglist_data.node_id"] ["pglist_data.node_id"];
+    NodeStat 8 ["pglist_data.vm_stat"] [];
+    NodePerCpuStats 8 ["pglist_data.per_cpu_nodestats"] [];
+    NodeStatDiff 1 ["per_cpu_nodestat.vm_node_stat_diff"] [];
+    ZoneName 8 ["zone.name"] [];
+    ZoneStartPfn 8 ["zone.zone_start_pfn"] [];
+    ZoneSpanned 8 ["zone.spanned_pages"] ["zone.spanned_pages"];
+    ZonePresent 8 ["zone.present_pages"] [];
+    ZoneManaged 8 ["zone.managed_pages"] [];
+    ZoneStat 8 ["zone.vm_stat"] ["zone.vm_stat"];
+    // 5.14 (28f836b6777b) split per_cpu_pageset in two.
+    ZonePageset 8 ["zone.per_cpu_pageset", "zone.pageset"] [];
+    ZonePerCpuStats 8 ["zone.per_cpu_zonestats", "zone.pageset"] [];
+    ZoneStatDiff 1 ["per_cpu_zonestat.vm_stat_diff", "per_cpu_pageset.vm_stat_diff"] [];
+    PcpLists 16 ["per_cpu_pages.lists"] [];
+    PcpCount 4 ["per_cpu_pages.count"] [];
+    PagesetPcp 8 ["per_cpu_pageset.pcp"] [];
+
+    // vmalloc.
+    VmapAreaStart 8 ["vmap_area.va_start"] ["vmap_area.va_start"];
+    VmapAreaEnd 8 ["vmap_area.va_end"] [];
+    VmapAreaList 16 ["vmap_area.list"] ["vmap_area.list"];
+    VmapAreaVm 8 ["vmap_area.vm"] [];
+    // 6.9 (d093602919ad): areas hang on per-node lists.
+    VmapNodeBusyHead 16 ["vmap_node.busy.head"] [];
+    VmAddr 8 ["vm_struct.addr"] [];
+    VmSize 8 ["vm_struct.size"] [];
+    VmFlags 8 ["vm_struct.flags"] [];
+    VmPages 8 ["vm_struct.pages"] [];
+    VmNrPages 4 ["vm_struct.nr_pages"] [];
+    VmCaller 8 ["vm_struct.caller"] [];
+
+    // Per-CPU allocator.
+    ChunkList 16 ["pcpu_chunk.list"] [];
+    ChunkBase 8 ["pcpu_chunk.base_addr"] [];
+    ChunkPages 4 ["pcpu_chunk.nr_pages"] [];
+
+    // Tasks and address spaces.
+    TaskTasks 16 ["task_struct.tasks"] [];
+    TaskMm 8 ["task_struct.mm"] [];
+    TaskStack 8 ["task_struct.stack"] [];
+    TaskPid 4 ["task_struct.pid"] [];
+    TaskComm 16 ["task_struct.comm"] [];
+    TaskSignal 8 ["task_struct.signal"] [];
+    TaskThreadNode 16 ["task_struct.thread_node"] [];
+    SignalThreadHead 16 ["signal_struct.thread_head"] [];
+    MmPgd 8 ["mm_struct.pgd"] [];
+
+    // Huge pages.
+    HstateOrder 4 ["hstate.order"] [];
+    HstateNrPages 8 ["hstate.nr_huge_pages"] [];
+
+    // Resources (/proc/iomem).
+    ResourceStart 8 ["resource.start"] [];
+    ResourceEnd 8 ["resource.end"] [];
+    ResourceName 8 ["resource.name"] [];
+    ResourceChild 8 ["resource.child"] [];
+    ResourceSibling 8 ["resource.sibling"] [];
+
+    // Modules. 6.4 (ac3b43283923) made core_layout and init_layout mem[]; 4.5
+    // (7523e4dc5057) had made core_layout of single members.
+    ModuleList 16 ["module.list"] [];
+    ModuleName 56 ["module.name"] [];
+    ModuleCoreBase 8 ["module.core_layout.base", "module.module_core"] [];
+    ModuleCoreSize 4 ["module.core_layout.size", "module.core_size"] [];
+    ModuleInitBase 8 ["module.init_layout.base", "module.module_init"] [];
+    ModuleInitSize 4 ["module.init_layout.size", "module.init_size"] [];
+    ModuleMem 8 ["module.mem"] [];
+    ModuleMemBase 8 ["module_memory.base"] [];
+    ModuleMemSize 4 ["module_memory.size"] [];
+    ModuleTaints 8 ["module.taints"] [];
+    ModuleVersion 8 ["module.version"] [];
+    ModuleSrcversion 8 ["module.srcversion"] [];
+    // Symbols: 4.5 (8244062ef1e5) moved them into a structure behind a pointer.
+    ModuleKallsyms 8 ["module.kallsyms"] [];
+    ModKallsymsSymtab 8 ["mod_kallsyms.symtab", "module.symtab"] [];
+    ModKallsymsCount 4 ["mod_kallsyms.num_symtab", "module.num_symtab"] [];
+    ModKallsymsStrtab 8 ["mod_kallsyms.strtab", "module.strtab"] [];
+
+    // printk ring buffer, 5.10 and later (896fbe20b4e2).
+    PrbDescRing 48 ["printk_ringbuffer.desc_ring"] ["printk_ringbuffer.desc_ring"];
+    PrbTextDataRing 32 ["printk_ringbuffer.text_data_ring"] ["printk_ringbuffer.text_data_ring"];
+    PrbCountBits 4 ["prb_desc_ring.count_bits"] ["prb_desc_ring.count_bits"];
+    PrbDescs 8 ["prb_desc_ring.descs"] ["prb_desc_ring.descs"];
+    PrbInfos 8 ["prb_desc_ring.infos"] ["prb_desc_ring.infos"];
+    PrbHeadId 8 ["prb_desc_ring.head_id"] ["prb_desc_ring.head_id"];
+    PrbTailId 8 ["prb_desc_ring.tail_id"] ["prb_desc_ring.tail_id"];
+    PrbSizeBits 4 ["prb_data_ring.size_bits"] ["prb_data_ring.size_bits"];
+    PrbData 8 ["prb_data_ring.data"] ["prb_data_ring.data"];
+    PrbStateVar 8 ["prb_desc.state_var"] ["prb_desc.state_var"];
+    PrbTextBlkLpos 16 ["prb_desc.text_blk_lpos"] ["prb_desc.text_blk_lpos"];
+    PrbLposBegin 8 ["prb_data_blk_lpos.begin"] ["prb_data_blk_lpos.begin"];
+    PrbLposNext 8 ["prb_data_blk_lpos.next"] ["prb_data_blk_lpos.next"];
+    PrintkInfoSeq 8 ["printk_info.seq"] ["printk_info.seq"];
+    PrintkInfoTsNsec 8 ["printk_info.ts_nsec"] ["printk_info.ts_nsec"];
+    PrintkInfoTextLen 2 ["printk_info.text_len"] ["printk_info.text_len"];
+    PrintkInfoCallerId 4 ["printk_info.caller_id"] ["printk_info.caller_id"];
+    PrintkInfoDevInfo 64 ["printk_info.dev_info"] ["printk_info.dev_info"];
+    DevInfoSubsystem 16 ["dev_printk_info.subsystem"] ["dev_printk_info.subsystem"];
+    DevInfoDevice 48 ["dev_printk_info.device"] ["dev_printk_info.device"];
+
+    // The log of 3.5 to 5.9; the structure was named log before it was printk_log.
+    LogTsNsec 8 ["printk_log.ts_nsec"] ["printk_log.ts_nsec", "log.ts_nsec"];
+    LogLen 2 ["printk_log.len"] ["printk_log.len", "log.len"];
+    LogTextLen 2 ["printk_log.text_len"] ["printk_log.text_len", "log.text_len"];
+    LogDictLen 2 ["printk_log.dict_len"] ["printk_log.dict_len", "log.dict_len"];
+    LogCallerId 4 ["printk_log.caller_id"] ["printk_log.caller_id"];
+
+    // The host.
+    UtsName 390 ["uts_namespace.name"] ["uts_namespace.name"];
+    // 6.13 gave tk_core's structure a name.
+    TkTimekeeper 8 ["tk_data.timekeeper"] [];
+    TimekeeperXtimeSec 8 ["timekeeper.xtime_sec"] [];
+    TimekeeperOffsReal 8 ["timekeeper.offs_real"] [];
+    TimekeeperOffsBoot 8 ["timekeeper.offs_boot"] [];
+
+    // Network namespaces and devices.
+    NsproxyUtsNs 8 ["nsproxy.uts_ns"] [];
+    NsproxyNetNs 8 ["nsproxy.net_ns"] [];
+    NetList 16 ["net.list"] [];
+    NetDevBaseHead 16 ["net.dev_base_head"] [];
+    NetDevList 16 ["net_device.dev_list"] [];
+    NetDevName 16 ["net_device.name"] [];
+    NetDevIfindex 4 ["net_device.ifindex"] [];
+    NetDevFlags 4 ["net_device.flags"] [];
+    NetDevMtu 4 ["net_device.mtu"] [];
+    NetDevAddr 8 ["net_device.dev_addr"] [];
+    NetDevPermAddr 32 ["net_device.perm_addr"] [];
+    NetDevAddrLen 1 ["net_device.addr_len"] [];
+    NetDevOps 8 ["net_device.netdev_ops"] [];
+    NetDevStats 184 ["net_device.stats"] [];
+    NetDevUpper 16 ["net_device.adj_list.upper"] [];
+    NetDevLower 16 ["net_device.adj_list.lower"] [];
+    NetDevRtnlLinkOps 8 ["net_device.rtnl_link_ops"] [];
+    NetDevDevice 8 ["net_device.dev"] [];
+    RtnlKind 8 ["rtnl_link_ops.kind"] [];
+    AdjacentDev 8 ["netdev_adjacent.dev"] [];
+    AdjacentMaster 1 ["netdev_adjacent.master"] [];
+    AdjacentList 16 ["netdev_adjacent.list"] [];
+    StatsRxPackets 8 ["net_device_stats.rx_packets"] [];
+    StatsRxBytes 8 ["net_device_stats.rx_bytes"] [];
+    StatsTxPackets 8 ["net_device_stats.tx_packets"] [];
+    StatsTxBytes 8 ["net_device_stats.tx_bytes"] [];
+
+    // Devices, drivers, buses.
+    DeviceParent 8 ["device.parent"] [];
+    DeviceName 8 ["device.kobj.name"] [];
+    DeviceBus 8 ["device.bus"] [];
+    DeviceDriver 8 ["device.driver"] [];
+    BusName 8 ["bus_type.name"] [];
+    DriverName 8 ["device_driver.name"] [];
+    DriverOwner 8 ["device_driver.owner"] [];
+}

@@ -1,0 +1,284 @@
+//! The kernel's memory map: a `struct page` for every frame (sparsemem).
+
+use std::ops::ControlFlow;
+
+use pagehound_vmcore::{Machine, Pfn, PfnRange, PhysAddr, VirtAddr};
+
+use crate::kernel::{Kernel, KernelError};
+use crate::layouts::{Field, Struct};
+use crate::translate::{Mapping, Met};
+use crate::virt::VirtualRead;
+
+/// Flag bits at the bottom of `section_mem_map`: 2 up to 4.12, 6 by 6.17. The
+/// pointer above them is at least a page aligned, so masking 6 is always right.
+const SECTION_FLAGS: u64 = 0x3f;
+const SECTION_MARKED_PRESENT: u64 = 1;
+const SECTION_HAS_MEM_MAP: u64 = 2;
+
+/// The kernel's memory map.
+#[derive(Clone, Debug)]
+pub struct MemMap {
+    /// Address of the `struct page` of frame 0, whether or not it exists
+    /// (`vmemmap`).
+    pub base: VirtAddr,
+    /// `sizeof(struct page)`.
+    pub page_size: u64,
+    /// Frames that have a `struct page`, ascending, a range a section.
+    pub sections: Vec<PfnRange>,
+    /// Where the map itself lies, by ascending virtual address.
+    mappings: Vec<Mapping>,
+}
+
+impl MemMap {
+    /// Finds the map. `end` bounds the frames looked at (exclusive): the end
+    /// of the last zone.
+    pub fn discover(kernel: &Kernel<'_>, end: Pfn) -> Result<MemMap, KernelError> {
+        let page_size = kernel.layouts.size(Struct::Page)?;
+        if !(32..=256).contains(&page_size) {
+            return Err(KernelError::Broken {
+                what: "sizeof(struct page)",
+                at: VirtAddr(0),
+                why: format!("{page_size} bytes cannot be"),
+            });
+        }
+        let sections = sections(kernel, end)?;
+        let Some(&(_, map)) = sections.first() else {
+            return Err(KernelError::Broken {
+                what: "mem_section",
+                at: kernel.symbol("mem_section")?,
+                why: "no section is present".into(),
+            });
+        };
+        // With SPARSEMEM_VMEMMAP every section decodes to the page of frame 0.
+        if let Some((range, other)) = sections.iter().find(|(_, other)| *other != map) {
+            return Err(KernelError::Broken {
+                what: "mem_section",
+                at: *other,
+                why: format!(
+                    "the map of frame {} is not where that of the first section says ({map})",
+                    range.start
+                ),
+            });
+        }
+        let mut map = MemMap {
+            base: map,
+            page_size,
+            sections: sections.into_iter().map(|(range, _)| range).collect(),
+            mappings: Vec::new(),
+        };
+        map.mappings = map.backing(kernel);
+        Ok(map)
+    }
+
+    /// Address of a frame's `struct page`, whether or not it exists.
+    pub fn page(&self, pfn: Pfn) -> VirtAddr {
+        self.base.add(pfn.0.wrapping_mul(self.page_size))
+    }
+
+    /// The frame whose `struct page` contains `addr`, if its section is present.
+    pub fn pfn(&self, addr: VirtAddr) -> Option<Pfn> {
+        let pfn = Pfn(addr.0.checked_sub(self.base.0)? / self.page_size);
+        self.contains(pfn).then_some(pfn)
+    }
+
+    /// Whether a frame has a `struct page`.
+    pub fn contains(&self, pfn: Pfn) -> bool {
+        let after = self.sections.partition_point(|range| range.start <= pfn);
+        after
+            .checked_sub(1)
+            .and_then(|index| self.sections.get(index))
+            .is_some_and(|range| range.contains(pfn))
+    }
+
+    /// First frame after the last section.
+    pub fn end(&self) -> Pfn {
+        self.sections.last().map_or(Pfn(0), |range| range.end)
+    }
+
+    /// Frames in which the map itself lies.
+    pub fn frames(&self, page_shift: u32) -> Vec<PfnRange> {
+        self.mappings
+            .iter()
+            .map(|mapping| PfnRange {
+                start: mapping.phys.pfn(page_shift),
+                end: PhysAddr(mapping.phys.0 + mapping.size).pfn(page_shift),
+            })
+            .collect()
+    }
+
+    /// Reads the `struct page`s of `range` one after the other. Those that
+    /// cannot be had stay as they are in `out` and are reported by frame.
+    pub fn read(&self, kernel: &Kernel<'_>, range: PfnRange, out: &mut [u8]) -> Vec<PfnRange> {
+        let shift = kernel.page_shift();
+        let frame = kernel.page_size();
+        let memory = kernel.dump.memory.as_ref();
+        let mut page = vec![0; memory.page_size()];
+        let mut missing: Vec<PfnRange> = Vec::new();
+        let start = self.page(range.start);
+        let mut done = 0usize;
+        while done < out.len() {
+            let at = start.add(done as u64);
+            let in_frame = (frame - at.0 % frame) as usize;
+            let len = in_frame.min(out.len() - done);
+            let offset = (at.0 % frame) as usize;
+            let pfn = self.translate(at).map(|phys| phys.pfn(shift));
+            let part = out.get_mut(done..done + len).unwrap_or_default();
+            let read = match pfn {
+                None => false,
+                Some(pfn) => match memory.page_slice(pfn) {
+                    Some(bytes) => copy(bytes, offset, part),
+                    None => memory.read_page(pfn, &mut page).is_ok() && copy(&page, offset, part),
+                },
+            };
+            if !read {
+                let first = range.start.0 + done as u64 / self.page_size;
+                let last = range.start.0 + (done + len) as u64 / self.page_size;
+                missing.push(PfnRange {
+                    start: Pfn(first),
+                    end: Pfn(last.max(first + 1)),
+                });
+            }
+            done += len;
+        }
+        missing
+    }
+
+    fn translate(&self, at: VirtAddr) -> Option<PhysAddr> {
+        let after = self.mappings.partition_point(|m| m.virt <= at);
+        let mapping = self.mappings.get(after.checked_sub(1)?)?;
+        let offset = at.0 - mapping.virt.0;
+        (offset < mapping.size).then(|| PhysAddr(mapping.phys.0 + offset))
+    }
+
+    /// Leaf entries that map the map; collected once, since a walk a page
+    /// would cost more than the pages.
+    fn backing(&self, kernel: &Kernel<'_>) -> Vec<Mapping> {
+        let mut mappings = Vec::new();
+        let space = &kernel.memory.space;
+        let first = self.sections.first().map_or(Pfn(0), |range| range.start);
+        let last = self.page(self.end()).0.wrapping_sub(1);
+        let range = (self.page(first), VirtAddr(last));
+        // As many leaves as there are frames in the map, and no more: the walk
+        // of a broken table ends.
+        let frames = (last.wrapping_sub(range.0.0) >> kernel.page_shift()) + 2;
+        space.geometry.walk(
+            &kernel.memory.cache,
+            space.root,
+            range,
+            &mut |_| true,
+            &mut |met| {
+                if let Met::Leaf(leaf) = met {
+                    mappings.push(leaf);
+                }
+                if mappings.len() as u64 > frames {
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            },
+        );
+        mappings.sort_by_key(|mapping| mapping.virt);
+        mappings
+    }
+}
+
+fn copy(from: &[u8], offset: usize, to: &mut [u8]) -> bool {
+    match from.get(offset..offset + to.len()) {
+        Some(bytes) => {
+            to.copy_from_slice(bytes);
+            true
+        }
+        None => false,
+    }
+}
+
+/// Present sections below `end` with the decoded map pointer.
+fn sections(kernel: &Kernel<'_>, end: Pfn) -> Result<Vec<(PfnRange, VirtAddr)>, KernelError> {
+    let entry_size = kernel.layouts.size(Struct::MemSection)?.max(8);
+    let map_offset = kernel.layouts.offset(Field::SectionMemMap)?;
+    let section_bits = kernel
+        .vmcoreinfo
+        .number("SECTION_SIZE_BITS")
+        .and_then(|bits| u32::try_from(bits).ok())
+        // Exported from 5.10 on (1d50e5d0c505a); arm64 lowered it from 30 in 5.12.
+        .unwrap_or(match kernel.memory.space.machine {
+            Machine::X86_64 => 27,
+            Machine::Aarch64 => 30,
+        });
+    let page_shift = kernel.page_shift();
+    let order = section_bits
+        .checked_sub(page_shift)
+        .filter(|order| (6..=30).contains(order))
+        .ok_or_else(|| KernelError::Broken {
+            what: "SECTION_SIZE_BITS",
+            at: VirtAddr(0),
+            why: format!("{section_bits} cannot be"),
+        })?;
+    let per_root = (kernel.page_size() / entry_size).max(1);
+    let wanted = end.0.div_ceil(1 << order);
+    let array = section_array(kernel)?;
+    let mut found = Vec::new();
+    for root_nr in 0..wanted.div_ceil(per_root) {
+        let Ok(root) = kernel.memory.ptr(array.add(root_nr * 8)) else {
+            continue;
+        };
+        if root.0 == 0 {
+            continue;
+        }
+        let mut entries = vec![0; (per_root * entry_size) as usize];
+        if let Err(fault) = kernel.memory.read(root, &mut entries) {
+            return Err(KernelError::Read {
+                what: "mem_section",
+                fault,
+            });
+        }
+        for (index, entry) in entries.chunks_exact(entry_size as usize).enumerate() {
+            let number = root_nr * per_root + index as u64;
+            let Some(word) = entry.get(map_offset as usize..map_offset as usize + 8) else {
+                continue;
+            };
+            let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+            let both = SECTION_MARKED_PRESENT | SECTION_HAS_MEM_MAP;
+            if word & both != both || number >= wanted {
+                continue;
+            }
+            let start = Pfn(number << order);
+            let range = PfnRange {
+                start,
+                end: Pfn(((number + 1) << order).min(end.0)),
+            };
+            found.push((range, VirtAddr(word & !SECTION_FLAGS)));
+        }
+    }
+    Ok(found)
+}
+
+/// Address of the array of section roots. VMCOREINFO gives it in both forms of
+/// `mem_section` (static array up to 4.13, pointer later), except for a window
+/// about 4.15 that exported the pointer's own address.
+fn section_array(kernel: &Kernel<'_>) -> Result<VirtAddr, KernelError> {
+    let array = kernel
+        .vmcoreinfo
+        .symbol("mem_section")
+        .ok_or(KernelError::NoSymbol("mem_section"))?;
+    let plausible = |at: VirtAddr| -> bool {
+        (0..64).any(|index| {
+            kernel
+                .memory
+                .ptr(at.add(index * 8))
+                .ok()
+                .filter(|root| root.0 != 0)
+                .and_then(|root| kernel.memory.u64(root).ok())
+                .is_some_and(|word| {
+                    word & SECTION_MARKED_PRESENT != 0 && (word & !SECTION_FLAGS) >> 63 == 1
+                })
+        })
+    };
+    if plausible(array) {
+        return Ok(array);
+    }
+    let inner = kernel.memory.ptr(array)?;
+    if plausible(inner) {
+        return Ok(inner);
+    }
+    Ok(array)
+}

@@ -1,0 +1,445 @@
+//! What `struct page` does not tell: page tables, vmalloc, stacks, per-CPU
+//! memory, the kernel image, holes. Each is found by a walk and claimed from
+//! what the scan left raw or reserved.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use pagehound_vmcore::{Machine, Pfn, PfnRange, PhysAddr, VirtAddr};
+
+use super::decode::Decoder;
+use super::scan::scan;
+use super::{Class, Pages};
+use crate::kernel::{Kernel, KernelError};
+use crate::layouts::Field;
+use crate::memmap::MemMap;
+use crate::tasks::Task;
+use crate::translate::{Mapping, Met};
+use crate::virt::VirtualRead;
+use crate::vmalloc::{VM_ALLOC, VmapArea, area_at};
+
+impl Pages {
+    /// Makes the page map of a dump.
+    pub fn of(kernel: &Kernel<'_>) -> Result<Pages, KernelError> {
+        let nodes = kernel.nodes()?;
+        let end = nodes
+            .iter()
+            .flat_map(|node| &node.zones)
+            .map(|zone| zone.start.0.saturating_add(zone.spanned))
+            .max()
+            .unwrap_or(0);
+        // No machine has more frames than the container knows of and a
+        // section; a broken zone must not ask for a map of 2^52 frames.
+        let end = end.min(kernel.dump.memory.end_pfn().0.next_multiple_of(1 << 18));
+        let memmap = MemMap::discover(kernel, Pfn(end))?;
+        let decoder = Decoder::new(kernel)?;
+        let scanned = scan(kernel, &memmap, &decoder);
+        let mut pages = Pages {
+            map: scanned.map,
+            memmap,
+            decoder,
+            nodes,
+            slabs: crate::slab::SlabIndex::default(),
+            areas: Vec::new(),
+            tasks: Vec::new(),
+            mapped: Vec::new(),
+            mapped_by_image: Vec::new(),
+            vmalloc_frames: Vec::new(),
+            stacks_in_direct_map: false,
+            kernel_tables: HashSet::new(),
+            typed_tables: scanned.typed_tables,
+            warnings: Vec::new(),
+        };
+        let (pcp, problems) = kernel.pcp_pages(&pages.nodes);
+        pages.warnings.extend(problems);
+        for (page, order) in pcp {
+            if let Some(pfn) = pages.memmap.pfn(page) {
+                pages.map.set_pcp(pfn, order);
+            }
+        }
+        pages.map.join_plain_blocks();
+        pages.reserved(kernel);
+        match kernel.slab_caches() {
+            Ok(mut slabs) => {
+                let strangers = scanned
+                    .slabs
+                    .into_iter()
+                    .filter(|&head| !slabs.add(kernel, head))
+                    .count();
+                if strangers > 0 {
+                    pages
+                        .warnings
+                        .push(format!("{strangers} slabs belong to no known cache"));
+                }
+                pages.slabs = slabs;
+            }
+            Err(error) => pages.warnings.push(format!(
+                "free slab objects cannot be told from live ones: {error}"
+            )),
+        }
+        match kernel.tasks() {
+            Ok(tasks) => pages.tasks = tasks,
+            Err(error) => pages.warnings.push(format!("tasks: {error}")),
+        }
+        match kernel.vmap_areas() {
+            Ok(areas) => pages.areas = areas,
+            Err(error) => pages.warnings.push(format!("vmalloc areas: {error}")),
+        }
+        pages.kernel_tables(kernel);
+        pages.process_tables(kernel);
+        pages.direct_stacks(kernel);
+        Ok(pages)
+    }
+
+    /// Splits what was set aside at boot.
+    fn reserved(&mut self, kernel: &Kernel<'_>) {
+        for range in self.memmap.frames(kernel.page_shift()) {
+            self.restrict(range, &[Class::Reserved, Class::Raw], Class::MemMap);
+        }
+        if let Some(image) = kernel_image(kernel) {
+            self.restrict(image, &[Class::Reserved], Class::KernelImage);
+        }
+        for range in first_percpu_chunk(kernel) {
+            self.restrict(range, &[Class::Reserved], Class::PerCpu);
+        }
+        if let Some(at) = kernel.address("crashk_res")
+            && let Some(range) = resource_frames(kernel, at)
+            && range.len() > 1
+        {
+            self.restrict(range, &[Class::Reserved], Class::CrashKernel);
+        }
+        match system_ram(kernel) {
+            Ok(ram) => {
+                for pfn in (0..self.map.end().0).map(Pfn) {
+                    if self.map.class(pfn) == Class::Reserved
+                        && !ram.iter().any(|range| range.contains(pfn))
+                    {
+                        self.map.set(pfn, Class::Hole);
+                    }
+                }
+            }
+            Err(error) => self
+                .warnings
+                .push(format!("holes are counted as reserved: {error}")),
+        }
+    }
+
+    fn restrict(&mut self, range: PfnRange, from: &[Class], to: Class) {
+        let end = range.end.min(self.map.end());
+        for pfn in (range.start.0..end.0).map(Pfn) {
+            if from.contains(&self.map.class(pfn)) {
+                self.map.set(pfn, to);
+            }
+        }
+    }
+
+    /// Walks the kernel's own page tables: the tables, and what they map
+    /// outside the direct map and the kernel image.
+    fn kernel_tables(&mut self, kernel: &Kernel<'_>) {
+        let space = &kernel.memory.space;
+        let memmap_range = self.memmap.page(Pfn(0)).0..self.memmap.page(self.memmap.end()).0;
+        let image = kernel_image_virt(kernel);
+        let direct = space.direct.virt.clone();
+        let low = space
+            .vmalloc
+            .iter()
+            .map(|range| range.start)
+            .chain([direct.start])
+            .min()
+            .unwrap_or(direct.start);
+        let mut tables = Vec::new();
+        let mut leaves: Vec<Mapping> = Vec::new();
+        let mut image_leaves: Vec<Mapping> = Vec::new();
+        let limit = self.map.end().0.saturating_mul(4);
+        let unreadable = space.geometry.walk(
+            &kernel.memory.cache,
+            space.root,
+            (VirtAddr(low), VirtAddr(u64::MAX)),
+            // The direct map's own leaves hold nothing, so its last level is
+            // noted and not read.
+            &mut |table| table.level > 0 || !direct.contains(&table.virt.0),
+            &mut |met| {
+                match met {
+                    Met::Table(table) => tables.push(table.pfn),
+                    Met::Leaf(leaf) => {
+                        let at = leaf.virt.0;
+                        let busy = space.vmalloc.iter().any(|range| range.contains(&at));
+                        // Freed __init memory is still mapped as part of the image.
+                        if image.as_ref().is_some_and(|image| image.contains(&at)) {
+                            image_leaves.push(leaf);
+                        } else if busy && !memmap_range.contains(&at) && !direct.contains(&at) {
+                            leaves.push(leaf);
+                        }
+                    }
+                }
+                if (tables.len() + leaves.len() + image_leaves.len()) as u64 > limit {
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            },
+        );
+        if unreadable > 0 {
+            self.warnings
+                .push(format!("{unreadable} kernel page tables cannot be read"));
+        }
+        for pfn in tables {
+            self.kernel_tables.insert(pfn.0);
+            self.map.claim(pfn, Class::PageTable);
+        }
+        let stacks: HashSet<u64> = self.tasks.iter().map(|task| task.stack.0).collect();
+        let chunks = percpu_chunks(kernel);
+        let shift = kernel.page_shift();
+        for (pfn, virt) in frames(&leaves, shift) {
+            self.mapped_frame(pfn, virt, &stacks, &chunks);
+        }
+        for (pfn, virt) in frames(&image_leaves, shift) {
+            if pfn < self.map.end() && self.map.class(pfn).is_unaccounted() {
+                self.mapped_by_image.push((pfn, virt));
+            }
+        }
+    }
+
+    fn mapped_frame(
+        &mut self,
+        pfn: Pfn,
+        virt: VirtAddr,
+        stacks: &HashSet<u64>,
+        chunks: &[(u64, u64)],
+    ) {
+        if pfn >= self.map.end() || !self.map.class(pfn).is_unaccounted() {
+            return;
+        }
+        if chunks
+            .iter()
+            .any(|&(start, end)| (start..end).contains(&virt.0))
+        {
+            self.map.claim(pfn, Class::PerCpu);
+            self.vmalloc_frames.push((pfn, virt));
+            return;
+        }
+        let class = match area_at(&self.areas, virt) {
+            // Without any area known, all that is mapped there is vmalloc.
+            None if self.areas.is_empty() => Some(Class::Vmalloc),
+            None => None,
+            Some(area) if stacks.contains(&area.start.0) => Some(Class::KernelStack),
+            Some(area) => is_vmalloc(area).then_some(Class::Vmalloc),
+        };
+        match class {
+            Some(class) => {
+                self.map.claim(pfn, class);
+                self.vmalloc_frames.push((pfn, virt));
+            }
+            None => self.mapped.push((pfn, virt)),
+        }
+    }
+
+    /// Walks the page tables of every process down to the tables that carry
+    /// the type mark; a bulk pass reads the leaves of those.
+    fn process_tables(&mut self, kernel: &Kernel<'_>) {
+        let shift = kernel.page_shift();
+        let space = &kernel.memory.space;
+        let mut roots: HashSet<PhysAddr> = HashSet::new();
+        let mms: HashSet<VirtAddr> = self
+            .tasks
+            .iter()
+            .map(|task: &Task| task.mm)
+            .filter(|mm| mm.0 != 0)
+            .collect();
+        for mm in mms {
+            if let Ok(pgd) = kernel.pointer(mm, Field::MmPgd)
+                && let Some(phys) = space.direct.phys(pgd)
+            {
+                roots.insert(phys);
+            }
+        }
+        // x86 links all of them through page->lru, those of no process too.
+        if let Some(head) = kernel.address("pgd_list") {
+            let pages = match kernel.list(head, Field::PageLru) {
+                Ok(pages) | Err((pages, _)) => pages,
+            };
+            for page in pages {
+                if let Some(pfn) = self.memmap.pfn(page) {
+                    roots.insert(pfn.addr(shift));
+                }
+            }
+        }
+        roots.remove(&space.root);
+        let user_end = match space.machine {
+            Machine::X86_64 => 1u64 << (space.geometry.levels.len() * 9 + 11),
+            Machine::Aarch64 => {
+                let top = space.geometry.levels.first();
+                1u64 << top.map_or(48, |&(shift, bits)| shift + bits)
+            }
+        };
+        for root in roots {
+            let map = &self.map;
+            let mut tables = Vec::new();
+            let mut leaves = Vec::new();
+            space.geometry.walk(
+                &kernel.memory.cache,
+                root,
+                (VirtAddr(0), VirtAddr(user_end - 1)),
+                &mut |table| table.level > 0 || map.class(table.pfn) != Class::PageTable,
+                &mut |met| {
+                    match met {
+                        Met::Table(table) => tables.push(table.pfn),
+                        Met::Leaf(leaf) => leaves.push(leaf),
+                    }
+                    ControlFlow::Continue(())
+                },
+            );
+            for pfn in tables {
+                self.map.claim(pfn, Class::PageTable);
+            }
+            for leaf in leaves {
+                for index in 0..leaf.size >> shift {
+                    let pfn = Pfn(leaf.phys.pfn(shift).0 + index);
+                    if pfn < self.map.end() && self.map.class(pfn).is_unaccounted() {
+                        self.mapped.push((pfn, leaf.virt.add(index << shift)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stacks in the direct map (without VMAP_STACK).
+    fn direct_stacks(&mut self, kernel: &Kernel<'_>) {
+        for index in 0..self.tasks.len() {
+            let Some(stack) = self.tasks.get(index).map(|task| task.stack) else {
+                break;
+            };
+            if let Some(phys) = kernel.memory.space.direct.phys(stack) {
+                self.map
+                    .claim(phys.pfn(kernel.page_shift()), Class::KernelStack);
+            }
+        }
+    }
+}
+
+/// The frames that leaves map, each with its address.
+fn frames(leaves: &[Mapping], shift: u32) -> impl Iterator<Item = (Pfn, VirtAddr)> + '_ {
+    leaves.iter().flat_map(move |leaf| {
+        (0..leaf.size >> shift).map(move |index| {
+            let pfn = PhysAddr(leaf.phys.0 + (index << shift)).pfn(shift);
+            (pfn, leaf.virt.add(index << shift))
+        })
+    })
+}
+
+fn is_vmalloc(area: &VmapArea) -> bool {
+    area.vm
+        .as_ref()
+        .is_some_and(|vm| vm.flags & VM_ALLOC != 0 && vm.nr_pages != 0)
+}
+
+/// Addresses of the kernel image, `_text` to `_end`.
+fn kernel_image_virt(kernel: &Kernel<'_>) -> Option<std::ops::Range<u64>> {
+    let start = kernel
+        .address("_text")
+        .or_else(|| kernel.vmcoreinfo.symbol("_stext"))?;
+    let end = kernel.address("_end")?;
+    (start < end).then_some(start.0..end.0)
+}
+
+fn kernel_image(kernel: &Kernel<'_>) -> Option<PfnRange> {
+    let virt = kernel_image_virt(kernel)?;
+    let start = kernel.phys(VirtAddr(virt.start)).ok()?;
+    let shift = kernel.page_shift();
+    let size = virt.end - virt.start;
+    Some(PfnRange {
+        start: start.pfn(shift),
+        end: PhysAddr(start.0 + size + (1 << shift) - 1).pfn(shift),
+    })
+}
+
+/// Frames of the first per-CPU chunk, which boot memory holds: each CPU's unit
+/// from its start to the end of the chunk's dynamic part. What a unit has
+/// beyond that went back to the boot allocator.
+fn first_percpu_chunk(kernel: &Kernel<'_>) -> Vec<PfnRange> {
+    let find = || {
+        let base = VirtAddr(kernel.word("pcpu_base_addr")?);
+        let chunk = VirtAddr(kernel.word("pcpu_first_chunk")?);
+        let dynamic = kernel.pointer(chunk, Field::ChunkBase).ok()?;
+        let pages = kernel.field(chunk, Field::ChunkPages).ok()?;
+        let end = dynamic.add(pages << kernel.page_shift());
+        let size = end.0.checked_sub(base.0).filter(|size| *size < 1 << 30)?;
+        let offsets = VirtAddr(kernel.word("pcpu_unit_offsets")?);
+        let units = u64::from(kernel.word32("pcpu_nr_units")?).min(8192);
+        let shift = kernel.page_shift();
+        let mut ranges = Vec::new();
+        for unit in 0..units {
+            let offset = kernel.memory.u64(offsets.add(unit * 8)).ok()?;
+            if let Some(phys) = kernel.memory.space.direct.phys(base.add(offset)) {
+                ranges.push(PfnRange {
+                    start: phys.pfn(shift),
+                    end: PhysAddr(phys.0 + size).pfn(shift),
+                });
+            }
+        }
+        Some(ranges)
+    };
+    find().unwrap_or_default()
+}
+
+/// Address ranges of the per-CPU chunks in vmalloc space. 5.14 (faf65dde844a)
+/// renamed `pcpu_slot` to `pcpu_chunk_lists`.
+fn percpu_chunks(kernel: &Kernel<'_>) -> Vec<(u64, u64)> {
+    let find = || {
+        let lists = kernel
+            .word("pcpu_chunk_lists")
+            .or_else(|| kernel.word("pcpu_slot"))?;
+        let slots = u64::from(kernel.word32("pcpu_nr_slots")?).min(1024);
+        let units = u64::from(kernel.word32("pcpu_nr_units")?);
+        let size = u64::from(kernel.word32("pcpu_unit_size")?);
+        let mut chunks = Vec::new();
+        for slot in 0..slots {
+            let head = VirtAddr(lists).add(slot * 16);
+            let entries = match kernel.list(head, Field::ChunkList) {
+                Ok(entries) | Err((entries, _)) => entries,
+            };
+            for chunk in entries {
+                let base = kernel.pointer(chunk, Field::ChunkBase).ok()?.0;
+                chunks.push((base, base.saturating_add(units.saturating_mul(size))));
+            }
+        }
+        Some(chunks)
+    };
+    find().unwrap_or_default()
+}
+
+fn resource_frames(kernel: &Kernel<'_>, at: VirtAddr) -> Option<PfnRange> {
+    let shift = kernel.page_shift();
+    let start = kernel.field(at, Field::ResourceStart).ok()?;
+    let end = kernel.field(at, Field::ResourceEnd).ok()?;
+    // resource.end is inclusive.
+    Some(PfnRange {
+        start: PhysAddr(start).pfn(shift),
+        end: Pfn(PhysAddr(end).pfn(shift).0 + 1),
+    })
+}
+
+/// Frames of "System RAM" in the resource tree, as /proc/iomem shows it.
+fn system_ram(kernel: &Kernel<'_>) -> Result<Vec<PfnRange>, KernelError> {
+    let root = kernel.symbol("iomem_resource")?;
+    let mut at = kernel.pointer(root, Field::ResourceChild)?;
+    let mut ram = Vec::new();
+    // A machine has some hundred resources at the top level.
+    for _ in 0..100_000 {
+        if at.0 == 0 {
+            return Ok(ram);
+        }
+        let name = kernel.pointer(at, Field::ResourceName)?;
+        let name = kernel.memory.cstr(name, 64).unwrap_or_default();
+        if name.starts_with(b"System RAM")
+            && let Some(range) = resource_frames(kernel, at)
+        {
+            ram.push(range);
+        }
+        at = kernel.pointer(at, Field::ResourceSibling)?;
+    }
+    Err(KernelError::Broken {
+        what: "iomem_resource",
+        at: root,
+        why: "its siblings do not end".into(),
+    })
+}

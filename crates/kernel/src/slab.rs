@@ -1,0 +1,240 @@
+//! Slab caches and which of their objects are free (SLUB).
+//!
+//! A freed object keeps what it held: a freed `sk_buff` still has its
+//! `frags[]`. Whoever looks for references must know free objects from live
+//! ones, so the freelists are walked.
+
+use std::collections::HashMap;
+
+use pagehound_vmcore::{Pfn, VirtAddr};
+
+use crate::kernel::{Kernel, KernelError};
+use crate::layouts::Field;
+use crate::virt::VirtualRead;
+
+/// One slab cache.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// Address of its `kmem_cache`.
+    pub addr: VirtAddr,
+    /// Name; bytes of the dump, escape before printing.
+    pub name: Vec<u8>,
+    /// Bytes from one object to the next.
+    pub size: u32,
+    /// Where in a free object the pointer to the next one lies.
+    free_offset: u32,
+    /// Key of hardened freelists, 0 without CONFIG_SLAB_FREELIST_HARDENED.
+    random: u64,
+    /// First free object of each CPU's own slab, by `struct page` address of it.
+    cpu_freelists: Vec<(VirtAddr, VirtAddr)>,
+}
+
+/// One slab: a unit of pages cut into objects.
+#[derive(Clone, Debug)]
+pub struct Slab {
+    /// Index of its cache in [`SlabIndex::caches`].
+    pub cache: u32,
+    /// Objects it is cut into.
+    pub objects: u32,
+    /// A bit an object, set where the object is free.
+    free: Box<[u64]>,
+}
+
+impl Slab {
+    /// Whether object `index` is free.
+    pub fn is_free(&self, index: u32) -> bool {
+        self.free
+            .get((index / 64) as usize)
+            .is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// How many objects are free.
+    pub fn free_count(&self) -> u32 {
+        self.free.iter().map(|word| word.count_ones()).sum()
+    }
+}
+
+/// All caches, and the slabs by their first frame.
+#[derive(Clone, Debug, Default)]
+pub struct SlabIndex {
+    /// Caches in the kernel's order.
+    pub caches: Vec<Cache>,
+    by_addr: HashMap<u64, u32>,
+    slabs: HashMap<u64, Slab>,
+    /// Slabs whose freelist could not be followed to its end.
+    pub broken: u64,
+}
+
+/// What `struct page` (or `struct slab`) says of one slab.
+#[derive(Clone, Copy, Debug)]
+pub struct SlabHead {
+    /// First frame.
+    pub pfn: Pfn,
+    /// Address of the `struct page`.
+    pub page: VirtAddr,
+    /// `slab_cache`.
+    pub cache: VirtAddr,
+    /// First free object, 0 if none (or the CPU took the list).
+    pub freelist: VirtAddr,
+    /// Objects in the slab.
+    pub objects: u32,
+    /// Pages as a power of two.
+    pub order: u32,
+}
+
+impl Kernel<'_> {
+    /// Reads all caches; their slabs are added by [`SlabIndex::add`].
+    pub fn slab_caches(&self) -> Result<SlabIndex, KernelError> {
+        let head = self.symbol("slab_caches")?;
+        let entries = match self.list(head, Field::CacheList) {
+            Ok(entries) => entries,
+            Err((_, error)) => return Err(error),
+        };
+        let mut index = SlabIndex::default();
+        for addr in entries {
+            let cache = self.slab_cache(addr)?;
+            index.by_addr.insert(addr.0, index.caches.len() as u32);
+            index.caches.push(cache);
+        }
+        Ok(index)
+    }
+
+    fn slab_cache(&self, addr: VirtAddr) -> Result<Cache, KernelError> {
+        let random = match self.layouts.get(Field::CacheRandom) {
+            Some(_) => self.field(addr, Field::CacheRandom)?,
+            None => 0,
+        };
+        let percpu = self.pointer(addr, Field::CacheCpuSlab)?;
+        let mut cpu_freelists = Vec::new();
+        for cpu in 0..self.percpu_offsets.len() {
+            let Some(area) = self.percpu(percpu, cpu) else {
+                continue;
+            };
+            let slab = self.pointer(area, Field::CpuSlabPage)?;
+            let freelist = self.pointer(area, Field::CpuSlabFreelist)?;
+            if slab.0 != 0 && freelist.0 != 0 {
+                cpu_freelists.push((slab, freelist));
+            }
+        }
+        let name = self.pointer(addr, Field::CacheName)?;
+        Ok(Cache {
+            addr,
+            name: self.memory.cstr(name, 256).unwrap_or_default(),
+            size: self.field(addr, Field::CacheSize)? as u32,
+            free_offset: self.field(addr, Field::CacheFreeOffset)? as u32,
+            random,
+            cpu_freelists,
+        })
+    }
+}
+
+impl SlabIndex {
+    /// The slab whose first frame is `pfn`.
+    pub fn slab(&self, pfn: Pfn) -> Option<&Slab> {
+        self.slabs.get(&pfn.0)
+    }
+
+    /// The cache of a slab.
+    pub fn cache(&self, slab: &Slab) -> Option<&Cache> {
+        self.caches.get(slab.cache as usize)
+    }
+
+    /// All slabs with their first frames, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Pfn, &Slab)> {
+        self.slabs.iter().map(|(&head, slab)| (Pfn(head), slab))
+    }
+
+    /// How many slabs are known.
+    pub fn len(&self) -> usize {
+        self.slabs.len()
+    }
+
+    /// Whether no slab is known.
+    pub fn is_empty(&self) -> bool {
+        self.slabs.is_empty()
+    }
+
+    /// Adds a slab and walks its freelists. `false` if it belongs to no known
+    /// cache.
+    pub fn add(&mut self, kernel: &Kernel<'_>, head: SlabHead) -> bool {
+        let Some(&number) = self.by_addr.get(&head.cache.0) else {
+            return false;
+        };
+        let Some(cache) = self.caches.get(number as usize) else {
+            return false;
+        };
+        let bytes = kernel.page_size() << head.order.min(20);
+        let most = bytes / u64::from(cache.size.max(8));
+        let objects = u64::from(head.objects).min(most) as u32;
+        let mut slab = Slab {
+            cache: number,
+            objects,
+            free: vec![0; objects.div_ceil(64) as usize].into_boxed_slice(),
+        };
+        let Some(base) = kernel
+            .memory
+            .space
+            .direct
+            .virt(head.pfn.addr(kernel.page_shift()))
+        else {
+            return false;
+        };
+        let mut whole = cache.walk(kernel, base, bytes, head.freelist, &mut slab);
+        for &(page, freelist) in &cache.cpu_freelists {
+            if page == head.page {
+                whole &= cache.walk(kernel, base, bytes, freelist, &mut slab);
+            }
+        }
+        self.broken += u64::from(!whole);
+        self.slabs.insert(head.pfn.0, slab);
+        true
+    }
+}
+
+impl Cache {
+    /// Marks the objects on one freelist; `false` if it leaves the slab, runs
+    /// in a circle or cannot be read.
+    fn walk(
+        &self,
+        kernel: &Kernel<'_>,
+        base: VirtAddr,
+        bytes: u64,
+        first: VirtAddr,
+        slab: &mut Slab,
+    ) -> bool {
+        let inside = |at: u64| at.wrapping_sub(base.0) < bytes;
+        let mut object = first.0;
+        for _ in 0..=slab.objects {
+            if object == 0 {
+                return true;
+            }
+            if !inside(object) {
+                return false;
+            }
+            let index = (object - base.0) / u64::from(self.size.max(8));
+            match slab.free.get_mut((index / 64) as usize) {
+                Some(word) if index < u64::from(slab.objects) => *word |= 1 << (index % 64),
+                _ => return false,
+            }
+            let at = VirtAddr(object).add(u64::from(self.free_offset));
+            let Ok(stored) = kernel.memory.u64(at) else {
+                return false;
+            };
+            // Hardened since 4.14 (2482ddec670f); the address is byte-swapped
+            // since 5.7 (1ad53d9fa3f6). Only the right form stays in the slab.
+            let swapped = stored ^ self.random ^ at.0.swap_bytes();
+            let plain = stored ^ self.random ^ at.0;
+            let fits = |next: u64| next == 0 || inside(next);
+            object = if self.random == 0 {
+                stored
+            } else if fits(swapped) {
+                swapped
+            } else if fits(plain) {
+                plain
+            } else {
+                return false;
+            };
+        }
+        object == 0
+    }
+}

@@ -1,0 +1,11 @@
+//! Address translation: page tables of both architectures walked by one
+//! generic walker, and the linear ranges that need no walk.
+
+mod aarch64;
+mod space;
+mod tables;
+mod x86_64;
+
+pub use space::{AddressSpace, KernelMemory, Linear, SpaceError};
+pub(crate) use tables::Met;
+pub use tables::{Geometry, Mapping, TablePage};

@@ -1,0 +1,100 @@
+//! vmalloc areas: what is mapped between the direct map and the kernel image.
+
+use pagehound_vmcore::VirtAddr;
+
+use crate::kernel::{Kernel, KernelError};
+use crate::layouts::{Field, Struct};
+use crate::virt::VirtualRead;
+
+/// Pages came from the page allocator for this area (`VM_ALLOC`).
+pub(crate) const VM_ALLOC: u64 = 2;
+
+/// One busy area of the vmalloc address range.
+#[derive(Clone, Debug)]
+pub struct VmapArea {
+    /// First address.
+    pub start: VirtAddr,
+    /// First address after it, guard page included.
+    pub end: VirtAddr,
+    /// Its `vm_struct`, which `vm_map_ram` areas lack.
+    pub vm: Option<VmStruct>,
+}
+
+/// What `struct vm_struct` says of an area.
+#[derive(Clone, Debug)]
+pub struct VmStruct {
+    /// `VM_*` flags.
+    pub flags: u64,
+    /// Array of `struct page *`, null for areas that were only mapped.
+    pub pages: VirtAddr,
+    /// Entries of that array.
+    pub nr_pages: u64,
+    /// Code that asked for the area.
+    pub caller: VirtAddr,
+}
+
+impl Kernel<'_> {
+    /// All busy areas by ascending address.
+    pub fn vmap_areas(&self) -> Result<Vec<VmapArea>, KernelError> {
+        let mut areas = Vec::new();
+        for head in self.vmap_heads()? {
+            let entries = match self.list(head, Field::VmapAreaList) {
+                Ok(entries) => entries,
+                Err((_, error)) => return Err(error),
+            };
+            for entry in entries {
+                let start = self.pointer(entry, Field::VmapAreaStart)?;
+                let end = match self.layouts.get(Field::VmapAreaEnd) {
+                    Some(_) => self.pointer(entry, Field::VmapAreaEnd)?,
+                    // va_end has come right after va_start since 2.6.28.
+                    None => self
+                        .memory
+                        .ptr(self.member(entry, Field::VmapAreaStart)?.add(8))?,
+                };
+                areas.push(VmapArea {
+                    start,
+                    end,
+                    vm: self.vm_struct(entry, start),
+                });
+            }
+        }
+        areas.sort_by_key(|area| area.start);
+        Ok(areas)
+    }
+
+    /// Heads of the lists on which areas hang: one up to 6.8
+    /// (`vmap_area_list`), one a `vmap_node` from 6.9 on (d093602919ad).
+    fn vmap_heads(&self) -> Result<Vec<VirtAddr>, KernelError> {
+        if let Ok(head) = self.symbol("vmap_area_list") {
+            return Ok(vec![head]);
+        }
+        let nodes = self.memory.ptr(self.symbol("vmap_nodes")?)?;
+        let count = self.memory.u32(self.symbol("nr_vmap_nodes")?)?.min(4096);
+        let size = self.layouts.size(Struct::VmapNode)?;
+        (0..u64::from(count))
+            .map(|index| self.member(nodes.add(index * size), Field::VmapNodeBusyHead))
+            .collect()
+    }
+
+    fn vm_struct(&self, area: VirtAddr, start: VirtAddr) -> Option<VmStruct> {
+        let vm = self.pointer(area, Field::VmapAreaVm).ok()?;
+        // The slot is shared with the tree's augmented size in free areas.
+        if vm.0 >> 63 == 0 || self.pointer(vm, Field::VmAddr).ok()? != start {
+            return None;
+        }
+        Some(VmStruct {
+            flags: self.field(vm, Field::VmFlags).ok()?,
+            pages: self.pointer(vm, Field::VmPages).ok()?,
+            nr_pages: self.field(vm, Field::VmNrPages).ok()?,
+            caller: self.pointer(vm, Field::VmCaller).ok()?,
+        })
+    }
+}
+
+/// The area that contains `addr`, from areas sorted by address.
+pub fn area_at(areas: &[VmapArea], addr: VirtAddr) -> Option<&VmapArea> {
+    let after = areas.partition_point(|area| area.start <= addr);
+    areas
+        .get(after.checked_sub(1)?)
+        .filter(|area| addr < area.end)
+}

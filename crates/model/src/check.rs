@@ -1,0 +1,92 @@
+//! What a report promises beyond its schema: the sums.
+
+use crate::{Report, State, UNACCOUNTED, Verdict};
+
+impl Report {
+    /// Every way in which the numbers contradict each other, a sentence each;
+    /// empty for a sound report.
+    pub fn contradictions(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut equal = |what: &str, left: u64, right: u64| {
+            if left != right {
+                found.push(format!("{what}: {left} is not {right}"));
+            }
+        };
+        let size = self.target.page_size;
+        equal(
+            "the ledger's sum and target.pages",
+            sum(self.ledger.iter().map(|row| row.pages)),
+            self.target.pages,
+        );
+        for row in &self.ledger {
+            equal(
+                &format!("bytes of ledger class {}", row.class),
+                row.bytes,
+                row.pages.wrapping_mul(size),
+            );
+        }
+        let all = &self.unaccounted;
+        equal(
+            "bytes of unaccounted",
+            all.bytes,
+            all.pages.wrapping_mul(size),
+        );
+        let states = [
+            (State::Lost, all.lost_pages),
+            (State::Suspect, all.suspect_pages),
+            (State::Held, all.held_pages),
+            (State::Unknown, all.unknown_pages),
+        ];
+        equal(
+            "the states of unaccounted and its pages",
+            sum(states.map(|(_, pages)| pages)),
+            all.pages,
+        );
+        let raw = self
+            .ledger
+            .iter()
+            .filter(|row| UNACCOUNTED.contains(&row.class.as_str()));
+        equal(
+            "the unaccounted ledger rows and unaccounted",
+            sum(raw.map(|row| row.pages)),
+            all.pages,
+        );
+        for finding in &self.findings {
+            equal(
+                &format!("bytes of finding {}", finding.id),
+                finding.bytes,
+                finding.pages.wrapping_mul(size),
+            );
+        }
+        for (state, pages) in states {
+            let of_state = self
+                .findings
+                .iter()
+                .filter(|finding| finding.verdict == state);
+            let of_findings = sum(of_state.map(|finding| finding.pages));
+            if of_findings > pages {
+                found.push(format!(
+                    "findings have {of_findings} {state:?} pages, unaccounted has {pages}"
+                ));
+            }
+        }
+        if self.control.missed > self.control.checked {
+            found.push(format!(
+                "control: {} of {} missed",
+                self.control.missed, self.control.checked
+            ));
+        }
+        if (self.verdict == Verdict::Lost) != (all.lost_pages > 0) {
+            found.push(format!(
+                "the verdict is {:?}, but {} pages are lost",
+                self.verdict, all.lost_pages
+            ));
+        }
+        found
+    }
+}
+
+/// Saturates, so that a sum that overflows shows as a contradiction.
+fn sum(pages: impl IntoIterator<Item = u64>) -> u64 {
+    pages.into_iter().fold(0, u64::saturating_add)
+}

@@ -1,0 +1,183 @@
+//! Masked words, many at once.
+
+/// From this many wanted values under one mask a table is faster than comparing
+/// with each.
+const MANY: usize = 4;
+
+/// A naturally aligned little-endian word of a dump.
+pub(crate) trait Word: Copy + Ord + std::ops::BitAnd<Output = Self> {
+    const BYTES: usize;
+
+    /// The lower bits of `value`.
+    fn narrow(value: u64) -> Self;
+
+    fn widen(self) -> u64;
+
+    /// The word at the start of `bytes`; zero where bytes are missing.
+    fn load(bytes: &[u8]) -> Self;
+
+    /// Whether `test` says yes to a word of the block; tells without a branch a
+    /// word.
+    fn any(block: &[u8; 64], test: impl Fn(Self) -> bool) -> bool;
+}
+
+macro_rules! word {
+    ($type:ty) => {
+        impl Word for $type {
+            const BYTES: usize = size_of::<$type>();
+
+            fn narrow(value: u64) -> Self {
+                value as $type
+            }
+
+            fn widen(self) -> u64 {
+                u64::from(self)
+            }
+
+            fn load(bytes: &[u8]) -> Self {
+                bytes
+                    .first_chunk()
+                    .map_or(0, |bytes| <$type>::from_le_bytes(*bytes))
+            }
+
+            #[inline(always)]
+            fn any(block: &[u8; 64], test: impl Fn(Self) -> bool) -> bool {
+                let (words, _) = block.as_chunks::<{ size_of::<$type>() }>();
+                let mut hits: $type = 0;
+                for word in words {
+                    hits |= <$type>::from(test(<$type>::from_le_bytes(*word)));
+                }
+                hits != 0
+            }
+        }
+    };
+}
+word!(u16);
+word!(u32);
+word!(u64);
+
+/// The words of one size that are looked for.
+#[derive(Debug, Default)]
+pub(crate) struct Needles<W> {
+    groups: Vec<Group<W>>,
+}
+
+/// Words under one mask: those with `word & keep` among `wants`.
+#[derive(Debug)]
+struct Group<W> {
+    keep: W,
+    /// Wanted values and the indices of their patterns, sorted.
+    wants: Vec<(W, u32)>,
+    /// For many values: a bit is set for each of them, by [`slot`].
+    table: Option<Box<[u64; 1024]>>,
+}
+
+/// Word and bit of a value in the table of 65,536 bits.
+#[inline(always)]
+fn slot(value: u64) -> (usize, u32) {
+    let hash = value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+    (usize::from((hash >> 6) as u16), (hash & 63) as u32)
+}
+
+impl<W: Word> Needles<W> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// Adds the words that equal `value` in the bits not set in `mask`.
+    pub(crate) fn add(&mut self, value: u64, mask: u64, pattern: u32) {
+        let keep = W::narrow(!mask);
+        let want = W::narrow(value) & keep;
+        let group = match self.groups.iter_mut().position(|group| group.keep == keep) {
+            Some(index) => self.groups.get_mut(index),
+            None => {
+                self.groups.push(Group {
+                    keep,
+                    wants: Vec::new(),
+                    table: None,
+                });
+                self.groups.last_mut()
+            }
+        };
+        if let Some(group) = group {
+            group.add(want, pattern);
+        }
+    }
+
+    /// Calls `f(offset, pattern, word)` for every aligned word of `page` and
+    /// every pattern it matches; by rising offset for each mask.
+    pub(crate) fn find(&self, page: &[u8], mut f: impl FnMut(usize, u32, W)) {
+        for group in &self.groups {
+            match (&group.table, group.wants.as_slice()) {
+                (Some(table), _) => group.scan(page, &mut f, |word| {
+                    let (index, bit) = slot((word & group.keep).widen());
+                    table.get(index).is_some_and(|bits| bits >> bit & 1 != 0)
+                }),
+                (None, [(want, _)]) => {
+                    group.scan(page, &mut f, |word| word & group.keep == *want);
+                }
+                (None, wants) => group.scan(page, &mut f, |word| {
+                    let word = word & group.keep;
+                    wants
+                        .iter()
+                        .fold(false, |hit, (want, _)| hit | (word == *want))
+                }),
+            }
+        }
+    }
+
+    /// As [`find`](Self::find), looking only at the word at `offset`.
+    pub(crate) fn find_at(&self, page: &[u8], offset: usize, mut f: impl FnMut(usize, u32, W)) {
+        let word = page.get(offset..).and_then(|rest| rest.get(..W::BYTES));
+        if let Some(word) = word {
+            for group in &self.groups {
+                group.check(word, offset, &mut f);
+            }
+        }
+    }
+}
+
+impl<W: Word> Group<W> {
+    fn add(&mut self, want: W, pattern: u32) {
+        let at = self.wants.partition_point(|known| *known < (want, pattern));
+        self.wants.insert(at, (want, pattern));
+        if self.wants.len() < MANY {
+            return;
+        }
+        let table = self.table.get_or_insert_with(|| Box::new([0; 1024]));
+        for (want, _) in &self.wants {
+            let (index, bit) = slot(want.widen());
+            if let Some(bits) = table.get_mut(index) {
+                *bits |= 1 << bit;
+            }
+        }
+    }
+
+    /// Looks closer at the blocks that hold a word of which `may_match` says
+    /// yes: nearly all hold none.
+    #[inline(always)]
+    fn scan(&self, page: &[u8], f: &mut impl FnMut(usize, u32, W), may_match: impl Fn(W) -> bool) {
+        let (blocks, rest) = page.as_chunks::<64>();
+        let mut offset = 0;
+        for block in blocks {
+            if W::any(block, &may_match) {
+                self.check(block, offset, f);
+            }
+            offset += 64;
+        }
+        self.check(rest, offset, f);
+    }
+
+    #[inline(never)]
+    fn check(&self, bytes: &[u8], first: usize, f: &mut impl FnMut(usize, u32, W)) {
+        for (index, word) in bytes.chunks_exact(W::BYTES).enumerate() {
+            let word = W::load(word);
+            let value = word & self.keep;
+            let from = self.wants.partition_point(|(want, _)| *want < value);
+            let wants = self.wants.get(from..).unwrap_or_default();
+            for (_, pattern) in wants.iter().take_while(|(want, _)| *want == value) {
+                f(first + index * W::BYTES, *pattern, word);
+            }
+        }
+    }
+}

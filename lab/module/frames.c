@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pages that the network device filled. The handler sees every IPv4 frame
+ * that the drivers hand up, picks those of the lab by their UDP port, and
+ * keeps a page reference beyond the sk_buff's life: what a driver does when
+ * it forgets a put_page().
+ */
+#include <linux/if_ether.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+
+#include "pagelab.h"
+
+/* Offset of the UDP destination port behind an IPv4 header without options. */
+#define PORT_OFFSET 22
+
+static u16 lab_port;
+static enum kind mode;
+static unsigned int remaining;
+/* Frames seen whose data sits in pages, and those copied to linear memory. */
+static unsigned long in_pages, copied;
+static LIST_HEAD(held_by_lru);
+static DEFINE_SPINLOCK(lock);
+
+static void keep_pages(struct sk_buff *skb)
+{
+	int i;
+
+	for (i = 0; i < skb_shinfo(skb)->nr_frags && remaining; i++) {
+		struct page *page = skb_frag_page(&skb_shinfo(skb)->frags[i]);
+
+		if (!record(page_to_pfn(page), mode, 0))
+			return;
+		get_page(page);
+		if (mode == KIND_LIST)
+			list_add(&page->lru, &held_by_lru);
+		remaining--;
+	}
+}
+
+/*
+ * The caller must then not free the sk_buff: its reference is lost, and all
+ * pages with it. Other handlers of the same frame work on clones.
+ */
+static void lose_skb(struct sk_buff *skb)
+{
+	int i;
+
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++)
+		record(page_to_pfn(skb_frag_page(&skb_shinfo(skb)->frags[i])),
+		       KIND_SKB, 0);
+	if (skb->head_frag)
+		record(page_to_pfn(virt_to_head_page(skb->head)), KIND_SKB,
+		       compound_order(virt_to_head_page(skb->head)));
+	remaining--;
+}
+
+static int on_frame(struct sk_buff *skb, struct net_device *dev,
+		    struct packet_type *type, struct net_device *orig_dev)
+{
+	bool lost = false;
+	__be16 port;
+
+	if (skb_copy_bits(skb, PORT_OFFSET, &port, sizeof(port)) ||
+	    port != htons(lab_port)) {
+		kfree_skb(skb);
+		return NET_RX_DROP;
+	}
+	spin_lock(&lock);
+	if (!skb_shinfo(skb)->nr_frags)
+		copied++;
+	else
+		in_pages++;
+	if (remaining && skb_shinfo(skb)->nr_frags) {
+		lost = mode == KIND_SKB;
+		if (lost)
+			lose_skb(skb);
+		else
+			keep_pages(skb);
+	}
+	spin_unlock(&lock);
+	if (!lost)
+		kfree_skb(skb);
+	return NET_RX_SUCCESS;
+}
+
+static struct packet_type handler = {
+	.type = cpu_to_be16(ETH_P_IP),
+	.func = on_frame,
+};
+
+int frames_init(u16 port)
+{
+	lab_port = port;
+	dev_add_pack(&handler);
+	return 0;
+}
+
+void frames_stop(void)
+{
+	dev_remove_pack(&handler);
+}
+
+/* Takes the pages of the next `count` frames; frames_show() tells progress. */
+int frames_take(const char *what, unsigned int count)
+{
+	enum kind kind;
+
+	if (!strcmp(what, "frames"))
+		kind = KIND_FRAME;
+	else if (!strcmp(what, "list"))
+		kind = KIND_LIST;
+	else if (!strcmp(what, "skb"))
+		kind = KIND_SKB;
+	else
+		return -EINVAL;
+	spin_lock_bh(&lock);
+	mode = kind;
+	remaining = count;
+	spin_unlock_bh(&lock);
+	return 0;
+}
+
+int frames_show(struct seq_file *m, void *v)
+{
+	seq_printf(m, "remaining %u\nin_pages %lu\ncopied %lu\n",
+		   READ_ONCE(remaining), READ_ONCE(in_pages),
+		   READ_ONCE(copied));
+	return 0;
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Pages that nothing holds once the function that takes them returns. */
+#include <linux/random.h>
+#include <linux/slab.h>
+
+#include "plant.h"
+
+int lose_text(unsigned int count)
+{
+	while (count--) {
+		struct page *page = take(KIND_TEXT, 0, 0);
+
+		if (!page)
+			return -ENOMEM;
+		fill(page, 0, "a lost page of text");
+	}
+	return 0;
+}
+
+int lose_order2(unsigned int count)
+{
+	while (count--) {
+		struct page *page = take(KIND_ORDER2, 0, 2);
+
+		if (!page)
+			return -ENOMEM;
+		fill(page, 2, "LABRING2");
+	}
+	return 0;
+}
+
+int lose_compound(unsigned int count)
+{
+	while (count--) {
+		struct page *page = take(KIND_COMPOUND_LOST, __GFP_COMP, 2);
+
+		if (!page)
+			return -ENOMEM;
+		fill(page, 2, "a lost compound block");
+	}
+	return 0;
+}
+
+int lose_zero(unsigned int count)
+{
+	while (count--)
+		if (!take(KIND_ZERO, 0, 0))
+			return -ENOMEM;
+	return 0;
+}
+
+int lose_noise(unsigned int count)
+{
+	while (count--) {
+		struct page *page = take(KIND_NOISE, 0, 0);
+
+		if (!page)
+			return -ENOMEM;
+		get_random_bytes(page_address(page), PAGE_SIZE);
+	}
+	return 0;
+}
+
+/* Each page names the one before it, and the first names the last. */
+int lose_cycle(unsigned int count)
+{
+	struct page *first = NULL, *before = NULL;
+
+	while (count--) {
+		struct page *page = take(KIND_CYCLE, 0, 0);
+
+		if (!page)
+			return -ENOMEM;
+		if (!first)
+			first = page;
+		else
+			*(void **)page_address(page) = page_address(before);
+		INIT_LIST_HEAD(&page->lru);
+		if (before)
+			list_add(&page->lru, &before->lru);
+		before = page;
+	}
+	if (first)
+		*(void **)page_address(first) = page_address(before);
+	return 0;
+}
+
+/*
+ * Objects are filled with page pointers, then every second one is freed: the
+ * allocator leaves its content alone, as it does with an sk_buff's frags[].
+ * Live neighbours keep the slabs from going back to the page allocator. No
+ * object is taken again after a free, or it would be live with stale content.
+ */
+int lose_behind_free_objects(unsigned int count)
+{
+	unsigned int n, objects = 2 * DIV_ROUND_UP(count, NAMES);
+	struct kmem_cache *cache;
+	int err = 0;
+
+	cache = kmem_cache_create("pagelab_stale", sizeof(struct names), 0, 0,
+				  wipe_names);
+	holders.live = pointers(objects);
+	if (!cache || !holders.live)
+		return -ENOMEM;
+	for (n = 0; n < objects; n++) {
+		holders.live[n] = kmem_cache_alloc(cache, GFP_KERNEL);
+		if (!holders.live[n])
+			return -ENOMEM;
+	}
+	for (n = 0; n < objects && !err; n += 2) {
+		err = fill_names(holders.live[n], KIND_STALE,
+				 "named by a free object");
+		kmem_cache_free(cache, holders.live[n]);
+		holders.live[n] = NULL;
+	}
+	return err;
+}

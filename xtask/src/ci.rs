@@ -1,0 +1,211 @@
+//! The jobs of CI. Each prints what it runs, so that a failure can be repeated
+//! by hand.
+
+use crate::{root, smoke};
+use anyhow::{Context, bail, ensure};
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Programs that jobs need, at the versions they were tried with.
+const DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+};
+const MACHETE: Tool = Tool {
+    name: "cargo-machete",
+    version: "0.9.2",
+};
+
+/// All jobs; tests last, so that their summary ends the log.
+pub(crate) fn all() -> anyhow::Result<()> {
+    job("lint", lint)?;
+    job("deps", deps)?;
+    let binary = job("static", static_binary)?;
+    job("smoke", || smoke::run(&binary))?;
+    job("test", test)
+}
+
+fn job<T>(name: &str, run: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    println!("== {name}");
+    let start = Instant::now();
+    let result = run().with_context(|| format!("job {name}"));
+    eprintln!("== {name}: {} s", start.elapsed().as_secs());
+    result
+}
+
+/// Formatting and lints.
+pub(crate) fn lint() -> anyhow::Result<()> {
+    run(cargo(["fmt", "--all", "--check"]))?;
+    run(cargo([
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+/// Licences, sources and unused dependencies.
+pub(crate) fn deps() -> anyhow::Result<()> {
+    run(command(
+        DENY.installed()?,
+        [
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ],
+    ))?;
+    // The tool takes its subcommand as the first argument, as cargo gives it.
+    run(command(MACHETE.installed()?, ["machete"]))
+}
+
+/// Builds the static release binary and returns its path.
+pub(crate) fn static_binary() -> anyhow::Result<PathBuf> {
+    let mut build = cargo([
+        "build",
+        "--locked",
+        "--release",
+        "--target",
+        TARGET,
+        "--package",
+        "pagehound",
+    ]);
+    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    run(build)?;
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let binary = target.join(TARGET).join("release/pagehound");
+    let ldd = Command::new("ldd").arg(&binary).output().context("ldd")?;
+    let said = [ldd.stdout, ldd.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    ensure!(
+        said.contains("statically linked") || said.contains("not a dynamic executable"),
+        "{}: not static: {said}",
+        binary.display()
+    );
+    Ok(binary)
+}
+
+/// All tests. Each of the many test programs has a summary of its own; the last
+/// line adds them up.
+pub(crate) fn test() -> anyhow::Result<()> {
+    let mut tests = cargo(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    println!("$ {tests:?}");
+    let mut child = tests.stdout(Stdio::piped()).spawn().context("cargo test")?;
+    let stdout = child.stdout.take().context("cargo test: no output")?;
+    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+    for line in BufReader::new(stdout).lines() {
+        let line = line?;
+        println!("{line}");
+        passed += tests_that(&line, " passed");
+        failed += tests_that(&line, " failed");
+        ignored += tests_that(&line, " ignored");
+    }
+    let status = child.wait()?;
+    let result = if status.success() { "ok" } else { "FAILED" };
+    println!("\nall tests: {result}. {passed} passed; {failed} failed; {ignored} ignored");
+    ensure!(status.success(), "cargo test: {status}");
+    ensure!(
+        ignored == 0,
+        "{ignored} tests are ignored: a test that does not run proves nothing"
+    );
+    Ok(())
+}
+
+/// The number before `what` in a line such as
+/// `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
+fn tests_that(line: &str, what: &str) -> u64 {
+    let Some(summary) = line.strip_prefix("test result: ") else {
+        return 0;
+    };
+    let before = summary.split_once(what).map_or("", |(before, _)| before);
+    before
+        .rsplit(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
+/// A program from the registry, kept by version.
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+impl Tool {
+    /// Its path, after it was built where it is not there yet.
+    fn installed(&self) -> anyhow::Result<PathBuf> {
+        let tools = std::env::var_os("PAGEHOUND_CI_TOOLS")
+            .map_or_else(|| root().join("target/tools"), PathBuf::from);
+        let folder = tools.join(format!("{}-{}", self.name, self.version));
+        let binary = folder.join("bin").join(self.name);
+        if !binary.exists() {
+            let mut install = cargo([
+                "install",
+                "--locked",
+                "--version",
+                self.version,
+                self.name,
+                "--root",
+            ]);
+            install.arg(&folder);
+            // Its own, or the next version would be built over this one's parts.
+            install.env("CARGO_TARGET_DIR", folder.join("target"));
+            run(install)?;
+            std::fs::remove_dir_all(folder.join("target")).ok();
+        }
+        Ok(binary)
+    }
+}
+
+fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    command(
+        std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
+        args,
+    )
+}
+
+fn command<'a>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(root());
+    command
+}
+
+fn run(mut command: Command) -> anyhow::Result<()> {
+    println!("$ {command:?}");
+    let status = command
+        .status()
+        .with_context(|| format!("{}", Path::new(command.get_program()).display()))?;
+    if !status.success() {
+        bail!("{command:?}: {status}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tests_that;
+
+    #[test]
+    fn summaries() {
+        let line = "test result: ok. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s";
+        assert_eq!(
+            (
+                tests_that(line, " passed"),
+                tests_that(line, " failed"),
+                tests_that(line, " ignored")
+            ),
+            (12, 3, 1)
+        );
+        assert_eq!(tests_that("9 passed", " passed"), 0);
+    }
+}

@@ -1,0 +1,105 @@
+//! The lab: real kernels in QEMU, with pages whose fate is known.
+//!
+//! One run is a line of stages: [`packages`] unpacks a stock Debian kernel,
+//! [`kernel`] builds the planting module for it, [`initrd`] packs the guest,
+//! [`qemu`] boots it while [`frames`] sends it traffic, [`qmp`] dumps it, and
+//! [`score`] compares pagehound's answer with the [`truth`] the guest wrote.
+
+mod bytes;
+mod cache;
+mod demo;
+mod elf;
+mod frames;
+mod guest;
+mod initrd;
+mod kernel;
+mod packages;
+mod process;
+mod qemu;
+mod qmp;
+mod repack;
+mod scenario;
+mod score;
+mod truth;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+/// Arguments of the verb `lab`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fetch the kernel, build the module and probe the accelerator
+    Build,
+    /// Name the scenarios and what each of them plants
+    List,
+    /// Boot a scenario, dump it and score pagehound's answer
+    Run(RunArguments),
+    /// Score pagehound's answer on a dump against the truth beside it
+    Score(ScoreArguments),
+    /// Make the small dump that the repository carries in demo/
+    Demo {
+        /// Folder to write to
+        #[arg(long, default_value = "demo")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct RunArguments {
+    /// A name from `lab list`
+    scenario: String,
+    /// Keep dump, truth and logs in this folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Dump formats to take from the one stopped guest
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "kdump-zlib")]
+    format: Vec<qmp::Format>,
+    /// Take the dumps but do not score them
+    #[arg(long)]
+    no_score: bool,
+    #[command(flatten)]
+    variant: scenario::Variant,
+    #[command(flatten)]
+    binary: score::Binary,
+}
+
+#[derive(Args)]
+struct ScoreArguments {
+    /// The dump to let pagehound look at
+    dump: PathBuf,
+    /// The truth file written with it
+    truth: PathBuf,
+    #[command(flatten)]
+    binary: score::Binary,
+}
+
+/// Carries out one `lab` command; an error also when a score misses its goal.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        Command::Build => {
+            let kernel = kernel::Kernel::prepare()?;
+            let accelerator = qemu::Accelerator::find(&kernel)?;
+            println!("kernel       {}", kernel.release);
+            println!("module       {}", kernel.module.display());
+            println!("accelerator  {}", accelerator.name());
+            Ok(())
+        }
+        Command::List => {
+            scenario::print_all();
+            Ok(())
+        }
+        Command::Run(arguments) => guest::run(&arguments),
+        Command::Score(arguments) => {
+            score::score(&arguments.binary, &arguments.dump, &arguments.truth)?.judge()
+        }
+        Command::Demo { out } => demo::make(&out),
+    }
+}

@@ -1,0 +1,210 @@
+//! What a guest plants: plain data, one constant a scenario.
+
+use anyhow::{Context, Result};
+
+use super::frames::Mac;
+
+/// Description of one guest and of all it plants.
+#[derive(Clone)]
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    /// Guest memory in MiB.
+    pub(super) memory: u32,
+    pub(super) cpus: u32,
+    /// Two devices under bond0 instead of one.
+    pub(super) bond: bool,
+    /// Kinds that something holds, planted by the module, with their counts.
+    pub(super) held: &'static [(&'static str, u32)],
+    /// Kinds that nothing holds, likewise.
+    pub(super) lost: &'static [(&'static str, u32)],
+    /// Kinds taken from received frames, with their counts.
+    pub(super) takes: &'static [(&'static str, u32)],
+    /// Small frames to end with, which stay in the receive ring: a ring has
+    /// 256 slots for each device.
+    pub(super) small: u32,
+    /// Pipes filled with frames.
+    pub(super) pipes: u32,
+    /// Files of 16 pages of frames in a ramfs.
+    pub(super) files: u32,
+}
+
+/// How the machine differs from the plain one; independent of what is planted.
+#[derive(clap::Args)]
+pub(super) struct Variant {
+    /// Guest memory in MiB, instead of the scenario's own
+    #[arg(long, value_name = "MIB")]
+    pub(super) memory: Option<u32>,
+    /// Kernel parameters to add, such as `init_on_free=0`, `pti=on`, `nokaslr`
+    #[arg(long, value_name = "PARAMETERS", default_value = "")]
+    pub(super) append: String,
+    /// Hardware address of the guest, where the frames go
+    #[arg(long, default_value_t = MAC)]
+    pub(super) mac: Mac,
+    /// Page tables of five levels instead of four
+    #[arg(long)]
+    pub(super) la57: bool,
+    /// Leave out the vmcoreinfo device: the dump then has no such note
+    #[arg(long)]
+    pub(super) no_vmcoreinfo: bool,
+}
+
+impl Variant {
+    /// The machine without any difference.
+    pub(super) const PLAIN: Self = Self {
+        memory: None,
+        append: String::new(),
+        mac: MAC,
+        la57: false,
+        no_vmcoreinfo: false,
+    };
+}
+
+/// A locally chosen address in QEMU's range.
+const MAC: Mac = Mac::new([0x52, 0x54, 0x00, 0xa1, 0x5e, 0x01]);
+
+const HELD: &[(&str, u32)] = &[
+    ("array", 400),
+    ("vmalloc", 200),
+    ("split", 24),
+    ("tagged", 100),
+    ("compound", 32),
+    ("private", 200),
+    ("chain", 200),
+    ("stack", 4),
+    ("percpu", 1),
+    ("objects", 8),
+    ("slab", 2000),
+];
+
+const LOST: &[(&str, u32)] = &[
+    ("text", 500),
+    ("order2", 100),
+    ("lostcompound", 50),
+    ("zero", 100),
+    ("noise", 300),
+    ("cycle", 300),
+    ("stale", 320),
+];
+
+const FRAMES: Scenario = Scenario {
+    name: "frames",
+    about: "one e1000; frames lost, frames on a list, frames in the ring, pipes and files; every kind",
+    memory: 256,
+    cpus: 2,
+    bond: false,
+    held: HELD,
+    lost: LOST,
+    takes: &[("frames", 6000), ("list", 500)],
+    small: 1024,
+    pipes: 20,
+    files: 20,
+};
+
+/// All scenarios, in the order in which they are listed.
+pub(super) const ALL: &[Scenario] = &[
+    FRAMES,
+    Scenario {
+        name: "bond",
+        about: "em1 and em2 under bond0 with one address; received frames lost, some on a list",
+        bond: true,
+        held: &[("array", 400), ("vmalloc", 200)],
+        lost: &[],
+        takes: &[("frames", 9000), ("list", 500)],
+        small: 2048,
+        ..FRAMES
+    },
+    Scenario {
+        name: "healthy",
+        about: "traffic and every kind of held page, but no leak",
+        memory: 192,
+        lost: &[],
+        takes: &[("list", 1000)],
+        ..FRAMES
+    },
+    Scenario {
+        name: "skb",
+        about: "whole sk_buffs leaked with their pages",
+        memory: 192,
+        held: &[("array", 100)],
+        lost: &[],
+        takes: &[("skb", 3000)],
+        ..FRAMES
+    },
+    Scenario {
+        name: "hwtable",
+        about: "pages that only a hardware-like table of frame numbers names",
+        memory: 192,
+        held: &[("array", 100), ("hwtable", 4)],
+        lost: &[],
+        takes: &[],
+        ..FRAMES
+    },
+    Scenario {
+        name: "demo",
+        about: "the small bond leak that the repository carries as a dump",
+        memory: 112,
+        cpus: 1,
+        bond: true,
+        held: &[
+            ("array", 100),
+            ("vmalloc", 20),
+            ("split", 4),
+            ("private", 50),
+        ],
+        lost: &[("order2", 20)],
+        takes: &[("frames", 3000), ("list", 100)],
+        small: 2048,
+        pipes: 4,
+        files: 2,
+    },
+];
+
+impl Scenario {
+    /// The scenario of that name.
+    pub(super) fn named(name: &str) -> Result<Self> {
+        ALL.iter()
+            .find(|scenario| scenario.name == name)
+            .cloned()
+            .with_context(|| format!("no scenario is called {name}: `lab list` names them"))
+    }
+
+    /// The guest's copy: shell assignments that its init reads.
+    pub(super) fn plan(&self) -> String {
+        format!(
+            "bond={}\nsmall={}\npipes={}\nfiles={}\nplants='{} {}'\ntakes='{}'\n",
+            u8::from(self.bond),
+            self.small,
+            self.pipes,
+            self.files,
+            words(self.held),
+            words(self.lost),
+            words(self.takes),
+        )
+    }
+}
+
+fn words(pairs: &[(&str, u32)]) -> String {
+    let words: Vec<String> = pairs
+        .iter()
+        .map(|(what, count)| format!("{what}:{count}"))
+        .collect();
+    words.join(" ")
+}
+
+/// Prints the scenarios for `lab list`.
+pub(super) fn print_all() {
+    for scenario in ALL {
+        println!("{:<8}  {}", scenario.name, scenario.about);
+        println!("          {} MiB, {} CPU", scenario.memory, scenario.cpus);
+        for (name, kinds) in [
+            ("received", scenario.takes),
+            ("lost", scenario.lost),
+            ("held", scenario.held),
+        ] {
+            if !kinds.is_empty() {
+                println!("          {name:<9} {}", words(kinds));
+            }
+        }
+    }
+}
