@@ -12,19 +12,19 @@ use crate::{Fault, Pfn, PhysAddr, PhysicalMemory};
 const SHARDS: usize = 16;
 
 /// A bounded cache of pages over a [`PhysicalMemory`], for random access from
-/// several threads. Of pages that memory can lend ([`PhysicalMemory::page_slice`])
-/// it remembers only where they lie. The pages used longest ago go first, roughly: a second
+/// several threads. Pages that memory can lend ([`PhysicalMemory::page_slice`])
+/// are lent, not cached. The pages used longest ago go first, roughly: a second
 /// chance for each page used since the clock's hand last passed it.
 pub struct PageCache<'m> {
     memory: &'m dyn PhysicalMemory,
-    shards: Vec<Mutex<Shard<'m>>>,
+    shards: Vec<Mutex<Shard>>,
 }
 
 #[derive(Default)]
-struct Shard<'m> {
+struct Shard {
     /// Frame to its place in `slots`.
     places: HashMap<u64, usize, BuildHasherDefault<FrameHasher>>,
-    slots: Vec<Slot<'m>>,
+    slots: Vec<Slot>,
     capacity: usize,
     hand: usize,
 }
@@ -54,17 +54,15 @@ impl Hasher for FrameHasher {
     }
 }
 
-struct Slot<'m> {
+struct Slot {
     pfn: u64,
-    page: PageRef<'m>,
+    page: Arc<[u8]>,
     used: bool,
 }
 
 /// A page's bytes, lent by memory or shared with the cache.
-#[derive(Clone)]
 pub struct PageRef<'m>(Bytes<'m>);
 
-#[derive(Clone)]
 enum Bytes<'m> {
     Lent(&'m [u8]),
     Shared(Arc<[u8]>),
@@ -108,30 +106,25 @@ impl<'m> PageCache<'m> {
             .shard(pfn)
             .and_then(|mut shard| shard.get(pfn).cloned())
         {
-            Some(page) => Ok(page),
+            Some(page) => Ok(PageRef(Bytes::Shared(page))),
             None => self.load(pfn),
         }
     }
 
-    /// Gets a page from memory and keeps it.
+    /// Gets a page from memory, and keeps it unless it is lent.
     fn load(&self, pfn: Pfn) -> Result<PageRef<'m>, Fault> {
-        let page = match self.memory.page_slice(pfn) {
-            Some(bytes) => Bytes::Lent(bytes),
-            None => {
-                // Two threads may decompress the same page; neither holds up
-                // the other.
-                let mut page: Arc<[u8]> = std::iter::repeat_n(0, self.memory.page_size()).collect();
-                if let Some(bytes) = Arc::get_mut(&mut page) {
-                    self.memory.read_page(pfn, bytes)?;
-                }
-                Bytes::Shared(page)
-            }
-        };
-        let page = PageRef(page);
-        if let Some(mut shard) = self.shard(pfn) {
-            shard.put(pfn, page.clone());
+        if let Some(bytes) = self.memory.page_slice(pfn) {
+            return Ok(PageRef(Bytes::Lent(bytes)));
         }
-        Ok(page)
+        // Two threads may decompress the same page; neither holds up the other.
+        let mut page: Arc<[u8]> = std::iter::repeat_n(0, self.memory.page_size()).collect();
+        if let Some(bytes) = Arc::get_mut(&mut page) {
+            self.memory.read_page(pfn, bytes)?;
+        }
+        if let Some(mut shard) = self.shard(pfn) {
+            shard.put(pfn, Arc::clone(&page));
+        }
+        Ok(PageRef(Bytes::Shared(page)))
     }
 
     /// Fills `buf` with physical memory from `addr` on, across pages: all of it,
@@ -164,16 +157,16 @@ impl<'m> PageCache<'m> {
         Ok(())
     }
 
-    fn shard(&self, pfn: Pfn) -> Option<MutexGuard<'_, Shard<'m>>> {
+    fn shard(&self, pfn: Pfn) -> Option<MutexGuard<'_, Shard>> {
         let shard = self.shards.get(pfn.0 as usize % SHARDS)?;
         // A shard is consistent between any two of its statements.
         Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl<'m> Shard<'m> {
+impl Shard {
     /// The page, if it is here; marks it as used.
-    fn get(&mut self, pfn: Pfn) -> Option<&PageRef<'m>> {
+    fn get(&mut self, pfn: Pfn) -> Option<&Arc<[u8]>> {
         let slot = self.slots.get_mut(*self.places.get(&pfn.0)?)?;
         slot.used = true;
         Some(&slot.page)
@@ -187,7 +180,7 @@ impl<'m> Shard<'m> {
         from.map(|from| to.copy_from_slice(from)).is_some()
     }
 
-    fn put(&mut self, pfn: Pfn, page: PageRef<'m>) {
+    fn put(&mut self, pfn: Pfn, page: Arc<[u8]>) {
         let slot = Slot {
             pfn: pfn.0,
             page,
