@@ -11,9 +11,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{file_of, noise, open_bytes};
+use common::{file_of, noise, open_bytes, options};
 use pagehound_synth::{Compression, ElfOptions, ElfStyle, Flatten, Image, KdumpOptions, Order};
-use pagehound_vmcore::{Dump, OpenError, OpenOptions, PageState, Pfn};
+use pagehound_vmcore::{Dump, OpenError, PageState, Pfn};
 use proptest::prelude::*;
 
 /// Few pages of each kind, so that a file is short.
@@ -116,7 +116,7 @@ fn exercise(what: &str, dump: &Dump) {
 fn open_both(what: &str, bytes: &[u8]) {
     let file = file_of(bytes);
     let start = Instant::now();
-    let outcomes = [true, false].map(|map| match (OpenOptions { map }).open(file.path()) {
+    let outcomes = [true, false].map(|map| match (options(map)).open(file.path()) {
         Ok(dump) => {
             exercise(what, &dump);
             Some((dump.memory.coverage(), dump.info.incomplete))

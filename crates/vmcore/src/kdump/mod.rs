@@ -21,8 +21,9 @@ use crate::repage::in_pages_of;
 use crate::source::Source;
 use crate::{Dump, DumpInfo, Format, PhysicalMemory};
 
-/// Opens the kdump in `source`.
-pub(crate) fn open(source: Source) -> Result<Dump, Defect> {
+/// Opens the kdump in `source`; `page_shift` is what the caller knows of the
+/// page size.
+pub(crate) fn open(source: Source, page_shift: Option<u32>) -> Result<Dump, Defect> {
     let source = Arc::new(source);
     let headers = Headers::read(&source)?;
     let memory = Kdump::new(&source, &headers)?;
@@ -42,7 +43,7 @@ pub(crate) fn open(source: Source) -> Result<Dump, Defect> {
             "{lost} pages are listed but not in the file: the dump is incomplete"
         ));
     }
-    let page_shift = headers.vmcoreinfo.as_deref().and_then(page_shift_in);
+    let page_shift = page_shift.or_else(|| headers.vmcoreinfo.as_deref().and_then(page_shift_in));
     let info = DumpInfo {
         format: if source.is_flattened() {
             Format::FlattenedKdump
