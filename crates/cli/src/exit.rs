@@ -35,8 +35,8 @@ impl Exit {
         };
         match report.verdict {
             Verdict::Lost if fails => Exit::LOST,
-            Verdict::Lost | Verdict::None if report.complete => Exit::OK,
-            Verdict::Lost | Verdict::None | Verdict::Suspect | Verdict::Incomplete => Exit::UNSURE,
+            Verdict::Lost | Verdict::None => Exit::OK,
+            Verdict::Suspect | Verdict::Incomplete => Exit::UNSURE,
         }
     }
 }

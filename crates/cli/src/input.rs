@@ -2,6 +2,7 @@
 
 use crate::args::Target;
 use pagehound_hunt::host::{HostFiles, looks_like_host_files};
+use pagehound_vmcore::Dump;
 use std::io::Read;
 use std::path::Path;
 
@@ -10,22 +11,20 @@ pub(crate) enum Input {
     /// The kernel's counters, live or saved.
     Host(Box<HostFiles>),
     /// A crash dump.
-    Dump,
+    Dump(Box<Dump>),
 }
 
 impl Input {
     /// Opens `target`; what it is shows in its first bytes.
     pub(crate) fn open(target: &Target) -> anyhow::Result<Input> {
         target.check()?;
-        match target {
-            Target::Live => Ok(Input::Host(Box::new(HostFiles::live()?))),
+        Ok(match target {
+            Target::Live => Input::Host(Box::new(HostFiles::live()?)),
             Target::Path(path) if looks_like_host_files(&head(path)) => {
-                Ok(Input::Host(Box::new(HostFiles::from_meminfo_path(path)?)))
+                Input::Host(Box::new(HostFiles::from_meminfo_path(path)?))
             }
-            Target::Path(path) => pagehound_vmcore::open(path)
-                .map(|_| Input::Dump)
-                .map_err(Into::into),
-        }
+            Target::Path(path) => Input::Dump(Box::new(pagehound_vmcore::open(path)?)),
+        })
     }
 }
 

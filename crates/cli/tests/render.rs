@@ -44,13 +44,14 @@ fn one_leak() {
 fn several_findings() {
     let mut report = reference();
     let mut ring = report.findings.remove(1);
-    ring.signature = "text:52494e4742554632".into();
+    ring.signature = "pattern/52494e4742554632@0/o2".into();
+    ring.holders.clear();
     ring.owners.clear();
     ring.content = Content::Text;
     ring.order = Some(2);
     ring.patterns = vec![Pattern {
         offset: 0,
-        hex: "52 49 4e 47 42 55 46 32".into(),
+        hex: "52494e4742554632".into(),
         share: 1.0,
     }];
     ring.pages = 800;
@@ -141,7 +142,7 @@ fn hostile_names_stay_on_their_line() {
     report.ledger[0].class = evil.into();
     let finding: &mut Finding = &mut report.findings[0];
     finding.owners[0].name = evil.into();
-    finding.evidence[0].text = evil.into();
+    finding.evidence[2].text = evil.into();
     finding.known_issues[0].subject = evil.into();
     finding.patterns[0].hex = evil.into();
     report.findings[2].holders[0].name = evil.into();

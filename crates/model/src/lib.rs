@@ -4,9 +4,7 @@ mod check;
 mod error;
 mod report;
 mod schema;
-mod time;
 
 pub use error::{ERROR_SCHEMA, ErrorReport};
 pub use report::*;
 pub use schema::schema;
-pub use time::rfc3339;

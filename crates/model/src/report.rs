@@ -157,7 +157,8 @@ pub struct Control {
 pub struct Finding {
     /// Number within this report, from 1.
     pub id: u32,
-    /// Short stable name of the kind, equal in reports of equal leaks.
+    /// Short stable name of the kind, equal in reports of equal leaks. What
+    /// comes after the last slash tells apart findings with the same content.
     pub signature: String,
     /// State of these pages.
     pub verdict: State,
@@ -187,6 +188,18 @@ pub struct Finding {
     pub known_issues: Vec<KnownIssue>,
     /// A few page frame numbers to look at.
     pub sample_pfns: Vec<u64>,
+}
+
+impl Finding {
+    /// Whether the pages of `other` hold the same.
+    pub fn same_content(&self, other: &Finding) -> bool {
+        let content = |signature: &'_ str| {
+            signature
+                .rsplit_once('/')
+                .map(|(content, _)| content.to_owned())
+        };
+        content(&self.signature).is_some_and(|own| content(&other.signature) == Some(own))
+    }
 }
 
 /// State of unaccounted pages.
@@ -302,8 +315,8 @@ pub struct NodePages {
 /// Something that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// Kind of check: one of [`Evidence::REFERENCES`], [`Evidence::CONTENT`],
-    /// [`Evidence::BLAME`], or a new one.
+    /// Kind of check: `references`, `control`, `content`, `owner`, `blame`, or a
+    /// new one.
     pub kind: String,
     /// How many were checked.
     pub checked: u64,
@@ -316,8 +329,12 @@ pub struct Evidence {
 impl Evidence {
     /// References were looked for; the text says where.
     pub const REFERENCES: &str = "references";
-    /// What the pages hold: `all hold received frames, destination MAC at offset 0`.
+    /// The control group of the same search.
+    pub const CONTROL: &str = "control";
+    /// What the pages hold.
     pub const CONTENT: &str = "content";
+    /// Why the owners are the owners.
+    pub const OWNER: &str = "owner";
     /// Where the pages were lost, as it follows the words *Lost in*:
     /// `the e1000 driver, or a consumer of its frames (…)`.
     pub const BLAME: &str = "blame";

@@ -139,8 +139,16 @@ pub enum Command {
     Diagnose(Diagnose),
     /// Every class of pages, with the kernel's own count beside it
     Ledger(Ledger),
+    /// Every page with its class and state, as CSV or JSON lines
+    Pages(Pages),
+    /// One page explained: what it is, who points to it, its bytes
+    Why(Why),
     /// Values, MAC addresses, bytes, text in all of memory
     Search(Box<Search>),
+    /// The kernel log
+    Log(Log),
+    /// Network devices: MAC, upper device, driver, bus address
+    Net(Net),
     /// The dump and its kernel
     Info(Info),
     /// Memory as hex, with what it points to

@@ -11,8 +11,8 @@ Examples:
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Net {
-    /// Dump file, or `live` for this host
-    #[arg(value_name = "TARGET", default_value = "live")]
+    /// Dump file
+    #[arg(value_name = "TARGET")]
     pub target: Target,
 
     /// Print JSON

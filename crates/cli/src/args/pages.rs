@@ -58,6 +58,20 @@ pub enum PageState {
     Unknown,
 }
 
+impl PageState {
+    /// Name as in the rows.
+    pub fn name(self) -> &'static str {
+        match self {
+            PageState::Free => "free",
+            PageState::Accounted => "accounted",
+            PageState::Held => "held",
+            PageState::Suspect => "suspect",
+            PageState::Lost => "lost",
+            PageState::Unknown => "unknown",
+        }
+    }
+}
+
 /// Format of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {

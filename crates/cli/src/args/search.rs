@@ -1,13 +1,13 @@
 //! `pagehound search`.
 
-use super::Target;
 use super::value::{self, AddressRange};
+use super::{PageState, Target};
 use pagehound_scan::{Pattern, PatternError, Width};
 
 const EXAMPLES: &str = "\
 Examples:
   pagehound search vmcore 0000383e43966e24 -m ffff000000000000
-  pagehound search vmcore --mac 24:6e:96:43:3e:38 --at 0 --in raw
+  pagehound search vmcore --mac 24:6e:96:43:3e:38 --at 0 --state lost
   pagehound search vmcore --hex '24 6e 96 ?? ?? 38'
   pagehound search vmcore --text RINGBUF2 --in raw
   pagehound search vmcore --regex 'eth[0-9]+: link up'
@@ -67,6 +67,10 @@ pub struct Search {
     /// Only in pages of this class, named as in `pages`; may be repeated
     #[arg(long = "in", value_name = "CLASS")]
     pub class: Vec<String>,
+
+    /// Only in pages in this state, as in `pages`; may be repeated
+    #[arg(long, value_name = "STATE", value_enum, hide_possible_values = true)]
+    pub state: Vec<PageState>,
 
     /// Only from this address on, in hex
     #[arg(short, value_name = "START", value_parser = value::hex)]

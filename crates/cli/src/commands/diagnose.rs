@@ -1,7 +1,9 @@
 //! `pagehound [diagnose]`: the main job.
 
+use super::Context;
 use crate::args::{self, Target};
 use crate::exit::Exit;
+use crate::host_report;
 use crate::input::Input;
 use crate::output;
 use crate::render::{self, page::Page};
@@ -11,17 +13,28 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-pub(super) fn run(args: &args::Diagnose) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Exit> {
     let start = Instant::now();
     match Input::open(&args.target)? {
         Input::Host(files) => {
             let ledger = host::ledger(&files)?;
-            let mut report = crate::host_report::report(&args.target, &files, &ledger);
+            let mut report = host_report::report(&args.target, &files, &ledger);
             report.timing.seconds = start.elapsed().as_secs_f64();
             deliver(args, &report, |page| render::host::diagnosis(&ledger, page))?;
             Ok(Exit::of(&report, args.fail_on))
         }
-        Input::Dump => anyhow::bail!("{}: dumps cannot be diagnosed yet", args.target),
+        Input::Dump(dump) => {
+            let kernel = context.kernel(&dump)?;
+            let diagnosis = context.diagnose(&kernel, &args.target.to_string())?;
+            let mut report = diagnosis.report;
+            // From the first byte of the file on, not only the census.
+            report.timing.seconds = start.elapsed().as_secs_f64();
+            deliver(args, &report, |page| render::report(&report, page))?;
+            if diagnosis.census.cancelled {
+                return Ok(Exit::INTERRUPTED);
+            }
+            Ok(Exit::of(&report, args.fail_on))
+        }
     }
 }
 
@@ -39,10 +52,9 @@ fn deliver(
             } else {
                 bytes = output::text(text)?;
             }
-            let read = if let Target::Path(path) = &args.target {
-                path
-            } else {
-                Path::new("")
+            let read = match &args.target {
+                Target::Path(path) => path,
+                Target::Live => Path::new(""),
             };
             output::file(file, &bytes, read)
         }

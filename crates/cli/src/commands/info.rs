@@ -1,17 +1,18 @@
 //! `pagehound info`: the dump and its kernel.
 
+use super::Context;
 use crate::args;
 use crate::exit::Exit;
 use crate::output;
 use crate::render;
 use crate::render::number::{count, percent, size, thousands};
 use crate::render::page::Page;
-use pagehound_kernel::{Vmcoreinfo, find_in_memory};
-use pagehound_model::{Coverage, rfc3339};
+use jiff::Timestamp;
+use pagehound_kernel::Kernel;
+use pagehound_model::Coverage;
 use pagehound_vmcore::{Dump, Format, Machine};
 use serde::Serialize;
 use std::io;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 /// What `info --json` prints.
@@ -23,31 +24,44 @@ struct Info {
     bytes: u64,
     format: &'static str,
     dump_level: Option<u32>,
-    kernel: Option<String>,
-    build_id: Option<String>,
     arch: Option<&'static str>,
-    host: Option<String>,
-    captured_at: Option<String>,
     page_size: u64,
     coverage: Coverage,
-    vmcoreinfo: Option<VmcoreinfoSource>,
+    /// When the dump was written, by its container.
+    captured_at: Option<String>,
+    /// By the kernel itself, else by the container's header.
+    release: Option<String>,
+    host: Option<String>,
+    /// What only the kernel in the dump tells.
+    kernel: Option<KernelInfo>,
     warnings: Vec<String>,
 }
 
-/// Where VMCOREINFO was found.
 #[derive(Serialize)]
-struct VmcoreinfoSource {
-    /// `note` of the container, or `memory`.
-    from: &'static str,
-    /// Physical address, where it was found in memory.
-    address: Option<u64>,
-    keys: usize,
+struct KernelInfo {
+    version: Option<String>,
+    build_id: Option<String>,
+    boot_id: Option<String>,
+    booted_at: Option<String>,
+    /// Kernel's clock when its memory was captured.
+    clock: Option<String>,
+    /// Entries of VMCOREINFO.
+    vmcoreinfo_keys: usize,
+    /// Where VMCOREINFO came from: a `note` of the container, or `memory`.
+    vmcoreinfo_from: &'static str,
+    /// 0 without kallsyms.
+    symbols: usize,
+    /// 0 without BTF.
+    btf_types: usize,
+    /// First address of the direct map, hex.
+    direct_map: String,
+    modules: Vec<String>,
 }
 
-pub(super) fn run(args: &args::Info) -> anyhow::Result<Exit> {
+pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> {
     let path = args.target.file()?;
     let dump = pagehound_vmcore::open(path)?;
-    let info = info(path, &dump);
+    let info = info(path, &dump, context);
     if args.json {
         output::plain(|out| render::json(&info, out))?;
     } else {
@@ -56,14 +70,23 @@ pub(super) fn run(args: &args::Info) -> anyhow::Result<Exit> {
     Ok(Exit::OK)
 }
 
-fn info(path: &Path, dump: &Dump) -> Info {
+fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
     let mut warnings = dump.info.warnings.clone();
-    let vmcoreinfo = vmcoreinfo(dump, &mut warnings);
-    let utsname = dump.info.utsname.as_ref();
-    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let kernel = vmcoreinfo
-        .as_ref()
-        .map(|(info, _)| info.osrelease().to_owned());
+    // A dump whose kernel cannot be opened still has a container to tell of.
+    let kernel = context
+        .kernel(dump)
+        .map_err(|error| warnings.push(format!("{error:#}")))
+        .ok();
+    warnings.extend(
+        kernel
+            .iter()
+            .flat_map(|kernel| kernel.warnings.iter().cloned()),
+    );
+    let uname = kernel.as_ref().and_then(|kernel| kernel.host().uname);
+    let header = dump.info.utsname.as_ref();
+    let named = uname.map(|uname| (uname.release, uname.nodename));
+    let named = named.or_else(|| header.map(|name| (name.release.clone(), name.nodename.clone())));
+    let (release, host) = named.unzip();
     let coverage = dump.memory.coverage();
     Info {
         schema: "pagehound.info/1",
@@ -72,20 +95,16 @@ fn info(path: &Path, dump: &Dump) -> Info {
         format: match dump.info.format {
             Format::Elf => "elf",
             Format::Kdump => "kdump",
-            Format::FlattenedKdump => "flattened-kdump",
-            Format::FlattenedElf => "flattened-elf",
+            Format::FlattenedKdump => "kdump-flattened",
+            Format::FlattenedElf => "elf-flattened",
         },
         dump_level: dump.info.dump_level,
-        kernel: kernel.or_else(|| utsname.and_then(|name| given(&name.release))),
-        build_id: vmcoreinfo
-            .as_ref()
-            .and_then(|(info, _)| info.build_id().map(str::to_owned)),
-        arch: dump.info.machine.map(|machine| match machine {
-            Machine::X86_64 => "x86_64",
-            Machine::Aarch64 => "aarch64",
+        arch: kernel.as_ref().map(Kernel::arch).or_else(|| {
+            dump.info.machine.map(|machine| match machine {
+                Machine::X86_64 => "x86_64",
+                Machine::Aarch64 => "aarch64",
+            })
         }),
-        host: utsname.and_then(|name| given(&name.nodename)),
-        captured_at: dump.info.captured_at.map(rfc3339),
         page_size: dump.memory.page_size() as u64,
         coverage: Coverage {
             present: coverage.present,
@@ -93,76 +112,77 @@ fn info(path: &Path, dump: &Dump) -> Info {
             absent: coverage.absent,
             unreadable: coverage.unreadable,
         },
-        vmcoreinfo: vmcoreinfo.map(|(_, source)| source),
+        captured_at: dump.info.captured_at.and_then(time),
+        release: release.filter(|text| !text.is_empty()),
+        host: host.filter(|text| !text.is_empty()),
+        kernel: kernel.as_ref().map(|kernel| kernel_info(kernel, dump)),
         warnings,
     }
 }
 
-/// VMCOREINFO of the container, else the likeliest found in memory.
-fn vmcoreinfo(dump: &Dump, warnings: &mut Vec<String>) -> Option<(Vmcoreinfo, VmcoreinfoSource)> {
-    if let Some(text) = &dump.info.vmcoreinfo {
-        match Vmcoreinfo::parse(text) {
-            Ok(info) => {
-                let keys = info.entries().count();
-                return Some((
-                    info,
-                    VmcoreinfoSource {
-                        from: "note",
-                        address: None,
-                        keys,
-                    },
-                ));
-            }
-            Err(error) => warnings.push(format!("The VMCOREINFO note cannot be used: {error}")),
-        }
-    }
-    let found = find_in_memory(dump.memory.as_ref(), &|_| ControlFlow::Continue(()));
-    let found = found.into_iter().next()?;
-    let keys = found.info.entries().count();
-    Some((
-        found.info,
-        VmcoreinfoSource {
-            from: "memory",
-            address: Some(found.paddr.0),
-            keys,
+fn kernel_info(kernel: &Kernel<'_>, dump: &Dump) -> KernelInfo {
+    let host = kernel.host();
+    let clock = |seconds: Option<u64>| time(i64::try_from(seconds?).ok()?);
+    let modules = kernel.modules().unwrap_or_default();
+    KernelInfo {
+        version: host.uname.map(|uname| uname.version),
+        build_id: kernel.vmcoreinfo.build_id().map(str::to_owned),
+        boot_id: host.boot_id,
+        booted_at: clock(host.boot_time),
+        clock: clock(host.time),
+        vmcoreinfo_keys: kernel.vmcoreinfo.entries().count(),
+        vmcoreinfo_from: if dump.info.vmcoreinfo.is_some() {
+            "note"
+        } else {
+            "memory"
         },
-    ))
+        symbols: kernel.symbols.as_ref().map_or(0, |symbols| symbols.len()),
+        btf_types: kernel.btf.as_ref().map_or(0, |btf| btf.type_count()),
+        direct_map: format!("{:x}", kernel.memory.space.direct.virt.start),
+        modules: modules.into_iter().map(|module| module.name).collect(),
+    }
+}
+
+/// Seconds since 1970 in RFC 3339, UTC.
+fn time(seconds: i64) -> Option<String> {
+    Timestamp::from_second(seconds)
+        .ok()
+        .map(|time| time.to_string())
 }
 
 fn text(info: &Info, page: &mut Page) -> io::Result<()> {
-    let unknown = "not known";
+    let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "not known".to_owned());
     page.item("File", &format!("{}, {}", info.path, size(info.bytes)))?;
-    let level = info
-        .dump_level
-        .map(|level| format!(", dump level {level}"))
-        .unwrap_or_default();
-    page.item("Format", &format!("{}{level}", info.format))?;
-    let build_id = info
-        .build_id
-        .as_ref()
-        .map(|id| format!(", build id {id}"))
-        .unwrap_or_default();
+    let level = info.dump_level.map(|level| format!(", dump level {level}"));
     page.item(
-        "Kernel",
-        &format!("{}{build_id}", info.kernel.as_deref().unwrap_or(unknown)),
+        "Format",
+        &format!("{}{}", info.format, level.unwrap_or_default()),
     )?;
-    page.item("Arch", info.arch.unwrap_or(unknown))?;
-    page.item("Host", info.host.as_deref().unwrap_or(unknown))?;
-    page.item("Captured", info.captured_at.as_deref().unwrap_or(unknown))?;
-    let source = info.vmcoreinfo.as_ref().map(|source| {
-        let place = match source.address {
-            Some(address) => format!("found in memory at {address:#x}"),
-            None => "in the dump's note".to_owned(),
-        };
-        format!("{}, {place}", count(source.keys as u64, "key"))
-    });
-    page.item(
-        "Vmcoreinfo",
-        source
-            .as_deref()
-            .unwrap_or("none, neither as a note nor in memory"),
-    )?;
+    let arch = info.arch.unwrap_or("architecture not known");
+    page.item("Kernel", &format!("{}, {arch}", or_unknown(&info.release)))?;
+    if let Some(kernel) = &info.kernel {
+        page.item("Version", &or_unknown(&kernel.version))?;
+        page.item("Build id", &or_unknown(&kernel.build_id))?;
+    }
+    page.item("Host", &or_unknown(&info.host))?;
+    if let Some(kernel) = &info.kernel {
+        page.item("Boot id", &or_unknown(&kernel.boot_id))?;
+        page.item("Booted", &or_unknown(&kernel.booted_at))?;
+        page.item("Clock", &or_unknown(&kernel.clock))?;
+    }
+    page.item("Captured", &or_unknown(&info.captured_at))?;
     page.item("Pages", &coverage(&info.coverage, info.page_size))?;
+    if let Some(kernel) = &info.kernel {
+        let keys = count(kernel.vmcoreinfo_keys as u64, "key");
+        let found = [
+            format!("{keys} in VMCOREINFO ({})", kernel.vmcoreinfo_from),
+            count(kernel.symbols as u64, "symbol"),
+            count(kernel.btf_types as u64, "BTF type"),
+            count(kernel.modules.len() as u64, "module"),
+            format!("direct map at {}", kernel.direct_map),
+        ];
+        page.item("Found", &found.join(", "))?;
+    }
     for warning in &info.warnings {
         page.item("Note", warning)?;
     }

@@ -1,64 +1,98 @@
 //! `pagehound ledger`: where the memory is.
 
+use super::Context;
 use crate::args;
 use crate::exit::Exit;
 use crate::input::Input;
 use crate::output;
-use crate::render::{self, host};
-use pagehound_hunt::host::{HostFiles, classic, ledger};
+use crate::render::{self, host, page::Page};
+use anyhow::bail;
+use pagehound_hunt::host::{classic, ledger};
+use pagehound_model::{LedgerRow, Unaccounted};
 use serde::Serialize;
+use std::io;
 
 /// A result with the schema it has.
 #[derive(Serialize)]
-struct Tagged<T> {
+struct Tagged<'a, T> {
     schema: &'static str,
-    target: String,
+    target: &'a str,
     #[serde(flatten)]
-    result: T,
+    result: &'a T,
 }
 
-pub(super) fn run(args: &args::Ledger) -> anyhow::Result<Exit> {
-    let files = match Input::open(&args.target)? {
-        Input::Host(files) => files,
-        Input::Dump if args.classic => anyhow::bail!(
-            "{}: the hand formula is about /proc/meminfo, not a dump; leave out --classic",
-            args.target
-        ),
-        Input::Dump => anyhow::bail!("{}: the ledger of a dump is not there yet", args.target),
-    };
-    if args.classic {
-        run_classic(args, &files)
-    } else {
-        run_ledger(args, &files)
-    }
+/// The part of a report that is about a dump's ledger.
+#[derive(Serialize)]
+struct DumpLedger<'a> {
+    ledger: &'a [LedgerRow],
+    unaccounted: &'a Unaccounted,
+    warnings: &'a [String],
 }
 
-fn run_classic(args: &args::Ledger, files: &HostFiles) -> anyhow::Result<Exit> {
-    let classic = classic(files)?;
-    if args.json {
-        let tagged = Tagged {
-            schema: "pagehound.classic/1",
-            target: args.target.to_string(),
-            result: &classic,
-        };
-        output::plain(|out| render::json(&tagged, out))?;
-    } else {
-        output::page(|page| host::classic(&classic, page))?;
+pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit> {
+    let target = args.target.to_string();
+    match Input::open(&args.target)? {
+        Input::Host(files) if args.classic => {
+            let classic = classic(&files)?;
+            print(args, "pagehound.classic/1", &classic, |page| {
+                host::classic(&classic, page)
+            })?;
+        }
+        Input::Host(files) => {
+            let ledger = ledger(&files)?;
+            print(args, "pagehound.host-ledger/1", &ledger, |page| {
+                host::ledger(&ledger, page)
+            })?;
+        }
+        Input::Dump(_) if args.classic => {
+            bail!(
+                "{target}: the hand formula is about /proc/meminfo, not a dump; leave out --classic"
+            )
+        }
+        Input::Dump(dump) => {
+            let kernel = context.kernel(&dump)?;
+            let diagnosis = context.diagnose(&kernel, &target)?;
+            let report = &diagnosis.report;
+            let ledger = DumpLedger {
+                ledger: &report.ledger,
+                unaccounted: &report.unaccounted,
+                warnings: &report.warnings,
+            };
+            print(args, "pagehound.ledger/1", &ledger, |page| {
+                render::ledger(report, page)?;
+                for warning in &report.warnings {
+                    page.item("Note", warning)?;
+                }
+                Ok(())
+            })?;
+            if diagnosis.census.cancelled {
+                return Ok(Exit::INTERRUPTED);
+            }
+        }
     }
     Ok(Exit::OK)
 }
 
-fn run_ledger(args: &args::Ledger, files: &HostFiles) -> anyhow::Result<Exit> {
-    let ledger = ledger(files)?;
+fn print(
+    args: &args::Ledger,
+    schema: &'static str,
+    result: &impl Serialize,
+    text: impl FnOnce(&mut Page) -> io::Result<()>,
+) -> anyhow::Result<()> {
     if args.json {
-        let tagged = Tagged {
-            schema: "pagehound.host-ledger/1",
-            target: args.target.to_string(),
-            result: &ledger,
-        };
-        output::plain(|out| render::json(&tagged, out))?;
+        let target = &args.target.to_string();
+        output::plain(|out| {
+            render::json(
+                &Tagged {
+                    schema,
+                    target,
+                    result,
+                },
+                out,
+            )
+        })?;
     } else {
-        output::page(|page| host::ledger(&ledger, page))?;
+        output::page(text)?;
     }
-    Ok(Exit::OK)
+    Ok(())
 }

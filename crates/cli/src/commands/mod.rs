@@ -3,14 +3,21 @@
 mod diagnose;
 mod info;
 mod ledger;
+mod log;
+mod net;
+mod pages;
 mod read;
 mod search;
+mod why;
 
 use crate::args::{Cli, Command, Global};
 use crate::exit::Exit;
 use crate::interrupt;
 use crate::output;
-use pagehound_kernel::{Kernel, Options};
+use crate::progress::Bar;
+use anyhow::Context as _;
+use pagehound_hunt::{self as hunt, Diagnosis};
+use pagehound_kernel::{Class, Kernel, Options};
 use pagehound_vmcore::Dump;
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
@@ -38,6 +45,51 @@ impl Context {
             without_btf: global.without_btf,
         })
     }
+
+    /// Opens the kernel in `dump`. What of it could not be had is in its
+    /// warnings; [`Context::note`] says them where no report does.
+    fn kernel<'d>(&self, dump: &'d Dump) -> anyhow::Result<Kernel<'d>> {
+        let options = Options {
+            without_btf: self.without_btf,
+        };
+        Kernel::open(dump, options).context("the kernel in the dump")
+    }
+
+    /// The whole diagnosis of the target called `path`, with a bar.
+    fn diagnose(&self, kernel: &Kernel<'_>, path: &str) -> anyhow::Result<Diagnosis> {
+        let bar = Bar::new();
+        let options = hunt::Options {
+            path,
+            progress: &bar,
+            cancel: self.cancel,
+            threads: Some(self.threads),
+            without: hunt::census::Without::default(),
+        };
+        let diagnosis = Diagnosis::of(kernel, &options);
+        bar.end();
+        diagnosis.context("the map of all pages")
+    }
+}
+
+/// Says on standard error what limits an answer.
+fn note(warnings: &[String]) {
+    for warning in warnings {
+        output::note(warning);
+    }
+}
+
+/// Classes by name.
+fn classes(names: &[String]) -> anyhow::Result<Vec<Class>> {
+    let class = |name: &String| {
+        Class::from_name(name).with_context(|| {
+            let known: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
+            format!(
+                "there is no class `{name}`; the classes are {}",
+                known.join(", ")
+            )
+        })
+    };
+    names.iter().map(class).collect()
 }
 
 /// Carries out the command line.
@@ -45,24 +97,14 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Exit> {
     output::set_color(&cli.global);
     let context = Context::new(&cli.global)?;
     match &cli.command {
-        Command::Diagnose(args) => diagnose::run(args),
-        Command::Ledger(args) => ledger::run(args),
-        Command::Info(args) => info::run(args),
-        Command::Read(args) => read::run(args, &context),
+        Command::Diagnose(args) => diagnose::run(args, &context),
+        Command::Ledger(args) => ledger::run(args, &context),
+        Command::Pages(args) => pages::run(args, &context),
+        Command::Why(args) => why::run(args, &context),
         Command::Search(args) => search::run(args, &context),
+        Command::Log(args) => log::run(args, &context),
+        Command::Net(args) => net::run(args, &context),
+        Command::Info(args) => info::run(args, &context),
+        Command::Read(args) => read::run(args, &context),
     }
-}
-
-/// Opens the kernel in `dump` and says what of it could not be had.
-fn open_kernel<'d>(dump: &'d Dump, context: &Context) -> anyhow::Result<Kernel<'d>> {
-    let kernel = Kernel::open(
-        dump,
-        Options {
-            without_btf: context.without_btf,
-        },
-    )?;
-    for warning in &kernel.warnings {
-        output::note(warning);
-    }
-    Ok(kernel)
 }

@@ -6,14 +6,14 @@ use crate::exit::Exit;
 use crate::output;
 use crate::render;
 use anyhow::ensure;
-use pagehound_kernel::{Kernel, Pages, VirtualRead, area_at};
+use pagehound_kernel::{Kernel, Pages, Symbolizer, VirtualRead, area_at};
 use pagehound_vmcore::{PageCache, Pfn, PhysAddr, VirtAddr};
 use std::io::{self, Write};
 
 /// Words on a line.
-const COLUMNS: u64 = 2;
+const COLUMNS: usize = 2;
 
-/// More than this is a job for a dump file of its own.
+/// More words than this are a job for another tool.
 const MOST: u64 = 1 << 20;
 
 pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> {
@@ -23,17 +23,16 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
         args.count
     );
     let dump = pagehound_vmcore::open(args.target.file()?)?;
-    let kernel = super::open_kernel(&dump, context)?;
+    let kernel = context.kernel(&dump)?;
+    let cache = PageCache::new(dump.memory.as_ref(), 16);
     let mut words = Vec::new();
     let mut fault = None;
-    let cache = PageCache::new(dump.memory.as_ref(), 16);
     for index in 0..args.count {
         let at = args.address.wrapping_add(index * 8);
         let word = if args.physical {
             let mut bytes = [0; 8];
-            cache
-                .read(PhysAddr(at), &mut bytes)
-                .map(|()| u64::from_le_bytes(bytes))
+            let read = cache.read(PhysAddr(at), &mut bytes);
+            read.map(|()| u64::from_le_bytes(bytes))
                 .map_err(anyhow::Error::new)
         } else {
             kernel.memory.u64(VirtAddr(at)).map_err(anyhow::Error::new)
@@ -47,102 +46,80 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
         }
     }
     // The words can be read without a map of all pages; it only says more.
-    let pages = Pages::of(&kernel)
-        .map_err(|error| output::note(&format!("no map of pages: {error}")))
-        .ok();
-    output::plain(|out| print(args.address, &words, &kernel, pages.as_ref(), out))?;
-    match fault {
-        Some(error) => Err(error),
-        None => Ok(Exit::OK),
-    }
+    let pages = Pages::of(&kernel);
+    let names = Names {
+        kernel: &kernel,
+        symbols: kernel.symbolizer(),
+        pages: pages
+            .map_err(|error| output::note(&format!("no map of pages: {error}")))
+            .ok(),
+    };
+    output::plain(|out| print(args.address, &words, &names, out))?;
+    fault.map_or(Ok(Exit::OK), Err)
 }
 
 /// Two words a line with the text they hold, as crash's `rd` prints them, and
 /// what each points to.
-fn print(
-    address: u64,
-    words: &[u64],
-    kernel: &Kernel<'_>,
-    pages: Option<&Pages>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn print(address: u64, words: &[u64], names: &Names<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut at = address;
-    for line in words.chunks(COLUMNS as usize) {
-        write!(out, "{at:016x}: ")?;
-        let mut text = String::new();
-        for word in line {
-            write!(out, " {word:016x}")?;
-            text.extend(word.to_le_bytes().map(|byte| {
-                if (b' '..=b'~').contains(&byte) {
-                    byte as char
-                } else {
-                    '.'
-                }
-            }));
-        }
-        let pad = 17 * (COLUMNS as usize).saturating_sub(line.len());
-        write!(out, "{:pad$}   {text}", "")?;
+    for line in words.chunks(COLUMNS) {
+        let hex: String = line.iter().map(|word| format!(" {word:016x}")).collect();
+        let bytes: Vec<u8> = line.iter().flat_map(|word| word.to_le_bytes()).collect();
         let named: Vec<String> = line
             .iter()
-            .filter_map(|word| points_to(*word, kernel, pages))
+            .filter_map(|word| names.of(VirtAddr(*word)))
             .collect();
-        writeln!(
-            out,
-            "{}{}",
-            if named.is_empty() { "" } else { "   " },
+        let text = format!(
+            "{at:016x}: {hex:<34}   {:<16}   {}",
+            render::ascii(&bytes),
             named.join(", ")
-        )?;
-        at = at.wrapping_add(8 * COLUMNS);
+        );
+        writeln!(out, "{}", text.trim_end())?;
+        at = at.wrapping_add(8 * COLUMNS as u64);
     }
     Ok(())
 }
 
-/// What a kernel pointer points to: a page by its class (and slab cache), a
-/// `struct page`, a vmalloc area, a symbol.
-fn points_to(word: u64, kernel: &Kernel<'_>, pages: Option<&Pages>) -> Option<String> {
-    let addr = VirtAddr(word);
-    if word >> 63 == 0 {
-        return None;
+/// Names what pointers point to.
+struct Names<'a> {
+    kernel: &'a Kernel<'a>,
+    symbols: Symbolizer<'a>,
+    pages: Option<Pages>,
+}
+
+impl Names<'_> {
+    /// A page by its class (and slab cache), a `struct page`, a vmalloc area, a
+    /// symbol; nothing for a word that is no kernel address.
+    fn of(&self, addr: VirtAddr) -> Option<String> {
+        if addr.0 >> 63 == 0 {
+            return None;
+        }
+        if let Some(pages) = &self.pages {
+            if let Some(phys) = self.kernel.memory.space.direct.phys(addr) {
+                return Some(page(phys.pfn(self.kernel.page_shift()), pages));
+            }
+            if let Some(pfn) = pages.memmap.pfn(addr) {
+                return Some(format!("struct page of {}", page(pfn, pages)));
+            }
+        }
+        if let Some(symbol) = self.symbols.symbolize(addr) {
+            return Some(symbol);
+        }
+        let area = area_at(&self.pages.as_ref()?.areas, addr)?;
+        let caller = area
+            .vm
+            .as_ref()
+            .and_then(|vm| self.symbols.symbolize(vm.caller));
+        Some(caller.map_or("vmalloc".to_owned(), |caller| {
+            format!("vmalloc by {caller}")
+        }))
     }
-    if let Some(pages) = pages {
-        if let Some(phys) = kernel.memory.space.direct.phys(addr) {
-            return Some(page(phys.pfn(kernel.page_shift()), pages));
-        }
-        if let Some(pfn) = pages.memmap.pfn(addr) {
-            return Some(format!("struct page of {}", page(pfn, pages)));
-        }
-        if let Some(area) = area_at(&pages.areas, addr) {
-            let caller = area.vm.as_ref().and_then(|vm| symbol(vm.caller, kernel));
-            return Some(format!(
-                "vmalloc{}",
-                caller
-                    .map(|caller| format!(" by {caller}"))
-                    .unwrap_or_default()
-            ));
-        }
-    }
-    symbol(addr, kernel)
 }
 
 fn page(pfn: Pfn, pages: &Pages) -> String {
     let class = pages.map.class(pfn).name();
-    let head = pages.map.head(pfn);
-    let cache = pages
-        .slabs
-        .slab(head)
-        .and_then(|slab| pages.slabs.cache(slab));
-    let cache = cache
-        .map(|cache| format!(" {}", render::escape(&cache.name)))
-        .unwrap_or_default();
-    format!("pfn {:#x} {class}{cache}", pfn.0)
-}
-
-fn symbol(addr: VirtAddr, kernel: &Kernel<'_>) -> Option<String> {
-    let symbol = kernel.symbols.as_ref()?.lookup(addr)?;
-    let name = render::escape(symbol.name);
-    Some(if symbol.offset_in == 0 {
-        name
-    } else {
-        format!("{name}+{:#x}", symbol.offset_in)
-    })
+    let slab = pages.slabs.slab(pages.map.head(pfn));
+    let cache = slab.and_then(|slab| pages.slabs.cache(slab));
+    let cache = cache.map(|cache| format!(" {}", render::escape(&cache.name)));
+    format!("page {:#x} {class}{}", pfn.0, cache.unwrap_or_default())
 }

@@ -8,7 +8,8 @@ use crate::progress::Bar;
 use crate::render;
 use crate::render::number::{percent, size, thousands};
 use anyhow::{Context as _, bail};
-use pagehound_kernel::{Class, Linear, PageMap, Pages};
+use pagehound_hunt::Diagnosis;
+use pagehound_kernel::{Class, Kernel, Linear, Pages};
 use pagehound_scan::{End, Found, Match, Pass, PatternSet, Tally};
 use pagehound_vmcore::{Dump, PageCache, Pfn, PhysAddr, VirtAddr};
 use std::collections::BTreeSet;
@@ -25,26 +26,21 @@ const CACHE_PAGES: usize = 16;
 pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit> {
     let patterns = args.patterns()?;
     let addresses = args.addresses().map_err(anyhow::Error::msg)?;
-    let classes = classes(&args.class)?;
+    let classes = super::classes(&args.class)?;
     let dump = pagehound_vmcore::open(args.target.file()?)?;
-    let page_size = dump.memory.page_size();
     let at = args.at.map(usize::try_from).transpose()?;
-    let set = PatternSet::compile(&patterns, at, page_size)?;
+    let set = PatternSet::compile(&patterns, at, dump.memory.page_size())?;
 
-    // Physical addresses need no kernel, classes do.
-    let kernel = (!args.physical || !classes.is_empty())
-        .then(|| super::open_kernel(&dump, context))
-        .transpose()?;
-    let pages = match &kernel {
-        Some(kernel) if !classes.is_empty() => {
-            Some(Pages::of(kernel).context("the map of all pages")?)
-        }
+    // Physical addresses need no kernel, classes and states do.
+    let by_kind = !classes.is_empty() || !args.state.is_empty();
+    let needed = by_kind || !args.physical;
+    let kernel = needed.then(|| context.kernel(&dump)).transpose()?;
+    let kind = match &kernel {
+        Some(kernel) if by_kind => Some(Kind::of(kernel, classes, args, context)?),
         _ => None,
     };
-    let direct = kernel
-        .as_ref()
-        .map(|kernel| &kernel.memory.space.direct)
-        .filter(|_| !args.physical);
+    let direct = kernel.as_ref().map(|kernel| &kernel.memory.space.direct);
+    let direct = direct.filter(|_| !args.physical);
     let range = addresses.map(|range| physical(range, direct)).transpose()?;
 
     let search = Search {
@@ -52,23 +48,59 @@ pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit
         cache: PageCache::new(dump.memory.as_ref(), CACHE_PAGES),
         direct,
         range,
-        map: pages.as_ref().map(|pages| &pages.map),
-        classes,
+        kind,
     };
     search.run(&set, context)
 }
 
-fn classes(names: &[String]) -> anyhow::Result<Vec<Class>> {
-    let class = |name: &String| {
-        Class::from_name(name).with_context(|| {
-            let known: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
-            format!(
-                "there is no class `{name}`; the classes are {}",
-                known.join(", ")
-            )
+/// Which kind of pages to search.
+struct Kind {
+    classes: Vec<Class>,
+    states: Vec<&'static str>,
+    pages: Known,
+}
+
+/// What tells the kind of a page.
+enum Known {
+    /// Classes are in the map of all pages.
+    Classes(Box<Pages>),
+    /// States are the outcome of the diagnosis.
+    States(Box<Diagnosis>),
+}
+
+impl Kind {
+    fn of(
+        kernel: &Kernel<'_>,
+        classes: Vec<Class>,
+        args: &args::Search,
+        context: &Context,
+    ) -> anyhow::Result<Self> {
+        let states: Vec<&str> = args.state.iter().map(|state| state.name()).collect();
+        let pages = if states.is_empty() {
+            Known::Classes(Box::new(Pages::of(kernel).context("the map of all pages")?))
+        } else {
+            Known::States(Box::new(
+                context.diagnose(kernel, &args.target.to_string())?,
+            ))
+        };
+        Ok(Kind {
+            classes,
+            states,
+            pages,
         })
-    };
-    names.iter().map(class).collect()
+    }
+
+    fn wants(&self, pfn: Pfn) -> bool {
+        let (class, state) = match &self.pages {
+            Known::Classes(pages) => (pages.map.class(pfn), None),
+            Known::States(diagnosis) => (
+                diagnosis.pages.map.class(pfn),
+                Some(diagnosis.state(pfn).name()),
+            ),
+        };
+        let in_class = self.classes.is_empty() || self.classes.contains(&class);
+        in_class && state.is_none_or(|state| self.states.contains(&state))
+    }
 }
 
 /// The physical addresses that `range` means, itself physical where there is no
@@ -99,8 +131,7 @@ struct Search<'a> {
     /// Where to print kernel addresses from.
     direct: Option<&'a Linear>,
     range: Option<Range<u64>>,
-    map: Option<&'a PageMap>,
-    classes: Vec<Class>,
+    kind: Option<Kind>,
 }
 
 /// What was found.
@@ -160,10 +191,7 @@ impl Search<'_> {
             .range
             .as_ref()
             .is_none_or(|range| (range.start >> shift) <= pfn.0 && pfn.addr(shift).0 < range.end);
-        in_range
-            && self
-                .map
-                .is_none_or(|map| self.classes.contains(&map.class(pfn)))
+        in_range && self.kind.as_ref().is_none_or(|kind| kind.wants(pfn))
     }
 
     /// Words as crash prints them: `ffff880100400000: 2200383e43966e24`.

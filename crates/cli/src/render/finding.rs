@@ -1,7 +1,7 @@
 //! One finding in words.
 
 use super::number::{count, percent, thousands};
-use super::page::Page;
+use super::page::{PLAIN, Page};
 use pagehound_model::{
     Confidence, Content, Evidence, Finding, KnownIssue, Owner, OwnerRole, Pattern, Report, State,
 };
@@ -10,6 +10,9 @@ use std::io;
 
 /// How many patterns are worth a line.
 const PATTERNS: usize = 3;
+
+/// How many bytes of one.
+const PATTERN_BYTES: usize = 24;
 
 /// The state's name.
 pub(super) fn state(state: State) -> &'static str {
@@ -31,7 +34,7 @@ pub(super) fn confidence(finding: &Finding) -> &'static str {
 }
 
 /// `Ethernet frames received by em1, em2 (e1000, under bond0, MAC …)`.
-pub(super) fn title(finding: &Finding) -> String {
+pub fn title(finding: &Finding) -> String {
     let content = content(finding.content);
     let owners = &finding.owners;
     if owners.is_empty() {
@@ -93,30 +96,39 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
     format!("{names}{drivers} {what}")
 }
 
-/// The lost finding whose content this suspect one shares: it is told there.
+/// The finding that a suspect one keeps company: pages with the same content
+/// that something still points to are told with those that nothing points to.
 pub(super) fn leak_of<'a>(suspect: &Finding, report: &'a Report) -> Option<&'a Finding> {
     report
         .findings
         .iter()
-        .find(|other| other.verdict == State::Lost && other.signature == suspect.signature)
+        .find(|other| is_company(suspect, other))
+}
+
+fn is_company(suspect: &Finding, other: &Finding) -> bool {
+    let looks_lost = matches!(other.verdict, State::Lost | State::Suspect);
+    suspect.verdict == State::Suspect
+        && !suspect.holders.is_empty()
+        && looks_lost
+        && other.holders.is_empty()
+        && other.same_content(suspect)
 }
 
 /// Everything about one finding but its title.
 pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::Result<()> {
-    page.paragraph(2, super::page::PLAIN, &sentence(finding))?;
-    if finding.verdict == State::Lost {
-        let same = report.findings.iter().filter(|other| {
-            other.verdict == State::Suspect && other.signature == finding.signature
-        });
-        let referenced: u64 = same.map(|other| other.pages).sum();
-        if referenced > 0 {
-            let verb = if referenced == 1 { "is" } else { "are" };
-            let text = format!(
-                "{} more with the same content {verb} still referenced: not counted.",
-                thousands(referenced)
-            );
-            page.paragraph(2, super::page::PLAIN, &text)?;
-        }
+    page.paragraph(2, PLAIN, &sentence(finding))?;
+    let company = report
+        .findings
+        .iter()
+        .filter(|other| is_company(other, finding));
+    let referenced: u64 = company.map(|other| other.pages).sum();
+    if referenced > 0 {
+        let verb = if referenced == 1 { "is" } else { "are" };
+        let text = format!(
+            "{} more with the same content {verb} still referenced: not counted.",
+            thousands(referenced)
+        );
+        page.paragraph(2, PLAIN, &text)?;
     }
     for (number, pattern) in finding.patterns.iter().take(PATTERNS).enumerate() {
         page.item(
@@ -125,11 +137,16 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         )?;
     }
     for evidence in &finding.evidence {
-        match evidence.kind.as_str() {
-            Evidence::CONTENT => {}
-            Evidence::BLAME => page.item("Lost in", &evidence.text)?,
-            _ => page.item("Checked", &evidence.text)?,
-        }
+        let label = match evidence.kind.as_str() {
+            // The patterns say the same; the control group is told for all.
+            Evidence::CONTENT if !finding.patterns.is_empty() => continue,
+            Evidence::CONTROL => continue,
+            Evidence::CONTENT => "Content",
+            Evidence::BLAME => "Lost in",
+            Evidence::OWNER => "Owner",
+            _ => "Checked",
+        };
+        page.item(label, &evidence.text)?;
     }
     if !finding.holders.is_empty() {
         let holders: Vec<String> = finding
@@ -235,11 +252,7 @@ fn sentence(finding: &Finding) -> String {
             thousands(bounds.high)
         )
     });
-    let content = finding
-        .evidence
-        .iter()
-        .find(|evidence| evidence.kind == Evidence::CONTENT);
-    let content = content.map(|evidence| format!("; {}", evidence.text.trim_end_matches('.')));
+    let content = frames(finding).map(|frames| format!("; {frames}"));
     format!(
         "{what} {state}{}{}.",
         estimate.unwrap_or_default(),
@@ -247,25 +260,77 @@ fn sentence(finding: &Finding) -> String {
     )
 }
 
+/// `all hold received frames, destination MAC at offset 0`, where a pattern
+/// has the MAC address of an owner.
+fn frames(finding: &Finding) -> Option<String> {
+    if finding.content != Content::Ethernet {
+        return None;
+    }
+    let (pattern, offset) = finding.patterns.iter().find_map(|pattern| {
+        let bytes = bytes_of(pattern);
+        let mut macs = finding
+            .owners
+            .iter()
+            .filter_map(|owner| owner.mac.as_deref());
+        macs.find_map(|mac| {
+            let mac: Vec<Option<u8>> = mac
+                .split(':')
+                .map(|pair| u8::from_str_radix(pair, 16).ok())
+                .collect();
+            bytes
+                .windows(mac.len().max(1))
+                .position(|window| window == mac)
+        })
+        .map(|index| (pattern, pattern.offset.saturating_add(index as u64)))
+    })?;
+    let how_many = if pattern.share >= 0.9995 {
+        "all".to_owned()
+    } else {
+        format!("{:.1} %", pattern.share * 100.0)
+    };
+    let what = match agreed(&finding.owners, |owner| owner.role) {
+        Some(OwnerRole::Destination) => "received frames, destination MAC",
+        Some(OwnerRole::Source) => "sent frames, source MAC",
+        None => "frames, MAC",
+    };
+    Some(format!("{how_many} hold {what} at offset {offset}"))
+}
+
 fn pattern_line(pattern: &Pattern) -> String {
+    let bytes = bytes_of(pattern);
+    let shown = bytes.iter().take(PATTERN_BYTES);
+    let pairs: Vec<String> = shown
+        .map(|byte| byte.map_or("??".to_owned(), |byte| format!("{byte:02x}")))
+        .collect();
+    let more = if bytes.len() > PATTERN_BYTES {
+        " …"
+    } else {
+        ""
+    };
     let text = text_of(pattern)
         .map(|text| format!(" ({text})"))
         .unwrap_or_default();
     format!(
-        "{}{text} at offset {}, in {:.1} % of the pages",
-        pattern.hex,
+        "{}{more}{text} at offset {}, in {:.1} % of the pages",
+        pairs.join(" "),
         pattern.offset,
         pattern.share * 100.0
     )
 }
 
+/// The pattern's bytes, `None` where they vary.
+fn bytes_of(pattern: &Pattern) -> Vec<Option<u8>> {
+    let digits: Vec<char> = pattern.hex.chars().filter(|c| !c.is_whitespace()).collect();
+    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok();
+    digits.chunks(2).map(byte).collect()
+}
+
 /// The pattern as text, in quotes, where all its bytes are printable ASCII.
 fn text_of(pattern: &Pattern) -> Option<String> {
-    let pairs = pattern
-        .hex
-        .split(' ')
-        .map(|pair| u8::from_str_radix(pair, 16).ok());
-    let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
+    let bytes: Vec<u8> = bytes_of(pattern)
+        .into_iter()
+        .take(PATTERN_BYTES)
+        .collect::<Option<_>>()?;
     let printable = bytes.len() >= 4 && bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
     printable.then(|| format!("\"{}\"", String::from_utf8_lossy(&bytes)))
 }

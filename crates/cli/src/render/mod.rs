@@ -1,7 +1,5 @@
 //! Results as text for the terminal, and as JSON.
 
-mod csv;
-mod escape;
 mod finding;
 pub mod host;
 mod ledger;
@@ -9,12 +7,30 @@ pub mod number;
 pub mod page;
 mod report;
 
-pub use csv::field as csv_field;
-pub use escape::escape;
+pub use finding::title as finding_title;
 pub use ledger::ledger;
 pub use report::report;
 
 use std::io::{self, Write};
+
+/// The one place where text from a dump is made fit for a terminal: as one
+/// line that cannot move the cursor, change colours or turn the direction of
+/// writing.
+pub fn escape(text: impl AsRef<[u8]>) -> String {
+    pagehound_kernel::printable(text.as_ref())
+}
+
+/// The printable ASCII among `bytes`, a dot for each other byte.
+pub fn ascii(bytes: &[u8]) -> String {
+    let shown = |byte: &u8| {
+        if (b' '..=b'~').contains(byte) {
+            char::from(*byte)
+        } else {
+            '.'
+        }
+    };
+    bytes.iter().map(shown).collect()
+}
 
 /// `value` as indented JSON with a newline at its end.
 pub fn json(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {

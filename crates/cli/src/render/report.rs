@@ -88,7 +88,7 @@ fn verdict(report: &Report) -> (Style, &'static str, String) {
                 size(all.suspect_pages)
             ),
         ),
-        Verdict::None if report.complete => {
+        Verdict::None => {
             let rest = if all.pages == 0 {
                 "every page is accounted for".to_owned()
             } else {
@@ -106,7 +106,7 @@ fn verdict(report: &Report) -> (Style, &'static str, String) {
             };
             (GOOD, "CLEAN", format!("nothing lost: {rest}"))
         }
-        Verdict::None | Verdict::Incomplete => (
+        Verdict::Incomplete => (
             DOUBT,
             "UNDECIDED",
             "nothing found lost, but what could not be read might hide it".to_owned(),

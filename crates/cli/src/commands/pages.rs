@@ -1,0 +1,224 @@
+//! `pagehound pages`: every page of the machine, or every run of equal ones.
+
+use super::Context;
+use crate::args::{self, Format};
+use crate::exit::Exit;
+use crate::output;
+use anyhow::ensure;
+use pagehound_hunt::Diagnosis;
+use pagehound_kernel::{Class, Kernel};
+use pagehound_vmcore::{Pfn, PfnRange};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Frames whose `struct page`s are read at once.
+const CHUNK: u64 = 1 << 14;
+
+/// What is told of a page; runs are of pages equal in all of it.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+struct Facts {
+    class: &'static str,
+    /// log2 of the pages in its unit, rounded down.
+    order: u32,
+    /// Reference count of its unit; none where it cannot be read.
+    refcount: Option<i32>,
+    state: &'static str,
+    /// Number of its finding.
+    finding: Option<u32>,
+}
+
+/// Equal pages next to each other.
+#[derive(Clone, Copy, Serialize)]
+struct Run {
+    pfn: u64,
+    count: u64,
+    #[serde(flatten)]
+    facts: Facts,
+}
+
+/// One page.
+#[derive(Serialize)]
+struct Each {
+    pfn: u64,
+    #[serde(flatten)]
+    facts: Facts,
+}
+
+pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit> {
+    let classes = super::classes(&args.class)?;
+    let dump = pagehound_vmcore::open(args.target.file()?)?;
+    let kernel = context.kernel(&dump)?;
+    let diagnosis = context.diagnose(&kernel, &args.target.to_string())?;
+    let report = &diagnosis.report;
+    if let Some(id) = args.finding {
+        ensure!(
+            report.findings.iter().any(|finding| finding.id == id),
+            "there is no finding {id}; the last is {}",
+            report.findings.len()
+        );
+    }
+    super::note(&report.warnings);
+    let states: Vec<&str> = args.state.iter().map(|state| state.name()).collect();
+    let wants = |class: Class, facts: &Facts| {
+        (classes.is_empty() || classes.contains(&class))
+            && (states.is_empty() || states.contains(&facts.state))
+            && (args.finding.is_none() || facts.finding == args.finding)
+    };
+    output::plain(|out| {
+        let mut rows = Rows {
+            each: args.each,
+            format: args.format,
+            run: None,
+            out,
+        };
+        rows.header()?;
+        walk(&kernel, &diagnosis, |pfns, class, facts| {
+            if wants(class, &facts) {
+                rows.add(pfns, facts)
+            } else {
+                Ok(())
+            }
+        })?;
+        rows.flush()
+    })?;
+    Ok(if diagnosis.census.cancelled {
+        Exit::INTERRUPTED
+    } else {
+        Exit::OK
+    })
+}
+
+/// Calls `visit` with every unit, by rising frame.
+fn walk(
+    kernel: &Kernel<'_>,
+    diagnosis: &Diagnosis,
+    mut visit: impl FnMut(PfnRange, Class, Facts) -> io::Result<()>,
+) -> io::Result<()> {
+    let map = &diagnosis.pages.map;
+    let mut refcounts = Refcounts::default();
+    let mut at = Pfn(0);
+    while at < map.end() {
+        let unit = map.unit(at);
+        let class = map.class(at);
+        let finding = diagnosis
+            .finding(at)
+            .and_then(|index| diagnosis.report.findings.get(index));
+        let facts = Facts {
+            class: class.name(),
+            order: unit.len().max(1).ilog2(),
+            refcount: refcounts.of(kernel, diagnosis, at),
+            state: diagnosis.state(at).name(),
+            finding: finding.map(|finding| finding.id),
+        };
+        visit(unit, class, facts)?;
+        at = unit.end;
+    }
+    Ok(())
+}
+
+/// `_refcount` of frames that are asked for in rising order.
+#[derive(Default)]
+struct Refcounts {
+    first: Pfn,
+    bytes: Vec<u8>,
+    missing: Vec<PfnRange>,
+}
+
+impl Refcounts {
+    fn of(&mut self, kernel: &Kernel<'_>, diagnosis: &Diagnosis, pfn: Pfn) -> Option<i32> {
+        let pages = &diagnosis.pages;
+        let size = usize::try_from(pages.memmap.page_size).ok()?;
+        let chunk = Pfn(pfn.0 - pfn.0 % CHUNK);
+        if self.bytes.is_empty() || self.first != chunk {
+            self.first = chunk;
+            self.bytes.clear();
+            self.bytes.resize(size.checked_mul(CHUNK as usize)?, 0);
+            let range = PfnRange {
+                start: chunk,
+                end: Pfn(chunk.0 + CHUNK),
+            };
+            self.missing = pages.memmap.read(kernel, range, &mut self.bytes);
+        }
+        if !pages.memmap.contains(pfn) || self.missing.iter().any(|range| range.contains(pfn)) {
+            return None;
+        }
+        let start = size.checked_mul((pfn.0 - chunk.0) as usize)?;
+        let words = self.bytes.get(start..)?.get(..size)?;
+        Some(pages.decoder.words(words).refcount())
+    }
+}
+
+/// Rows on their way out.
+struct Rows<'a> {
+    each: bool,
+    format: Format,
+    run: Option<Run>,
+    out: &'a mut dyn Write,
+}
+
+impl Rows<'_> {
+    fn header(&mut self) -> io::Result<()> {
+        match (self.format, self.each) {
+            (Format::Jsonl, _) => Ok(()),
+            (Format::Csv, true) => writeln!(self.out, "pfn,class,order,refcount,state,finding"),
+            (Format::Csv, false) => {
+                writeln!(self.out, "pfn,count,class,order,refcount,state,finding")
+            }
+        }
+    }
+
+    fn add(&mut self, pfns: PfnRange, facts: Facts) -> io::Result<()> {
+        if self.each {
+            return (pfns.start.0..pfns.end.0)
+                .try_for_each(|pfn| self.row(&Each { pfn, facts }, pfn, None, facts));
+        }
+        match &mut self.run {
+            Some(run) if run.facts == facts && run.pfn + run.count == pfns.start.0 => {
+                run.count += pfns.len();
+                Ok(())
+            }
+            _ => {
+                self.flush()?;
+                self.run = Some(Run {
+                    pfn: pfns.start.0,
+                    count: pfns.len(),
+                    facts,
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.run.take() {
+            Some(run) => self.row(&run, run.pfn, Some(run.count), run.facts),
+            None => Ok(()),
+        }
+    }
+
+    fn row(
+        &mut self,
+        json: &impl Serialize,
+        pfn: u64,
+        count: Option<u64>,
+        facts: Facts,
+    ) -> io::Result<()> {
+        if self.format == Format::Jsonl {
+            serde_json::to_writer(&mut *self.out, json)?;
+            return writeln!(self.out);
+        }
+        write!(self.out, "{pfn},")?;
+        if let Some(count) = count {
+            write!(self.out, "{count},")?;
+        }
+        write!(self.out, "{},{},", facts.class, facts.order)?;
+        if let Some(refcount) = facts.refcount {
+            write!(self.out, "{refcount}")?;
+        }
+        write!(self.out, ",{},", facts.state)?;
+        match facts.finding {
+            Some(id) => writeln!(self.out, "{id}"),
+            None => writeln!(self.out),
+        }
+    }
+}

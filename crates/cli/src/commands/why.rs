@@ -1,0 +1,318 @@
+//! `pagehound why`: one page explained.
+
+use super::Context;
+use crate::args::{self, PageRef};
+use crate::exit::Exit;
+use crate::output;
+use crate::render::number::count;
+use crate::render::page::{LABEL, PLAIN, Page};
+use crate::render::{self, finding_title};
+use anyhow::ensure;
+use pagehound_hunt::Diagnosis;
+use pagehound_hunt::census::{Fate, Via};
+use pagehound_hunt::holders::Holders;
+use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_model::Evidence;
+use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr};
+use std::io;
+
+/// Bytes of the page that are shown.
+const SHOWN: usize = 64;
+
+/// Links of a chain of references that are told one by one.
+const LINKS: usize = 8;
+
+pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
+    let asked = args.page().map_err(anyhow::Error::msg)?;
+    let dump = pagehound_vmcore::open(args.target.file()?)?;
+    let kernel = context.kernel(&dump)?;
+    let shift = kernel.page_shift();
+    let pfn = match asked {
+        PageRef::Pfn(pfn) => Pfn(pfn),
+        PageRef::Physical(addr) => PhysAddr(addr).pfn(shift),
+        PageRef::Virtual(addr) => kernel.phys(VirtAddr(addr))?.pfn(shift),
+    };
+    let diagnosis = context.diagnose(&kernel, &args.target.to_string())?;
+    let end = diagnosis.pages.map.end();
+    ensure!(
+        pfn < end,
+        "there is no page {:#x}: the machine's pages end below {:#x}",
+        pfn.0,
+        end.0
+    );
+    super::note(&diagnosis.report.warnings);
+    let why = Why {
+        kernel: &kernel,
+        diagnosis: &diagnosis,
+        pfn,
+    };
+    output::page(|page| why.print(page))?;
+    Ok(if diagnosis.census.cancelled {
+        Exit::INTERRUPTED
+    } else {
+        Exit::OK
+    })
+}
+
+struct Why<'a> {
+    kernel: &'a Kernel<'a>,
+    diagnosis: &'a Diagnosis,
+    pfn: Pfn,
+}
+
+impl Why<'_> {
+    fn pages(&self) -> &Pages {
+        &self.diagnosis.pages
+    }
+
+    fn print(&self, page: &mut Page) -> io::Result<()> {
+        let Pfn(pfn) = self.pfn;
+        let phys = self.pfn.addr(self.kernel.page_shift());
+        let virt = self.kernel.memory.space.direct.virt(phys);
+        let virt = virt.map_or("no kernel address".to_owned(), |virt| {
+            format!("kernel address {:x}", virt.0)
+        });
+        page.line(
+            LABEL,
+            &format!("page {pfn:#x} ({pfn}): physical {:x}, {virt}", phys.0),
+        )?;
+        let class = self.pages().map.class(self.pfn);
+        page.item(
+            "Class",
+            &format!(
+                "{}: {}{}",
+                class.name(),
+                explained(class),
+                self.detail(class)
+            ),
+        )?;
+        let unit = self.pages().map.unit(self.pfn);
+        page.item("Unit", &self.unit(unit))?;
+        page.item("Struct", &self.page_struct())?;
+        let state = self.diagnosis.state(self.pfn).name();
+        let finding = self.diagnosis.finding(self.pfn);
+        let finding = finding.and_then(|index| self.diagnosis.report.findings.get(index));
+        let of = finding.map(|finding| {
+            format!(
+                ", with the {} of finding {}: {}",
+                count(finding.pages, "page"),
+                finding.id,
+                finding_title(finding)
+            )
+        });
+        page.item("State", &format!("{state}{}", of.unwrap_or_default()))?;
+        if class.is_unaccounted() {
+            self.referrers(unit.start, page)?;
+        }
+        for evidence in finding.iter().flat_map(|finding| &finding.evidence) {
+            if evidence.kind == Evidence::REFERENCES {
+                page.item("Checked", &evidence.text)?;
+            }
+        }
+        self.bytes(phys, page)?;
+        self.elsewhere(phys, page)
+    }
+
+    /// The slab cache, or the code that made the vmalloc area.
+    fn detail(&self, class: Class) -> String {
+        let pages = self.pages();
+        let head = pages.map.head(self.pfn);
+        match class {
+            Class::Slab => {
+                let slab = pages.slabs.slab(head);
+                let cache = slab.and_then(|slab| Some((slab, pages.slabs.cache(slab)?)));
+                cache.map_or(String::new(), |(slab, cache)| {
+                    let (free, all) = (slab.free_count(), slab.objects);
+                    format!(
+                        "; cache {}, {free} of {all} objects free",
+                        render::escape(&cache.name)
+                    )
+                })
+            }
+            Class::Vmalloc | Class::KernelStack | Class::PerCpu => {
+                let holders = Holders::new(self.kernel, pages, &self.diagnosis.census);
+                let holder = holders.at(self.pfn.addr(self.kernel.page_shift()));
+                format!("; {} {}", holder.kind, holder.name)
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn unit(&self, unit: PfnRange) -> String {
+        let order = unit.len().max(1).ilog2();
+        let compound = if self.pages().map.is_compound(self.pfn) {
+            ", a compound page"
+        } else {
+            ""
+        };
+        match unit.len() {
+            0 | 1 => "this page alone, order 0".to_owned(),
+            len => format!(
+                "order {order}{compound}: {}, {:#x} to {:#x}",
+                count(len, "page"),
+                unit.start.0,
+                unit.end.0 - 1
+            ),
+        }
+    }
+
+    fn page_struct(&self) -> String {
+        let pages = self.pages();
+        let at = pages.memmap.page(self.pfn);
+        let size = usize::try_from(pages.memmap.page_size).unwrap_or(0);
+        let mut bytes = vec![0; size];
+        let range = PfnRange {
+            start: self.pfn,
+            end: Pfn(self.pfn.0 + 1),
+        };
+        if !pages.memmap.contains(self.pfn)
+            || !pages.memmap.read(self.kernel, range, &mut bytes).is_empty()
+        {
+            return format!("page at {at}: cannot be read");
+        }
+        let words = pages.decoder.words(&bytes);
+        format!(
+            "page at {:x}: refcount {}, mapcount word {:#x}, flags {:#x}, mapping {:#x}, index {:#x}, private {:#x}, lru {:x} {:x}",
+            at.0,
+            words.refcount(),
+            words.mapcount_word(),
+            words.flags(),
+            words.mapping(),
+            words.index(),
+            words.private(),
+            words.lru()[0],
+            words.lru()[1]
+        )
+    }
+
+    /// The chain of references to the unit that begins with `head`.
+    fn referrers(&self, head: Pfn, page: &mut Page) -> io::Result<()> {
+        let census = &self.diagnosis.census;
+        match census.fate(self.pages(), head) {
+            Fate::Orphan => return page.item("Held by", "nothing in memory points to it"),
+            Fate::InTransit => {
+                return page.item(
+                    "Held by",
+                    "nothing yet or any more: it was being allocated or freed",
+                );
+            }
+            Fate::Held => {}
+        }
+        let mut holders = Holders::new(self.kernel, self.pages(), census);
+        let holder = holders.of(head);
+        page.item("Held by", &format!("{} {}", holder.kind, holder.name))?;
+        let mut at = head;
+        for _ in 0..LINKS {
+            let Some(via) = census.via(at) else { break };
+            let (text, next) = match via {
+                Via::Root(addr) => (format!("the word at physical {:x}", addr.0), None),
+                Via::Mapped => ("an entry of a page table".to_owned(), None),
+                Via::Content(from) => (format!("a word in page {:#x}", from.0), Some(from)),
+                Via::PageStruct(from) => {
+                    (format!("the struct page of page {:#x}", from.0), Some(from))
+                }
+                Via::Split(from) => (
+                    format!(
+                        "page {:#x}, the begin of the block it was split off",
+                        from.0
+                    ),
+                    Some(from),
+                ),
+                Via::Hardware(from) => (
+                    format!("the hardware table in page {:#x}", from.0),
+                    Some(from),
+                ),
+                Via::Dropped => (
+                    "nobody: the kernel let go of it on purpose".to_owned(),
+                    None,
+                ),
+            };
+            page.item("", &format!("{:#x} is named by {text}", at.0))?;
+            match next {
+                Some(from) if from != at => at = from,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&self, phys: PhysAddr, page: &mut Page) -> io::Result<()> {
+        let cache = PageCache::new(self.kernel.dump.memory.as_ref(), 1);
+        let mut bytes = [0; SHOWN];
+        if let Err(fault) = cache.read(phys, &mut bytes) {
+            return page.item("Bytes", &fault.to_string());
+        }
+        for (number, line) in bytes.chunks(16).enumerate() {
+            let pairs: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+            let text = render::ascii(line);
+            page.item(
+                if number == 0 { "Bytes" } else { "" },
+                &format!("{:03x}: {}  {text}", number * 16, pairs.join(" ")),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Lines that show the same in crash and drgn.
+    fn elsewhere(&self, phys: PhysAddr, page: &mut Page) -> io::Result<()> {
+        let size = self.kernel.page_size();
+        let at = self.pages().memmap.page(self.pfn).0;
+        page.gap()?;
+        page.line(LABEL, "The same in crash")?;
+        page.line(PLAIN, &format!("  kmem {at:x}"))?;
+        page.line(PLAIN, &format!("  rd -p {:x} {}", phys.0, size / 8))?;
+        // Bits that may be anything: any byte of the page, any of its struct page.
+        if let Some(virt) = self.kernel.memory.space.direct.virt(phys) {
+            page.line(
+                PLAIN,
+                &format!("  search -k {:x} -m {:x}", virt.0, size - 1),
+            )?;
+        }
+        page.line(
+            PLAIN,
+            &format!(
+                "  search -k {at:x} -m {:x}",
+                self.pages().memmap.page_size.saturating_sub(1)
+            ),
+        )?;
+        page.line(LABEL, "and in drgn")?;
+        page.line(PLAIN, &format!("  print(pfn_to_page({:#x}))", self.pfn.0))?;
+        page.line(
+            PLAIN,
+            &format!(
+                "  print_annotated_memory({:#x}, {SHOWN}, physical=True)",
+                phys.0
+            ),
+        )
+    }
+}
+
+/// What a class means, in a sentence.
+fn explained(class: Class) -> &'static str {
+    match class {
+        Class::Hole => "has a struct page, but there is no memory behind it",
+        Class::Unknown => "its struct page cannot be read",
+        Class::Free => "on a free list of the buddy allocator",
+        Class::FreePcp => "on a CPU's list of free pages",
+        Class::Slab => "cut into objects of a slab cache",
+        Class::LargeKmalloc => "one kmalloc too large for a slab",
+        Class::Anon => "memory of processes, not of a file",
+        Class::File => "page cache of a file or block device",
+        Class::Shmem => "shared memory or tmpfs",
+        Class::Hugetlb => "in the pool of huge pages",
+        Class::PageTable => "a page table",
+        Class::Vmalloc => "vmalloc memory",
+        Class::KernelStack => "stack of a thread in the kernel",
+        Class::PerCpu => "per-CPU memory",
+        Class::KernelImage => "the kernel's own code or data",
+        Class::MemMap => "struct pages",
+        Class::Reserved => "set aside at boot",
+        Class::CrashKernel => "set aside for the crash kernel",
+        Class::Offline => "taken offline, or lent to the hypervisor",
+        Class::HwPoison => "out of use for a memory error",
+        Class::PagePool => "in a page_pool of a network driver",
+        Class::Zsmalloc => "compressed memory (zsmalloc)",
+        Class::Detached => "user or cache page without an owner, but still referenced",
+        Class::Raw => "allocated page by page, in no counter of the kernel",
+    }
+}
