@@ -2,7 +2,6 @@
 
 mod runs;
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use self::runs::{Kind, Run, data_runs, with_excluded};
@@ -169,10 +168,7 @@ impl PhysicalMemory for RangeMemory {
             };
             found.push((at, *run));
         }
-        found.sort_by(|(a, x), (b, y)| match a.cmp(b) {
-            Ordering::Equal => x.start.cmp(&y.start),
-            order => order,
-        });
+        found.sort_by_key(|&(at, run)| (at, run.start));
         let mut runs: Vec<PfnRange> = Vec::with_capacity(found.len());
         for (_, run) in found {
             match runs.last_mut() {
