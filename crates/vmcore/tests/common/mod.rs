@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+pub(crate) mod abuse;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 
