@@ -258,7 +258,7 @@ fn what_a_dump_says_of_itself() {
         (&"x86_64".into(), &4096.into())
     );
     assert!(
-        info["kernel"]
+        info["release"]
             .as_str()
             .is_some_and(|kernel| kernel.starts_with("6.1.")),
         "{info}"

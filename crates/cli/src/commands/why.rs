@@ -242,13 +242,12 @@ impl Why<'_> {
         if let Err(fault) = cache.read(phys, &mut bytes) {
             return page.item("Bytes", &fault.to_string());
         }
+        page.item("Bytes", &format!("the first {SHOWN} of them"))?;
         for (number, line) in bytes.chunks(16).enumerate() {
             let pairs: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
             let text = render::ascii(line);
-            page.item(
-                if number == 0 { "Bytes" } else { "" },
-                &format!("{:03x}: {}  {text}", number * 16, pairs.join(" ")),
-            )?;
+            let offset = number * 16;
+            page.indented(&format!("{offset:03x}: {:<47}   {text}", pairs.join(" ")))?;
         }
         Ok(())
     }
