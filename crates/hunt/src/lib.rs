@@ -7,6 +7,10 @@ pub mod fingerprint;
 pub mod holders;
 pub mod host;
 mod ledger;
+mod referrers;
+mod survey;
 
 pub use diagnose::{Diagnosis, Options, PageState};
 pub use ledger::ledger;
+pub use referrers::{Referrer, Referrers, referrers};
+pub use survey::{is_damaged, survey};

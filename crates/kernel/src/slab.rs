@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 
-use pagehound_vmcore::{Pfn, VirtAddr};
+use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::Field;
+use crate::pagemap::PageMap;
 use crate::virt::VirtualRead;
 
 /// One slab cache.
@@ -137,6 +138,17 @@ impl SlabIndex {
     /// The cache of a slab.
     pub fn cache(&self, slab: &Slab) -> Option<&Cache> {
         self.caches.get(slab.cache as usize)
+    }
+
+    /// Whether the object at a physical address of a slab page is free.
+    pub fn is_free_at(&self, map: &PageMap, at: PhysAddr, page_shift: u32) -> bool {
+        let head = map.head(at.pfn(page_shift));
+        let Some(slab) = self.slab(head) else {
+            return false;
+        };
+        let size = self.cache(slab).map_or(8, |cache| cache.size.max(8));
+        let object = (at.0 - head.addr(page_shift).0) / u64::from(size);
+        u32::try_from(object).is_ok_and(|object| slab.is_free(object))
     }
 
     /// All slabs with their first frames, in no order.

@@ -1,7 +1,7 @@
 //! The one pass over all memory that has an owner (rules 1 to 3, and 6 for
 //! the tables of processes).
 
-use pagehound_kernel::{Class, Kernel, Pages, Slab};
+use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_scan::{Pass, words_in_ranges};
 use pagehound_vmcore::{Pfn, PhysAddr};
 
@@ -42,23 +42,15 @@ impl Census {
         };
         let outcome = pass.fold(select, Found::default, |found, pfn, page| {
             let class = pages.map.class(pfn);
-            let slab = match class {
-                Class::Slab if !without.bars => {
-                    let head = pages.map.head(pfn);
-                    pages.slabs.slab(head).map(|slab| (head, slab))
-                }
-                _ => None,
-            };
+            let slab = class == Class::Slab && !without.bars;
             words_in_ranges(page, &ranges, |index, word| {
                 let Some(named) = naming.page(word) else {
                     return;
                 };
-                if let Some((head, slab)) = slab
-                    && in_free_object(pages, slab, head, pfn, index, shift)
-                {
+                let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
+                if slab && pages.slabs.is_free_at(&pages.map, at, shift) {
                     return;
                 }
-                let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
                 if naming.is_start(word) {
                     this.started.set(named);
                 }
@@ -125,20 +117,4 @@ impl Census {
             }
         }
     }
-}
-
-fn in_free_object(
-    pages: &Pages,
-    slab: &Slab,
-    head: Pfn,
-    pfn: Pfn,
-    index: usize,
-    shift: u32,
-) -> bool {
-    let Some(cache) = pages.slabs.cache(slab) else {
-        return false;
-    };
-    let offset = ((pfn.0 - head.0) << shift) + index as u64 * 8;
-    let object = offset / u64::from(cache.size.max(8));
-    u32::try_from(object).is_ok_and(|object| slab.is_free(object))
 }

@@ -55,6 +55,12 @@ pub(super) fn findings(
     let mut strays: Vec<Pfn> = Vec::new();
     let limit = stray(kernel, pages);
     let mut held_left: Vec<(HolderName, Vec<Pfn>)> = Vec::new();
+    let mut through: BTreeMap<HolderName, u64> = BTreeMap::new();
+    for (group, units) in &groups {
+        if let Group::Through(cache, _) = group {
+            *through.entry(cache.clone()).or_default() += maker.count(units);
+        }
+    }
     for (group, units) in groups {
         match group {
             Group::Orphan(key, order, detached) => {
@@ -70,7 +76,7 @@ pub(super) fn findings(
             }
             // Too few to tell a leak from an object that is reached in a way the
             // census does not know.
-            Group::Through(holder, _) if maker.count(&units) <= limit => {
+            Group::Through(holder, _) if through.get(&holder).is_none_or(|&all| all <= limit) => {
                 held_left.push((holder, units));
             }
             Group::Through(cache, order) => {

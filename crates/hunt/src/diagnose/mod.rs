@@ -235,13 +235,7 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         .sum();
     model::Target {
         path: path.into(),
-        format: match kernel.dump.info.format {
-            Format::Elf => "elf",
-            Format::Kdump => "kdump",
-            Format::FlattenedKdump => "kdump-flattened",
-            Format::FlattenedElf => "elf-flattened",
-        }
-        .into(),
+        format: format_name(kernel.dump.info.format).into(),
         kernel: kernel.vmcoreinfo.osrelease().into(),
         arch: kernel.arch().into(),
         page_size: kernel.page_size(),
@@ -254,5 +248,15 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
             absent: coverage.absent,
             unreadable: coverage.unreadable,
         },
+    }
+}
+
+/// Name of a container in reports.
+pub(crate) fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Elf => "elf",
+        Format::Kdump => "kdump",
+        Format::FlattenedKdump => "kdump-flattened",
+        Format::FlattenedElf => "elf-flattened",
     }
 }

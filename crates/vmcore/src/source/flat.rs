@@ -133,6 +133,19 @@ impl FlatIndex {
         fits.then(|| piece.at + (offset - piece.start))
     }
 
+    /// How many bytes from `offset` on were written without a hole.
+    pub(super) fn written(&self, offset: u64) -> u64 {
+        let mut end = offset;
+        let from = first_after(&self.pieces, offset);
+        for piece in self.pieces.get(from..).unwrap_or_default() {
+            if piece.start > end {
+                break;
+            }
+            end = piece.end;
+        }
+        end - offset
+    }
+
     /// Fills `buf` from the real file's `offset` on. Gaps between records are
     /// holes of a sparse file and read as zero, unless the stream breaks off:
     /// then nobody knows what would have come to lie there.

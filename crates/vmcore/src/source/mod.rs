@@ -131,6 +131,15 @@ impl Source {
             };
             if self.read_at(offset + have as u64, tail).is_err() {
                 out.truncate(have);
+                // A stream that breaks off may hold the beginning of the chunk.
+                let written = self.flat.as_ref().map_or(0, |flat| {
+                    flat.written(offset + have as u64).min(want as u64)
+                });
+                out.resize(have + written as usize, 0);
+                let tail = out.get_mut(have..).unwrap_or_default();
+                if self.read_at(offset + have as u64, tail).is_err() {
+                    out.truncate(have);
+                }
                 break;
             }
         }

@@ -1,0 +1,125 @@
+//! Every word in memory that names one unit, whether it counts or not: what
+//! `why` shows.
+
+use std::sync::atomic::AtomicBool;
+
+use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_scan::{Pass, Progress, words_in_ranges};
+use pagehound_vmcore::{Pfn, PhysAddr};
+
+/// A word that names a unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Referrer {
+    /// Where the word lies.
+    pub at: PhysAddr,
+    /// The word.
+    pub word: u64,
+    /// The page of the unit it names.
+    pub names: Pfn,
+    /// Class of the page it lies in.
+    pub class: Class,
+    /// Why it does not count as a reference, if it does not.
+    pub barred: Option<&'static str>,
+}
+
+/// All words that name a unit, and how much was searched.
+#[derive(Clone, Debug, Default)]
+pub struct Referrers {
+    /// By physical address, at most [`LIMIT`].
+    pub found: Vec<Referrer>,
+    /// Words found in all.
+    pub count: u64,
+    /// Bytes searched.
+    pub bytes: u64,
+}
+
+/// Referrers that are kept.
+pub const LIMIT: usize = 4096;
+
+/// Searches all present pages for words that name the unit of `pfn`.
+pub fn referrers(
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+    pfn: Pfn,
+    progress: &dyn Progress,
+    cancel: &AtomicBool,
+) -> Referrers {
+    let unit = pages.map.unit(pfn);
+    let shift = kernel.page_shift();
+    let direct = &kernel.memory.space.direct;
+    let start = direct.virt(unit.start.addr(shift)).map_or(0, |virt| virt.0);
+    let size = if start == 0 { 0 } else { unit.len() << shift };
+    let page_structs = pages.memmap.page(unit.start).0..pages.memmap.page(unit.end).0;
+    let ranges = [start..start + size, page_structs];
+    let pass = Pass {
+        progress,
+        cancel,
+        ..Pass::new(kernel.dump.memory.as_ref())
+    };
+    let outcome = pass.fold(
+        |_| true,
+        Referrers::default,
+        |state: &mut Referrers, at_pfn, page| {
+            words_in_ranges(page, &ranges, |index, word| {
+                state.count += 1;
+                if state.found.len() >= LIMIT {
+                    return;
+                }
+                let at = PhysAddr(at_pfn.addr(shift).0 + index as u64 * 8);
+                let names = if word.wrapping_sub(start) < size {
+                    Pfn(unit.start.0 + ((word - start) >> shift))
+                } else {
+                    Pfn(unit.start.0 + (word - ranges[1].start) / pages.memmap.page_size.max(1))
+                };
+                let class = pages.map.class(at_pfn);
+                state.found.push(Referrer {
+                    at,
+                    word,
+                    names,
+                    class,
+                    barred: barred(pages, class, at, shift, unit.contains(at_pfn)),
+                });
+            });
+        },
+    );
+    let mut all = Referrers {
+        bytes: outcome.tally.bytes,
+        ..Referrers::default()
+    };
+    for state in outcome.states {
+        all.count += state.count;
+        all.found.extend(state.found);
+    }
+    all.found.sort_by_key(|referrer| referrer.at);
+    all.found.truncate(LIMIT);
+    all
+}
+
+/// Why a word in a page of `class` does not count (census rule 2).
+fn barred(
+    pages: &Pages,
+    class: Class,
+    at: PhysAddr,
+    shift: u32,
+    own: bool,
+) -> Option<&'static str> {
+    if own {
+        return Some("in the page itself");
+    }
+    match class {
+        Class::Free | Class::FreePcp => Some("in free memory"),
+        Class::Slab if pages.slabs.is_free_at(&pages.map, at, shift) => {
+            Some("in a free slab object")
+        }
+        Class::Anon | Class::File | Class::Shmem | Class::Hugetlb | Class::Detached => {
+            Some("in memory of processes and files")
+        }
+        Class::MemMap => Some("in the memory map"),
+        Class::CrashKernel => Some("in the crash kernel's memory"),
+        Class::PagePool | Class::Zsmalloc => Some("in packet or swap data"),
+        Class::Offline | Class::HwPoison | Class::Hole | Class::Unknown => {
+            Some("in memory out of use")
+        }
+        _ => None,
+    }
+}

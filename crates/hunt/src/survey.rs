@@ -1,0 +1,131 @@
+//! What can be said of a dump whose kernel cannot be read: how much of it
+//! there is, and whose frames lie in it. No page's owner is known, so nothing
+//! is called lost.
+
+use std::collections::BTreeMap;
+
+use pagehound_kernel::find_in_memory;
+use pagehound_model as model;
+use pagehound_scan::Pass;
+use pagehound_vmcore::Dump;
+
+use crate::diagnose::{Options, format_name};
+use crate::fingerprint::{GROUP, frames};
+
+/// Surveys the readable pages of `dump`; `reason` is why its kernel could not
+/// be opened.
+pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report {
+    let begin = std::time::Instant::now();
+    let memory = dump.memory.as_ref();
+    let coverage = memory.coverage();
+    let pass = Pass {
+        progress: options.progress,
+        cancel: options.cancel,
+        ..Pass::new(memory)
+    };
+    let outcome = pass.fold(
+        |_| true,
+        BTreeMap::new,
+        |found: &mut BTreeMap<[u8; 6], u64>, _, page| {
+            if let Some(frame) = frames(page, &[]).first() {
+                *found.entry(frame.dst).or_default() += 1;
+            }
+        },
+    );
+    let mut by_mac: BTreeMap<[u8; 6], u64> = BTreeMap::new();
+    for (mac, pages) in outcome.states.into_iter().flatten() {
+        *by_mac.entry(mac).or_default() += pages;
+    }
+    let mut by_mac: Vec<_> = by_mac
+        .into_iter()
+        .filter(|&(_, pages)| pages >= GROUP as u64)
+        .collect();
+    by_mac.sort_by_key(|&(_, pages)| std::cmp::Reverse(pages));
+    let pages = coverage.present + coverage.excluded + coverage.absent + coverage.unreadable;
+    let mut warnings = dump.info.warnings.clone();
+    warnings.push(format!("the kernel in the dump cannot be read: {reason}"));
+    warnings.push(format!(
+        "{} of {pages} pages can be read; whose they are, and what is lost, cannot be told from them",
+        outcome.tally.seen
+    ));
+    for (mac, pages) in by_mac.into_iter().take(8) {
+        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+        warnings.push(format!(
+            "{pages} of the readable pages hold Ethernet frames to {mac}; some may be free or in use"
+        ));
+    }
+    let kernel = kernel_release(dump);
+    let page_size = memory.page_size() as u64;
+    model::Report {
+        schema: model::SCHEMA.into(),
+        tool_version: env!("CARGO_PKG_VERSION").into(),
+        verdict: model::Verdict::Incomplete,
+        complete: false,
+        host: model::Host {
+            name: dump
+                .info
+                .utsname
+                .as_ref()
+                .map(|uname| uname.nodename.clone())
+                .filter(|name| !name.is_empty()),
+            ..model::Host::default()
+        },
+        target: model::Target {
+            path: options.path.into(),
+            format: format_name(dump.info.format).into(),
+            kernel,
+            arch: match dump.info.machine {
+                Some(pagehound_vmcore::Machine::X86_64) => "x86_64",
+                Some(pagehound_vmcore::Machine::Aarch64) => "aarch64",
+                None => "unknown",
+            }
+            .into(),
+            page_size,
+            pages,
+            mem_total_bytes: pages * page_size,
+            coverage: model::Coverage {
+                present: coverage.present,
+                excluded: coverage.excluded,
+                absent: coverage.absent,
+                unreadable: coverage.unreadable,
+            },
+            dump_level: dump.info.dump_level,
+        },
+        ledger: vec![model::LedgerRow {
+            class: "unknown".into(),
+            pages,
+            bytes: pages * page_size,
+            counter: None,
+        }],
+        unaccounted: model::Unaccounted::default(),
+        control: model::Control::default(),
+        findings: Vec::new(),
+        warnings,
+        timing: model::Timing {
+            seconds: begin.elapsed().as_secs_f64(),
+            bytes_read: outcome.tally.bytes,
+        },
+    }
+}
+
+/// Whether a dump has lost so much that a kernel may be in it all the same.
+pub fn is_damaged(dump: &Dump) -> bool {
+    let coverage = dump.memory.coverage();
+    dump.info.incomplete || coverage.absent > 0 || coverage.unreadable > 0
+}
+
+fn kernel_release(dump: &Dump) -> String {
+    let note = dump.info.vmcoreinfo.as_deref();
+    let named = note.and_then(|text| pagehound_kernel::Vmcoreinfo::parse(text).ok());
+    named
+        .map(|info| info.osrelease().to_owned())
+        .or_else(|| {
+            let uname = dump.info.utsname.as_ref()?;
+            (!uname.release.is_empty()).then(|| uname.release.clone())
+        })
+        .or_else(|| {
+            let found = find_in_memory(dump.memory.as_ref(), &|_| std::ops::ControlFlow::Break(()));
+            Some(found.first()?.info.osrelease().to_owned())
+        })
+        .unwrap_or_else(|| "unknown".into())
+}
