@@ -147,27 +147,66 @@ fn planted_pages_have_their_state() {
 fn runs_of_pages_add_up_to_the_report() {
     let dump = "bond-leak-6.1-x86_64-d31-lzo";
     let report: Report = serde_json::from_str(&run("diagnose", dump, &["--json"], 1)).unwrap();
-    let sum = |args: &[&str]| -> u64 {
-        let rows = run("pages", dump, args, 0);
-        rows.lines()
-            .skip(1)
-            .map(|row| row.split(',').nth(1).unwrap().parse::<u64>().unwrap())
-            .sum()
-    };
-    assert_eq!(sum(&[]), report.target.pages);
-    assert_eq!(sum(&["--state", "lost"]), report.unaccounted.lost_pages);
-    assert_eq!(sum(&["--state", "held"]), report.unaccounted.held_pages);
-    assert_eq!(sum(&["--finding", "1"]), report.findings[0].pages);
-    for row in &report.ledger {
-        assert_eq!(sum(&["--class", &row.class]), row.pages, "{}", row.class);
-    }
-    run("pages", dump, &["--finding", "9999"], 2);
-    let row = run("pages", dump, &["--finding", "1", "--format", "jsonl"], 0);
-    let row = json(row.lines().next().unwrap());
+    let all = run("pages", dump, &[], 0);
+    let mut rows = all.lines();
     assert_eq!(
-        (&row["state"], &row["class"], &row["refcount"]),
-        (&"lost".into(), &"raw".into(), &1.into())
+        rows.next(),
+        Some("pfn,count,class,order,refcount,state,finding")
     );
+    let mut sums: HashMap<&str, u64> = HashMap::new();
+    let mut end = 0;
+    for row in rows {
+        let columns: Vec<&str> = row.split(',').collect();
+        let (pfn, count): (u64, u64) = (columns[0].parse().unwrap(), columns[1].parse().unwrap());
+        assert_eq!(pfn, end, "runs follow each other");
+        end = pfn + count;
+        for name in [columns[2], columns[5], columns[6]] {
+            *sums.entry(name).or_default() += count;
+        }
+    }
+    assert_eq!(end, report.target.pages);
+    assert_eq!(sums["lost"], report.unaccounted.lost_pages);
+    assert_eq!(sums["held"], report.unaccounted.held_pages);
+    for finding in &report.findings {
+        assert_eq!(
+            sums[finding.id.to_string().as_str()],
+            finding.pages,
+            "finding {}",
+            finding.id
+        );
+    }
+    for row in &report.ledger {
+        assert_eq!(sums[row.class.as_str()], row.pages, "{}", row.class);
+    }
+}
+
+#[test]
+fn pages_can_be_filtered() {
+    let dump = "healthy-6.1-x86_64";
+    let all = run("pages", dump, &[], 0);
+    let slab = run("pages", dump, &["--class", "slab"], 0);
+    let expected = all
+        .lines()
+        .filter(|row| row.starts_with("pfn,") || row.contains(",slab,"));
+    assert_eq!(
+        slab.lines().collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>()
+    );
+    let held = run(
+        "pages",
+        dump,
+        &["--state", "held", "--finding", "1", "--format", "jsonl"],
+        0,
+    );
+    for row in held.lines().map(json) {
+        assert_eq!(
+            (&row["state"], &row["finding"]),
+            (&"held".into(), &1.into())
+        );
+    }
+    assert!(held.lines().count() > 0);
+    run("pages", dump, &["--finding", "9999"], 2);
+    run("pages", dump, &["--class", "no_such_class"], 2);
 }
 
 #[test]
