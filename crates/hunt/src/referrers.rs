@@ -25,7 +25,7 @@ pub struct Referrer {
 /// All words that name a unit, and how much was searched.
 #[derive(Clone, Debug, Default)]
 pub struct Referrers {
-    /// By physical address, at most [`LIMIT`].
+    /// By physical address, at most 4,096.
     pub found: Vec<Referrer>,
     /// Words found in all.
     pub count: u64,
@@ -34,7 +34,7 @@ pub struct Referrers {
 }
 
 /// Referrers that are kept.
-pub const LIMIT: usize = 4096;
+const LIMIT: usize = 4096;
 
 /// Searches all present pages for words that name the unit of `pfn`.
 pub fn referrers(

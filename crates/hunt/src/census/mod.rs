@@ -25,6 +25,7 @@ use pagehound_vmcore::{PageState, Pfn, PfnRange, PhysAddr};
 
 use bits::Bits;
 pub(crate) use hardware::NAMED_PART;
+use mark::Ground;
 use objects::{Numbering, Strict};
 pub use words::Naming;
 
@@ -161,7 +162,14 @@ impl Census {
             .then(|| Strict::new(&numbering, pages));
         let (seeds, nodes) =
             census.roots(kernel, pages, &naming, &pass, strict.as_ref(), run.without);
-        census.mark(kernel, pages, &naming, &pass, seeds, run.without);
+        let ground = Ground {
+            kernel,
+            pages,
+            naming: &naming,
+            pass: &pass,
+            without: run.without,
+        };
+        census.mark(ground, seeds);
         if let Some(strict) = &strict {
             census.through_caches(kernel, pages, &naming, strict, nodes);
         }

@@ -101,6 +101,7 @@ impl Diagnosis {
             Log::default()
         });
         let attribution = Attribution::of(kernel, &log);
+        warnings.extend(attribution.warnings.iter().cloned());
         let devices: Vec<[u8; 6]> = attribution.addresses().collect();
         let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices, &|_| true);
         settle(&mut census, &pages, &prints);

@@ -38,7 +38,7 @@ pub(super) fn read(
         |pfn| pages.map.class(pfn).is_unaccounted() && wanted(pages.map.head(pfn)),
         Vec::new,
         |found: &mut Vec<(Pfn, Traits)>, pfn, page| {
-            found.push((pfn, of_page(page, naming, devices)))
+            found.push((pfn, of_page(page, naming, devices)));
         },
     );
     let mut by_page: Vec<(Pfn, Traits)> = outcome.states.into_iter().flatten().collect();

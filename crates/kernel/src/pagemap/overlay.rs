@@ -18,6 +18,10 @@ use crate::translate::{Mapping, Met};
 use crate::virt::VirtualRead;
 use crate::vmalloc::{VM_ALLOC, VmapArea, area_at};
 
+/// Frames of the largest machine that is looked at, 32 TiB with 4 KiB pages: the
+/// map has a byte a frame, and an ELF core may claim frames for nothing.
+const MAX_FRAMES: u64 = 1 << 33;
+
 impl Pages {
     /// Makes the page map of a dump.
     pub fn of(kernel: &Kernel<'_>) -> Result<Pages, KernelError> {
@@ -30,7 +34,8 @@ impl Pages {
             .unwrap_or(0);
         // No machine has more frames than the container knows of and a
         // section; a broken zone must not ask for a map of 2^52 frames.
-        let end = end.min(kernel.dump.memory.end_pfn().0.next_multiple_of(1 << 18));
+        let known = kernel.dump.memory.end_pfn().0.min(MAX_FRAMES);
+        let end = end.min(known.next_multiple_of(1 << 18));
         let memmap = MemMap::discover(kernel, Pfn(end))?;
         let decoder = Decoder::new(kernel)?;
         let scanned = scan(kernel, &memmap, &decoder);

@@ -50,8 +50,9 @@ impl Linear {
 
     /// The virtual address of `addr` if it lies in the range.
     pub fn virt(&self, addr: PhysAddr) -> Option<VirtAddr> {
-        let offset = addr.0.checked_sub(self.phys)?;
-        let virt = self.virt.start.checked_add(offset)?;
+        // A range may begin below physical zero (a negative phys_base).
+        let offset = addr.0.wrapping_sub(self.phys);
+        let virt = self.virt.start.wrapping_add(offset);
         self.virt.contains(&virt).then_some(VirtAddr(virt))
     }
 }
