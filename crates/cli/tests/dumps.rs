@@ -153,30 +153,37 @@ fn runs_of_pages_add_up_to_the_report() {
         rows.next(),
         Some("pfn,count,class,order,refcount,state,finding")
     );
-    let mut sums: HashMap<&str, u64> = HashMap::new();
+    let mut sums: HashMap<String, u64> = HashMap::new();
     let mut end = 0;
     for row in rows {
         let columns: Vec<&str> = row.split(',').collect();
         let (pfn, count): (u64, u64) = (columns[0].parse().unwrap(), columns[1].parse().unwrap());
         assert_eq!(pfn, end, "runs follow each other");
         end = pfn + count;
-        for name in [columns[2], columns[5], columns[6]] {
-            *sums.entry(name).or_default() += count;
+        for (what, column) in [("class", 2), ("state", 5), ("finding", 6)] {
+            *sums
+                .entry(format!("{what} {}", columns[column]))
+                .or_default() += count;
         }
     }
     assert_eq!(end, report.target.pages);
-    assert_eq!(sums["lost"], report.unaccounted.lost_pages);
-    assert_eq!(sums["held"], report.unaccounted.held_pages);
+    assert_eq!(sums["state lost"], report.unaccounted.lost_pages);
+    assert_eq!(sums["state held"], report.unaccounted.held_pages);
     for finding in &report.findings {
         assert_eq!(
-            sums[finding.id.to_string().as_str()],
+            sums[&format!("finding {}", finding.id)],
             finding.pages,
             "finding {}",
             finding.id
         );
     }
     for row in &report.ledger {
-        assert_eq!(sums[row.class.as_str()], row.pages, "{}", row.class);
+        assert_eq!(
+            sums[&format!("class {}", row.class)],
+            row.pages,
+            "{}",
+            row.class
+        );
     }
 }
 
