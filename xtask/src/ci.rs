@@ -99,6 +99,16 @@ pub(crate) fn static_binary() -> anyhow::Result<PathBuf> {
 /// line adds them up.
 pub(crate) fn test() -> anyhow::Result<()> {
     let mut tests = cargo(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    let corpus = pagehound_testdata::corpus_folder();
+    if corpus.is_dir() {
+        // Turns on the tests over the corpus: they have a feature `corpus`.
+        tests.arg("--all-features");
+    } else {
+        println!(
+            "{}: not there: tests over the corpus are left out",
+            corpus.display()
+        );
+    }
     println!("$ {tests:?}");
     let mut child = tests.stdout(Stdio::piped()).spawn().context("cargo test")?;
     let stdout = child.stdout.take().context("cargo test: no output")?;

@@ -1,4 +1,5 @@
-//! Every command over every dump of the corpus with a 6.1 x86_64 kernel.
+//! Every command over the demo dump, and over the corpus's dumps of 6.1 on
+//! x86_64.
 
 use crate::check::Schema;
 use anyhow::{Context, ensure};
@@ -148,17 +149,17 @@ fn check(output: &Output, status: i32, prints: Prints, schema: &Schema) -> anyho
     Ok(())
 }
 
-/// The dumps; fails where there are none.
+/// The demo, and where there is a corpus its dumps of 6.1 on x86_64.
 fn dumps() -> anyhow::Result<Vec<PathBuf>> {
-    let corpus = std::env::var_os("PAGEHOUND_CORPUS")
-        .map_or_else(|| crate::root().join("../shared/corpus"), PathBuf::from);
-    let entries = std::fs::read_dir(&corpus).with_context(|| {
-        format!(
-            "{}: the corpus of dumps; PAGEHOUND_CORPUS names another folder",
-            corpus.display()
-        )
-    })?;
-    let mut dumps = Vec::new();
+    let mut dumps = vec![pagehound_testdata::demo()];
+    let corpus = pagehound_testdata::corpus_folder();
+    let entries = match std::fs::read_dir(&corpus) {
+        Ok(entries) => entries,
+        Err(error) => {
+            println!("{}: {error}: only the demo dump is tried", corpus.display());
+            return Ok(dumps);
+        }
+    };
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -167,10 +168,5 @@ fn dumps() -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     dumps.sort();
-    ensure!(
-        !dumps.is_empty(),
-        "{}: no 6.1 x86_64 dump there",
-        corpus.display()
-    );
     Ok(dumps)
 }
