@@ -10,7 +10,7 @@ mod ledger;
 mod referrers;
 mod survey;
 
-pub use diagnose::{Diagnosis, Options, PageState};
+pub use diagnose::{Diagnosis, Options, PageState, format_name};
 pub use ledger::ledger;
 pub use referrers::{Referrer, Referrers, referrers};
 pub use survey::{is_damaged, survey};

@@ -253,7 +253,7 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
 }
 
 /// Name of a container in reports.
-pub(crate) fn format_name(format: Format) -> &'static str {
+pub fn format_name(format: Format) -> &'static str {
     match format {
         Format::Elf => "elf",
         Format::Kdump => "kdump",
