@@ -1,12 +1,12 @@
 //! Log, net devices, modules and identity of real dumps, held against what the
 //! guests said of themselves just before the dump, and against crash 8.0.2.
 
+#![cfg(feature = "corpus")]
 #![allow(clippy::unwrap_used, reason = "a failing helper fails its test")]
-
-use std::path::{Path, PathBuf};
 
 use pagehound_kernel::layouts::Field;
 use pagehound_kernel::{Kernel, Log, Mac, NetDevice, Options, Symbolizer};
+use pagehound_testdata::corpus;
 use pagehound_vmcore::{Dump, VirtAddr, open};
 
 const FIRST: Mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38];
@@ -33,20 +33,6 @@ const DUMPS: [(&str, &str, [&str; 2]); 6] = [
     ("frames-7.2-x86_64", "virtio_net", ["virtio0", "virtio1"]),
     ("frames-6.1-arm64", "virtio_net", ["virtio0", "virtio1"]),
 ];
-
-fn corpus(file: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let corpus = std::env::var_os("PAGEHOUND_CORPUS")
-        .map_or_else(|| root.join("../shared/corpus"), PathBuf::from);
-    let path = corpus.join(file);
-    assert!(
-        path.exists(),
-        "{} is missing: these tests need the corpus of real dumps; put it there, or name its \
-         folder in PAGEHOUND_CORPUS",
-        path.display()
-    );
-    path
-}
 
 fn dump(name: &str) -> Dump {
     open(&corpus(&format!("{name}.kdump"))).unwrap()

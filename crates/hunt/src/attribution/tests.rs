@@ -315,25 +315,16 @@ fn programs_cannot_claim_an_address() {
     assert_eq!(told(&Attribution::new(&[], &log), BOND), []);
 }
 
+#[cfg(feature = "corpus")]
 #[test]
 fn the_address_of_the_leak_is_that_of_two_devices_under_a_bond() {
     // The corpus' README: bond0 over em1 and em2, MAC 24:6e:96:43:3e:38, and
     // the e1000 driver.
-    let corpus = std::env::var_os("PAGEHOUND_CORPUS").map_or_else(
-        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus"),
-        Into::into,
-    );
     for file in [
         "bond-leak-6.1-x86_64.kdump",
         "bond-leak-6.1-x86_64-d31-lzo.kdump",
     ] {
-        let path = corpus.join(file);
-        let dump = pagehound_vmcore::open(&path).unwrap_or_else(|error| {
-            panic!(
-                "{error}; these tests need the corpus of real dumps: put it at ../shared/corpus \
-                 beside the project, or name its folder in PAGEHOUND_CORPUS"
-            )
-        });
+        let dump = pagehound_vmcore::open(&pagehound_testdata::corpus(file)).unwrap();
         for without_btf in [false, true] {
             let kernel = Kernel::open(&dump, Options { without_btf }).unwrap();
             let attribution = Attribution::of(&kernel, &kernel.log().unwrap());
