@@ -46,6 +46,7 @@ pub(crate) fn lint() -> anyhow::Result<()> {
         "--locked",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--",
         "-D",
         "warnings",
