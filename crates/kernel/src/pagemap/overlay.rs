@@ -189,11 +189,12 @@ impl Pages {
         let stacks: HashSet<u64> = self.tasks.iter().map(|task| task.stack.0).collect();
         let chunks = percpu_chunks(kernel);
         let shift = kernel.page_shift();
-        for (pfn, virt) in frames(&leaves, shift) {
+        let end = self.map.end();
+        for (pfn, virt) in frames(&leaves, shift, end) {
             self.mapped_frame(pfn, virt, &stacks, &chunks);
         }
-        for (pfn, virt) in frames(&image_leaves, shift) {
-            if pfn < self.map.end() && self.map.class(pfn).is_unaccounted() {
+        for (pfn, virt) in frames(&image_leaves, shift, end) {
+            if self.map.class(pfn).is_unaccounted() {
                 self.mapped_by_image.push((pfn, virt));
             }
         }
@@ -206,7 +207,7 @@ impl Pages {
         stacks: &HashSet<u64>,
         chunks: &[(u64, u64)],
     ) {
-        if pfn >= self.map.end() || !self.map.class(pfn).is_unaccounted() {
+        if !self.map.class(pfn).is_unaccounted() {
             return;
         }
         if chunks
@@ -271,6 +272,8 @@ impl Pages {
                 1u64 << top.map_or(48, |&(shift, bits)| shift + bits)
             }
         };
+        // A table that several processes share is walked once.
+        let mut walked = HashSet::new();
         for root in roots {
             let map = &self.map;
             let mut tables = Vec::new();
@@ -279,7 +282,10 @@ impl Pages {
                 &kernel.memory.cache,
                 root,
                 (VirtAddr(0), VirtAddr(user_end - 1)),
-                &mut |table| table.level > 0 || map.class(table.pfn) != Class::PageTable,
+                &mut |table| {
+                    (table.level > 0 || map.class(table.pfn) != Class::PageTable)
+                        && walked.insert((table.pfn, table.level))
+                },
                 &mut |met| {
                     match met {
                         Met::Table(table) => tables.push(table.pfn),
@@ -291,12 +297,9 @@ impl Pages {
             for pfn in tables {
                 self.map.claim(pfn, Class::PageTable);
             }
-            for leaf in leaves {
-                for index in 0..leaf.size >> shift {
-                    let pfn = Pfn(leaf.phys.pfn(shift).0 + index);
-                    if pfn < self.map.end() && self.map.class(pfn).is_unaccounted() {
-                        self.mapped.push((pfn, leaf.virt.add(index << shift)));
-                    }
+            for (pfn, virt) in frames(&leaves, shift, self.map.end()) {
+                if self.map.class(pfn).is_unaccounted() {
+                    self.mapped.push((pfn, virt));
                 }
             }
         }
@@ -316,14 +319,18 @@ impl Pages {
     }
 }
 
-/// The frames that leaves map, each with its address.
-fn frames(leaves: &[Mapping], shift: u32) -> impl Iterator<Item = (Pfn, VirtAddr)> + '_ {
-    leaves.iter().flat_map(move |leaf| {
-        (0..leaf.size >> shift).map(move |index| {
-            let pfn = PhysAddr(leaf.phys.0 + (index << shift)).pfn(shift);
-            (pfn, leaf.virt.add(index << shift))
+/// The frames below `end` that leaves map, each with its address. What two
+/// large leaves map alike (the huge zero page, or a broken table) is told once.
+fn frames(leaves: &[Mapping], shift: u32, end: Pfn) -> impl Iterator<Item = (Pfn, VirtAddr)> + '_ {
+    let mut large = HashSet::new();
+    leaves
+        .iter()
+        .filter(move |leaf| leaf.size >> shift == 1 || large.insert((leaf.phys, leaf.size)))
+        .flat_map(move |leaf| {
+            let first = leaf.phys.pfn(shift).0;
+            let count = (leaf.size >> shift).min(end.0.saturating_sub(first));
+            (0..count).map(move |index| (Pfn(first + index), leaf.virt.add(index << shift)))
         })
-    })
 }
 
 fn is_vmalloc(area: &VmapArea) -> bool {
