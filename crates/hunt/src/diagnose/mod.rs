@@ -103,7 +103,7 @@ impl Diagnosis {
         let attribution = Attribution::of(kernel, &log);
         warnings.extend(attribution.warnings.iter().cloned());
         let devices: Vec<[u8; 6]> = attribution.addresses().collect();
-        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices, &|_| true);
+        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices);
         settle(&mut census, &pages, &prints);
         let (rows, differences) = ledger(kernel, &pages);
         warnings.extend(kernel.warnings.iter().cloned());

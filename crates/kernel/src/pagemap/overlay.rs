@@ -365,7 +365,13 @@ fn kernel_image(kernel: &Kernel<'_>) -> Option<PfnRange> {
     let size = virt.end - virt.start;
     Some(PfnRange {
         start: start.pfn(shift),
-        end: PhysAddr(start.0.saturating_add(size).saturating_add((1 << shift) - 1)).pfn(shift),
+        end: PhysAddr(
+            start
+                .0
+                .saturating_add(size)
+                .saturating_add((1 << shift) - 1),
+        )
+        .pfn(shift),
     })
 }
 
