@@ -91,8 +91,7 @@ fn check(output: &Output, status: i32, prints: Prints, schema: &Schema) -> anyho
 
 /// The dumps; fails where there are none.
 fn dumps() -> anyhow::Result<Vec<PathBuf>> {
-    let corpus = std::env::var_os("PAGEHOUND_CORPUS")
-        .map_or_else(|| crate::root().join("../shared/corpus"), PathBuf::from);
+    let corpus = crate::corpus();
     let entries = std::fs::read_dir(&corpus).with_context(|| {
         format!(
             "{}: the corpus of dumps; PAGEHOUND_CORPUS names another folder",
