@@ -188,21 +188,17 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
     Ok(())
 }
 
-/// What is on record about leaks like this one.
+/// Leaks on record that are like this one; empty where there are none.
 pub(super) fn known(finding: &Finding, report: &Report) -> String {
-    let mut parts: Vec<String> = finding.known_issues.iter().map(known_issue).collect();
-    if !finding
-        .known_issues
+    let issues = &finding.known_issues;
+    let mut parts: Vec<String> = issues.iter().map(known_issue).collect();
+    let certain = issues
         .iter()
-        .any(|issue| issue.r#match == KnownIssue::MATCHES)
-    {
-        let drivers = joined(&finding.owners, ", ", |owner| owner.driver.as_deref());
+        .any(|issue| issue.r#match == KnownIssue::MATCHES);
+    let drivers = joined(&finding.owners, ", ", |owner| owner.driver.as_deref());
+    if !issues.is_empty() && !certain && !drivers.is_empty() {
         let series: Vec<&str> = report.target.kernel.split('.').take(2).collect();
-        let none = if drivers.is_empty() {
-            "no leak like this is on record".to_owned()
-        } else {
-            format!("no fix on record for {drivers} on {}", series.join("."))
-        };
+        let none = format!("no fix on record for {drivers} on {}", series.join("."));
         parts.insert(0, none);
     }
     parts.join("; ")
@@ -254,6 +250,8 @@ fn sentence(finding: &Finding) -> String {
         }
     };
     let state = match finding.verdict {
+        // Lost through a slab cache: its objects are lost themselves.
+        State::Lost if !finding.holders.is_empty() => "that only lost objects still point to",
         State::Lost => "that nothing in memory points to",
         State::Suspect => "that look lost, but for a gap in the proof",
         State::Held => "that something points to",
