@@ -65,8 +65,7 @@ pub(crate) fn deps() -> anyhow::Result<()> {
             "sources",
         ],
     ))?;
-    // The tool takes its subcommand as the first argument, as cargo gives it.
-    run(command(MACHETE.installed()?, ["machete"]))
+    run(command(MACHETE.installed()?, []))
 }
 
 /// Builds the static release binary and returns its path.
