@@ -237,7 +237,7 @@ fn one_page_explained() {
     let text = why(lost);
     assert!(text.contains("  State     lost, with the "), "{text}");
     assert!(
-        text.contains("  Held by   nothing in memory points to it"),
+        text.contains("  Held by   nothing in use points to it"),
         "{text}"
     );
     assert!(text.contains("000: 52 54 00 a1 5e 01 "), "{text}");

@@ -238,7 +238,7 @@ pub(super) fn next(finding: &Finding, report: &Report) -> String {
     steps.join("; ")
 }
 
-/// `11,683 pages of order 0 that nothing in memory points to; …`.
+/// `11,683 pages of order 0 that nothing in use points to; …`.
 fn sentence(finding: &Finding) -> String {
     let pages = count(finding.pages, "page");
     let what = match finding.order {
@@ -252,7 +252,7 @@ fn sentence(finding: &Finding) -> String {
     let state = match finding.verdict {
         // Lost through a slab cache: its objects are lost themselves.
         State::Lost if !finding.holders.is_empty() => "that only lost objects still point to",
-        State::Lost => "that nothing in memory points to",
+        State::Lost => "that nothing in use points to",
         State::Suspect => "that look lost, but for a gap in the proof",
         State::Held => "that something points to",
         State::Unknown => "that could not be decided",
