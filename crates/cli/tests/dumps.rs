@@ -232,7 +232,8 @@ fn pages_can_be_filtered() {
 #[test]
 fn one_page_explained() {
     let dump = &demo();
-    let planted = Truth::beside(dump).planted();
+    let truth = Truth::beside(dump);
+    let planted = truth.planted();
     let first = |kind| planted.iter().find(|block| block.kind == kind).unwrap().pfn;
     let why = |pfn: u64| run("why", dump, &[&format!("{pfn:#x}")], 0);
     let lost = first(1);

@@ -202,7 +202,8 @@ impl<'m> Kernel<'m> {
 
     /// The structures on a circular list: `head` is the list's own
     /// `list_head`, `link` the member through which they hang on it. Ends with
-    /// an error where the list breaks, after the entries before the break.
+    /// an error where the list breaks or runs in a circle that leaves out its
+    /// head, after the entries before that.
     pub fn list(
         &self,
         head: VirtAddr,
@@ -224,6 +225,9 @@ impl<'m> Kernel<'m> {
             Ok(offset) => offset,
             Err(unknown) => return Err((entries, unknown.into())),
         };
+        // Brent's way to notice a circle: an entry remembered twice as long
+        // each time.
+        let (mut landmark, mut until) = (head, 1);
         let mut at = head;
         loop {
             at = match self.memory.ptr(at) {
@@ -236,8 +240,11 @@ impl<'m> Kernel<'m> {
             if at == head {
                 return Ok(entries);
             }
-            if at.0 == 0 || entries.len() >= limit {
-                let why = format!("the list ends after {} entries", entries.len());
+            if at.0 == 0 || at == landmark || entries.len() >= limit {
+                let why = format!(
+                    "the list does not come back to its head within {} entries",
+                    entries.len()
+                );
                 let what = link.name();
                 return Err((
                     entries,
@@ -249,6 +256,9 @@ impl<'m> Kernel<'m> {
                 ));
             }
             entries.push(VirtAddr(at.0.wrapping_sub(offset)));
+            if entries.len() == until {
+                (landmark, until) = (at, until * 2);
+            }
         }
     }
 

@@ -193,7 +193,15 @@ fn copy(from: &[u8], offset: usize, to: &mut [u8]) -> bool {
 
 /// Present sections below `end` with the decoded map pointer.
 fn sections(kernel: &Kernel<'_>, end: Pfn) -> Result<Vec<(PfnRange, VirtAddr)>, KernelError> {
-    let entry_size = kernel.layouts.size(Struct::MemSection)?.max(8);
+    let entry_size = kernel.layouts.size(Struct::MemSection)?;
+    // 16 bytes, 32 with page extensions; a root is one page of entries.
+    if !(8..=kernel.page_size()).contains(&entry_size) {
+        return Err(KernelError::Broken {
+            what: "sizeof(struct mem_section)",
+            at: VirtAddr(0),
+            why: format!("{entry_size} bytes cannot be"),
+        });
+    }
     let map_offset = kernel.layouts.offset(Field::SectionMemMap)?;
     let section_bits = kernel
         .vmcoreinfo

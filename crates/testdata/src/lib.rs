@@ -14,7 +14,7 @@ mod truth;
 
 use std::path::{Path, PathBuf};
 
-pub use truth::{Planted, Truth};
+pub use truth::{Fate, KINDS, Planted, Truth, fate};
 
 /// The folder of the corpus, whether or not it is there.
 pub fn corpus_folder() -> PathBuf {

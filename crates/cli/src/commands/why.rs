@@ -11,7 +11,7 @@ use crate::render::{self, finding_title};
 use anyhow::ensure;
 use pagehound_hunt::census::{Fate, Via};
 use pagehound_hunt::holders::Holders;
-use pagehound_hunt::{Diagnosis, Referrer, Referrers, referrers};
+use pagehound_hunt::{Diagnosis, Referrers, referrers};
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::Evidence;
 use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr};
@@ -248,25 +248,23 @@ impl Why<'_> {
 
     /// Every word in memory that names the unit, whether it counts or not.
     fn named_by(&self, page: &mut Page) -> io::Result<()> {
-        let found = &self.referrers.found;
-        let barred = found.iter().filter(|word| word.barred.is_some()).count();
-        let searched = size(self.referrers.bytes);
-        let words = count(self.referrers.count, "word");
+        let all = &self.referrers;
+        let words = all.counting_words + all.barred_words;
+        let searched = size(all.bytes);
         page.item(
             "Named by",
-            &match (found.len(), barred) {
+            &match (words, all.counting_words) {
                 (0, _) => format!("no word in {searched} of memory"),
-                (all, barred) if all == barred => {
-                    format!("{words} in {searched} of memory, none of which counts")
-                }
-                _ => format!("{words} in {searched} of memory"),
+                (_, 0) => format!(
+                    "{} in {searched} of memory, none of which counts",
+                    count(words, "word")
+                ),
+                _ => format!("{} in {searched} of memory", count(words, "word")),
             },
         )?;
         let holders = Holders::new(self.kernel, self.pages(), &self.diagnosis.census);
         // Those that count first.
-        let (counting, others): (Vec<&Referrer>, Vec<&Referrer>) =
-            found.iter().partition(|word| word.barred.is_none());
-        for word in counting.into_iter().chain(others).take(WORDS) {
+        for word in all.counting.iter().chain(&all.barred).take(WORDS) {
             let owner = holders.at(word.at);
             let barred = word
                 .barred
@@ -277,9 +275,9 @@ impl Why<'_> {
                 word.at.0, word.word, owner.kind, owner.name
             ))?;
         }
-        match found.len().saturating_sub(WORDS) {
+        match words.saturating_sub(WORDS as u64) {
             0 => Ok(()),
-            more => page.indented(&format!("and {}", count(more as u64, "other"))),
+            more => page.indented(&format!("and {}", count(more, "other"))),
         }
     }
 

@@ -1,8 +1,10 @@
 //! From what the roots reached to all that can be reached (rules 4 and 5).
 
 use pagehound_kernel::{Class, Kernel, Pages};
-use pagehound_scan::{Pass, words_in_ranges};
-use pagehound_vmcore::{Pfn, PfnRange};
+use std::sync::atomic::Ordering;
+
+use pagehound_scan::{End, Pass, words_in_ranges};
+use pagehound_vmcore::{PageState, Pfn, PfnRange};
 
 use super::bits::Bits;
 use super::hardware::table;
@@ -47,6 +49,10 @@ impl Census {
         };
         let mut page = vec![0; ground.kernel.page_size() as usize];
         while !ahead.units.is_empty() {
+            if ground.pass.cancel.load(Ordering::Relaxed) {
+                self.cancelled = true;
+                return;
+            }
             let wave = std::mem::take(&mut ahead.units);
             let large = wave.len() > WAVE;
             if large && !ground.without.content {
@@ -90,6 +96,8 @@ impl Census {
         let memory = ground.kernel.dump.memory.as_ref();
         for pfn in (unit.start.0..unit.end.0).map(Pfn) {
             if memory.read_page(pfn, page).is_err() {
+                // Known to be missing, unless its data is broken.
+                self.missing += u64::from(memory.state(pfn) == PageState::Present);
                 continue;
             }
             self.bytes_read += page.len() as u64;
@@ -118,7 +126,7 @@ impl Census {
             }
         }
         let ranges = naming.ranges();
-        let started = &self.started;
+        let (started, held) = (&self.started, &self.held);
         let quiet = Pass {
             progress: &pagehound_scan::NoProgress,
             ..*ground.pass
@@ -134,12 +142,16 @@ impl Census {
                         if naming.is_start(word) {
                             started.set(named);
                         }
-                        found.words.push((named, pfn));
+                        if !held.get(pages.map.head(named)) {
+                            found.words.push((named, pfn));
+                        }
                     }
                 });
             },
         );
         self.bytes_read += outcome.tally.bytes;
+        self.missing += outcome.tally.unreadable;
+        self.cancelled |= outcome.tally.end != End::Complete;
         for found in outcome.states {
             for (named, from) in found.words {
                 let from = pages.map.head(from);
@@ -160,6 +172,7 @@ impl Census {
         let mut bytes = vec![0; pages.memmap.page_size as usize];
         let missing = pages.memmap.read(ground.kernel, range, &mut bytes);
         if !missing.is_empty() {
+            self.missing += 1;
             return;
         }
         words_in_ranges(&bytes, &naming.ranges(), |_, word| {

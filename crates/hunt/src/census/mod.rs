@@ -171,7 +171,7 @@ impl Census {
         };
         census.mark(ground, seeds);
         if let Some(strict) = &strict {
-            census.through_caches(kernel, pages, &naming, strict, nodes);
+            census.through_caches(kernel, pages, &naming, strict, nodes, run.cancel);
         }
         if !run.without.split {
             census.split_blocks(pages);
@@ -222,7 +222,7 @@ fn missing_referrers(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
         .filter(|&pfn| match pages.map.class(pfn) {
             Class::Unknown => true,
             // Boot memory the dump does not cover is firmware's.
-            Class::Reserved => false,
+            Class::Reserved => memory.state(pfn) == PageState::Unreadable,
             class if class.is_root() || class == Class::Raw => match memory.state(pfn) {
                 PageState::Present => false,
                 PageState::Excluded => !zeroes_left_out,

@@ -51,7 +51,12 @@ impl Census {
 
     /// Whether a unit's fate waits for [`settle`](Self::settle).
     pub fn is_unsettled(&self, head: Pfn) -> bool {
-        self.unsettled.iter().any(|run| run.contains(head))
+        // Runs are in ascending order.
+        let after = self.unsettled.partition_point(|run| run.start <= head);
+        after
+            .checked_sub(1)
+            .and_then(|index| self.unsettled.get(index))
+            .is_some_and(|run| run.contains(head))
     }
 
     /// Decides the unsettled runs: one whose pages are mostly `lost_elsewhere`

@@ -103,7 +103,7 @@ impl Diagnosis {
         let attribution = Attribution::of(kernel, &log);
         warnings.extend(attribution.warnings.iter().cloned());
         let devices: Vec<[u8; 6]> = attribution.addresses().collect();
-        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices, &|_| true);
+        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices);
         settle(&mut census, &pages, &prints);
         let (rows, differences) = ledger(kernel, &pages);
         warnings.extend(kernel.warnings.iter().cloned());
@@ -232,8 +232,7 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         .nodes
         .iter()
         .flat_map(|node| &node.zones)
-        .map(|zone| zone.managed)
-        .sum();
+        .fold(0, |sum, zone| sum.saturating_add(zone.managed));
     model::Target {
         path: path.into(),
         format: format_name(kernel.dump.info.format).into(),
@@ -241,7 +240,7 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         arch: kernel.arch().into(),
         page_size: kernel.page_size(),
         pages: pages.map.end().0,
-        mem_total_bytes: managed * kernel.page_size(),
+        mem_total_bytes: managed.saturating_mul(kernel.page_size()),
         dump_level: kernel.dump.info.dump_level,
         coverage: model::Coverage {
             present: coverage.present,

@@ -13,6 +13,10 @@ pub use rows::{Field, Struct};
 use crate::btf::Btf;
 use crate::vmcoreinfo::Vmcoreinfo;
 
+/// No structure is as large as this (`pglist_data` with 1,024 nodes has some
+/// hundred KiB): what VMCOREINFO says beyond it is damage.
+const LARGEST: u64 = 1 << 24;
+
 /// A member as resolved for this kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
@@ -59,7 +63,11 @@ impl Layouts {
                         bits: member.bits,
                     })
             });
-            let exported = row.keys.iter().find_map(|key| vmcoreinfo.offset(key));
+            let exported = row
+                .keys
+                .iter()
+                .find_map(|key| vmcoreinfo.offset(key))
+                .filter(|&offset| offset < LARGEST);
             fields.push(match (exported, from_btf) {
                 (Some(offset), Some(place)) => {
                     if offset != place.offset {
@@ -83,6 +91,7 @@ impl Layouts {
             .map(|row| {
                 vmcoreinfo
                     .size(row.name)
+                    .filter(|&size| size < LARGEST)
                     .or_else(|| btf.and_then(|btf| btf.size_of(row.name)))
             })
             .collect();

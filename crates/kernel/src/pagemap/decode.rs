@@ -13,7 +13,7 @@ const PP_SIGNATURE: u64 = 0xdead_0000_0000_0040;
 /// 6.16 (ee62ce7a1d90) a DMA index, which 6.12.y has by backport.
 const PP_MAGIC_MASK: u64 = !(0x3 | (0xffff_ffff << 7));
 /// A block larger than this is no block (16 GiB pages of 64 KiB are order 18).
-const MAX_ORDER: u32 = 18;
+pub(super) const MAX_ORDER: u32 = 18;
 
 /// Offsets into a `struct page`, ready for use on many.
 #[derive(Clone, Debug)]

@@ -106,11 +106,13 @@ impl PageMap {
         self.cell(pfn) & (ZERO_REF | TAIL) == ZERO_REF
     }
 
-    /// First frame of the unit `pfn` belongs to.
+    /// First frame of the unit `pfn` belongs to. Units begin at a multiple of
+    /// their length rounded up to a power of two, so only frames with ever
+    /// more low bits cleared can be it.
     pub fn head(&self, pfn: Pfn) -> Pfn {
         let mut head = pfn;
         while head.0 > 0 && self.is_tail(head) {
-            head = Pfn(head.0 - 1);
+            head = Pfn(head.0 & (head.0 - 1));
         }
         head
     }

@@ -194,11 +194,12 @@ impl Pages {
         let stacks: HashSet<u64> = self.tasks.iter().map(|task| task.stack.0).collect();
         let chunks = percpu_chunks(kernel);
         let shift = kernel.page_shift();
-        for (pfn, virt) in frames(&leaves, shift) {
+        let end = self.map.end();
+        for (pfn, virt) in frames(&leaves, shift, end) {
             self.mapped_frame(pfn, virt, &stacks, &chunks);
         }
-        for (pfn, virt) in frames(&image_leaves, shift) {
-            if pfn < self.map.end() && self.map.class(pfn).is_unaccounted() {
+        for (pfn, virt) in frames(&image_leaves, shift, end) {
+            if self.map.class(pfn).is_unaccounted() {
                 self.mapped_by_image.push((pfn, virt));
             }
         }
@@ -211,7 +212,7 @@ impl Pages {
         stacks: &HashSet<u64>,
         chunks: &[(u64, u64)],
     ) {
-        if pfn >= self.map.end() || !self.map.class(pfn).is_unaccounted() {
+        if !self.map.class(pfn).is_unaccounted() {
             return;
         }
         if chunks
@@ -276,6 +277,9 @@ impl Pages {
                 1u64 << top.map_or(48, |&(shift, bits)| shift + bits)
             }
         };
+        // A table that several processes share is walked once.
+        let mut walked = HashSet::new();
+        let limit = self.map.end().0.saturating_mul(4);
         for root in roots {
             let map = &self.map;
             let mut tables = Vec::new();
@@ -284,11 +288,17 @@ impl Pages {
                 &kernel.memory.cache,
                 root,
                 (VirtAddr(0), VirtAddr(user_end - 1)),
-                &mut |table| table.level > 0 || map.class(table.pfn) != Class::PageTable,
+                &mut |table| {
+                    (table.level > 0 || map.class(table.pfn) != Class::PageTable)
+                        && walked.insert((table.pfn, table.level))
+                },
                 &mut |met| {
                     match met {
                         Met::Table(table) => tables.push(table.pfn),
                         Met::Leaf(leaf) => leaves.push(leaf),
+                    }
+                    if (tables.len() + leaves.len()) as u64 > limit {
+                        return ControlFlow::Break(());
                     }
                     ControlFlow::Continue(())
                 },
@@ -296,12 +306,9 @@ impl Pages {
             for pfn in tables {
                 self.map.claim(pfn, Class::PageTable);
             }
-            for leaf in leaves {
-                for index in 0..leaf.size >> shift {
-                    let pfn = Pfn(leaf.phys.pfn(shift).0 + index);
-                    if pfn < self.map.end() && self.map.class(pfn).is_unaccounted() {
-                        self.mapped.push((pfn, leaf.virt.add(index << shift)));
-                    }
+            for (pfn, virt) in frames(&leaves, shift, self.map.end()) {
+                if self.map.class(pfn).is_unaccounted() {
+                    self.mapped.push((pfn, virt));
                 }
             }
         }
@@ -314,21 +321,26 @@ impl Pages {
                 break;
             };
             if let Some(phys) = kernel.memory.space.direct.phys(stack) {
-                self.map
-                    .claim(phys.pfn(kernel.page_shift()), Class::KernelStack);
+                let pfn = phys.pfn(kernel.page_shift());
+                // init_task's stack is part of the image whatever the others do.
+                self.stacks_in_direct_map |= self.map.claim(pfn, Class::KernelStack);
             }
         }
     }
 }
 
-/// The frames that leaves map, each with its address.
-fn frames(leaves: &[Mapping], shift: u32) -> impl Iterator<Item = (Pfn, VirtAddr)> + '_ {
-    leaves.iter().flat_map(move |leaf| {
-        (0..leaf.size >> shift).map(move |index| {
-            let pfn = PhysAddr(leaf.phys.0 + (index << shift)).pfn(shift);
-            (pfn, leaf.virt.add(index << shift))
+/// The frames below `end` that leaves map, each with its address. What two
+/// large leaves map alike (the huge zero page, or a broken table) is told once.
+fn frames(leaves: &[Mapping], shift: u32, end: Pfn) -> impl Iterator<Item = (Pfn, VirtAddr)> + '_ {
+    let mut large = HashSet::new();
+    leaves
+        .iter()
+        .filter(move |leaf| leaf.size >> shift == 1 || large.insert((leaf.phys, leaf.size)))
+        .flat_map(move |leaf| {
+            let first = leaf.phys.pfn(shift).0;
+            let count = (leaf.size >> shift).min(end.0.saturating_sub(first));
+            (0..count).map(move |index| (Pfn(first + index), leaf.virt.add(index << shift)))
         })
-    })
 }
 
 fn is_vmalloc(area: &VmapArea) -> bool {
@@ -353,7 +365,13 @@ fn kernel_image(kernel: &Kernel<'_>) -> Option<PfnRange> {
     let size = virt.end - virt.start;
     Some(PfnRange {
         start: start.pfn(shift),
-        end: PhysAddr(start.0 + size + (1 << shift) - 1).pfn(shift),
+        end: PhysAddr(
+            start
+                .0
+                .saturating_add(size)
+                .saturating_add((1 << shift) - 1),
+        )
+        .pfn(shift),
     })
 }
 
@@ -399,10 +417,8 @@ fn percpu_chunks(kernel: &Kernel<'_>) -> Vec<(u64, u64)> {
         let mut chunks = Vec::new();
         for slot in 0..slots {
             let head = VirtAddr(lists).add(slot * 16);
-            let entries = match kernel.list(head, Field::ChunkList) {
-                Ok(entries) | Err((entries, _)) => entries,
-            };
-            for chunk in entries {
+            let chunks_of_slot = kernel.list(head, Field::ChunkList).ok()?;
+            for chunk in chunks_of_slot {
                 let base = kernel.pointer(chunk, Field::ChunkBase).ok()?.0;
                 chunks.push((base, base.saturating_add(units.saturating_mul(size))));
             }

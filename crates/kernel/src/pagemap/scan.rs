@@ -2,7 +2,7 @@
 
 use pagehound_vmcore::{Pfn, PfnRange, VirtAddr};
 
-use super::decode::{Decoded, Decoder};
+use super::decode::{Decoded, Decoder, MAX_ORDER};
 use super::{COMPOUND, Class, PageMap, TAIL, ZERO_REF};
 use crate::kernel::Kernel;
 use crate::memmap::MemMap;
@@ -156,7 +156,9 @@ impl Scan {
         if end <= pfn.0 {
             return (lone, 1);
         }
-        (decoded, end - pfn.0)
+        // A unit of its own here, which must be aligned to its length.
+        let most = 1 << pfn.0.trailing_zeros().min(MAX_ORDER);
+        (decoded, (end - pfn.0).min(most))
     }
 }
 
@@ -185,8 +187,14 @@ impl PageMap {
         }
     }
 
-    /// Marks a block found on a per-CPU free list.
+    /// Marks a block found on a per-CPU free list; of one that is not aligned,
+    /// as no block is, the first frame.
     pub(super) fn set_pcp(&mut self, pfn: Pfn, order: u32) {
+        let order = if pfn.0.trailing_zeros() >= order {
+            order
+        } else {
+            0
+        };
         let start = pfn.0 as usize;
         let block = self.cells.get_mut(start..start + (1 << order));
         for (index, cell) in block.unwrap_or_default().iter_mut().enumerate() {

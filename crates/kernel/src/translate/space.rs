@@ -168,7 +168,7 @@ impl AddressSpace {
         // run on 48-bit hardware (bbd6ec605c0f, 5.9, exports it).
         let va_bits = vmcoreinfo
             .number("TCR_EL1_T1SZ")
-            .map_or(va_bits, |t1sz| 64 - t1sz);
+            .map_or(va_bits, |t1sz| 64_i64.saturating_sub(t1sz));
         let va_bits = u32::try_from(va_bits)
             .ok()
             .filter(|bits| (36..=52).contains(bits))

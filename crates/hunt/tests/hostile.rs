@@ -1,0 +1,471 @@
+//! A diagnosis of memory that lies: words of kernel data are overwritten, and
+//! whatever comes of it, the diagnosis ends, soon, without a panic and without
+//! memory out of proportion.
+
+#![allow(clippy::unwrap_used, reason = "a failing helper fails its test")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use common::{demo, diagnose, kernel};
+use pagehound_hunt::census::Without;
+use pagehound_hunt::{Diagnosis, Options};
+use pagehound_kernel::layouts::{Field, Struct};
+use pagehound_kernel::{Class, Kernel, VirtualRead};
+use pagehound_scan::NoProgress;
+use pagehound_vmcore::{
+    Coverage, Dump, Fault, PageState, Pfn, PfnRange, PhysAddr, PhysicalMemory, VirtAddr,
+};
+
+/// Longest time and most address space that a broken dump of 112 MiB may take.
+const TIME: Duration = Duration::from_secs(10);
+const SPACE_KIB: u64 = 1 << 20;
+
+/// Memory with some words overwritten.
+struct Patched {
+    inner: Box<dyn PhysicalMemory>,
+    /// By frame: offsets and what is there instead.
+    words: BTreeMap<u64, Vec<(usize, u64)>>,
+}
+
+impl PhysicalMemory for Patched {
+    fn page_shift(&self) -> u32 {
+        self.inner.page_shift()
+    }
+
+    fn end_pfn(&self) -> Pfn {
+        self.inner.end_pfn()
+    }
+
+    fn state(&self, pfn: Pfn) -> PageState {
+        self.inner.state(pfn)
+    }
+
+    fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
+        self.inner.read_page(pfn, page)?;
+        for &(offset, word) in self.words.get(&pfn.0).into_iter().flatten() {
+            page[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn page_slice(&self, pfn: Pfn) -> Option<&[u8]> {
+        match self.words.contains_key(&pfn.0) {
+            true => None,
+            false => self.inner.page_slice(pfn),
+        }
+    }
+
+    fn present_runs(&self) -> Vec<PfnRange> {
+        self.inner.present_runs()
+    }
+
+    fn coverage(&self) -> Coverage {
+        self.inner.coverage()
+    }
+}
+
+/// A word of physical memory and its new value.
+type Patch = (PhysAddr, u64);
+
+fn patched(patches: &[Patch]) -> Dump {
+    let (dump, _) = demo();
+    let mut words: BTreeMap<u64, Vec<(usize, u64)>> = BTreeMap::new();
+    for &(at, value) in patches {
+        // A word never crosses into the next page.
+        let offset = (at.0 % 4096).min(4088) as usize;
+        words.entry(at.0 >> 12).or_default().push((offset, value));
+    }
+    Dump {
+        info: dump.info,
+        memory: Box::new(Patched {
+            inner: dump.memory,
+            words,
+        }),
+    }
+}
+
+/// Address space this process has had at most, in KiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmPeak:"))
+        .unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Opens and diagnoses; an error is as good as an answer.
+fn survive(what: &str, dump: &Dump) {
+    let before = peak();
+    let begin = Instant::now();
+    let cancel = AtomicBool::new(false);
+    let options = Options {
+        path: "hostile",
+        progress: &NoProgress,
+        cancel: &cancel,
+        threads: None,
+        without: Without::default(),
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let kernel = Kernel::open(dump, pagehound_kernel::Options::default()).ok()?;
+        let diagnosis = Diagnosis::of(&kernel, &options).ok()?;
+        Some(
+            diagnosis
+                .report
+                .ledger
+                .iter()
+                .map(|row| row.pages)
+                .sum::<u64>()
+                == diagnosis.report.target.pages,
+        )
+    }));
+    let took = begin.elapsed();
+    let grown = peak().saturating_sub(before);
+    if std::env::var_os("HOSTILE_TRACE").is_some() {
+        println!("{what}: {took:?} {grown} KiB {:?}", outcome.as_ref().ok());
+    }
+    match outcome {
+        Err(_) => panic!("{what}: panics"),
+        Ok(adds_up) => assert_ne!(adds_up, Some(false), "{what}: the ledger does not add up"),
+    }
+    assert!(took < TIME, "{what}: takes {took:?}");
+    assert!(grown < SPACE_KIB, "{what}: takes {grown} KiB more");
+}
+
+/// xorshift64*: the same numbers in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.roll() % end as u64) as usize
+    }
+}
+
+/// Addresses of what the directed cases break.
+struct Places<'a> {
+    kernel: &'a Kernel<'a>,
+}
+
+impl Places<'_> {
+    fn symbol(&self, name: &'static str) -> VirtAddr {
+        self.kernel.symbol(name).unwrap()
+    }
+
+    fn at(&self, base: VirtAddr, field: Field) -> VirtAddr {
+        self.kernel.member(base, field).unwrap()
+    }
+
+    fn phys(&self, at: VirtAddr) -> PhysAddr {
+        self.kernel.phys(at).unwrap()
+    }
+
+    fn first(&self, list: VirtAddr) -> VirtAddr {
+        self.kernel.memory.ptr(list).unwrap()
+    }
+}
+
+const NASTY: [u64; 6] = [
+    0,
+    u64::MAX,
+    1 << 63,
+    0x7fff_ffff_ffff_ffff,
+    0xffff_ffff_8000_0000,
+    0x0101_0101_0101_0101,
+];
+
+#[test]
+fn broken_nodes_and_zones() {
+    let (dump, _) = demo();
+    let kernel = kernel(&dump);
+    let places = Places { kernel: &kernel };
+    let nodes = kernel.nodes().unwrap();
+    let zone = nodes[0].zones.last().unwrap().addr;
+    for field in [Field::ZoneSpanned, Field::ZoneStartPfn, Field::ZoneManaged] {
+        for value in [u64::MAX, 1 << 62, 1 << 40] {
+            let at = places.phys(places.at(zone, field));
+            survive(&format!("{field:?} {value:#x}"), &patched(&[(at, value)]));
+        }
+    }
+    let pageset = places.phys(places.at(zone, Field::ZonePageset));
+    survive("pageset", &patched(&[(pageset, u64::MAX)]));
+    let zones = places.phys(places.at(nodes[0].addr, Field::NodeNrZones));
+    survive("nr_zones", &patched(&[(zones, u64::MAX)]));
+    let cpus = places.phys(places.symbol("nr_cpu_ids"));
+    survive("nr_cpu_ids", &patched(&[(cpus, u64::MAX)]));
+}
+
+#[test]
+fn broken_sections() {
+    let (dump, _) = demo();
+    let kernel = kernel(&dump);
+    let places = Places { kernel: &kernel };
+    let array = places.symbol("mem_section");
+    let root = places.first(array);
+    for value in NASTY {
+        survive("section root", &patched(&[(places.phys(array), value)]));
+        survive("section", &patched(&[(places.phys(root), value)]));
+    }
+    // Every section present, all with the same map: as many as the zone says.
+    let word = kernel.memory.u64(root).unwrap();
+    let size = kernel.layouts.size(Struct::MemSection).unwrap();
+    let zone = kernel.nodes().unwrap()[0].zones.last().unwrap().addr;
+    let mut patches: Vec<Patch> = (0..4096 / size)
+        .map(|index| (places.phys(root.add(index * size)), word))
+        .collect();
+    patches.push((places.phys(places.at(zone, Field::ZoneSpanned)), u64::MAX));
+    survive("all sections", &patched(&patches));
+}
+
+/// Lists whose first entry leads to itself, to a neighbour, or nowhere.
+#[test]
+fn lists_that_never_end() {
+    let (dump, _) = demo();
+    let kernel = kernel(&dump);
+    let places = Places { kernel: &kernel };
+    let mut lists = vec![
+        ("slab_caches", places.symbol("slab_caches")),
+        ("vmap_area_list", places.symbol("vmap_area_list")),
+        ("pgd_list", places.symbol("pgd_list")),
+        ("modules", places.symbol("modules")),
+        (
+            "tasks",
+            places.at(places.symbol("init_task"), Field::TaskTasks),
+        ),
+        ("net_namespace_list", places.symbol("net_namespace_list")),
+    ];
+    let chunks = kernel.word("pcpu_chunk_lists").unwrap();
+    let slots = u64::from(kernel.word32("pcpu_nr_slots").unwrap());
+    lists.extend((0..slots).map(|slot| ("pcpu_chunk_lists", VirtAddr(chunks + slot * 16))));
+    let signal = kernel
+        .pointer(places.symbol("init_task"), Field::TaskSignal)
+        .unwrap();
+    lists.push(("threads", places.at(signal, Field::SignalThreadHead)));
+    for (name, head) in lists {
+        let first = places.first(head);
+        if first == head {
+            continue;
+        }
+        let second = places.first(first);
+        let broken = [first.0, second.0.wrapping_add(64), 0, u64::MAX, head.0 + 1];
+        for value in broken {
+            survive(
+                &format!("{name}: first entry leads to {value:#x}"),
+                &patched(&[(places.phys(first), value)]),
+            );
+        }
+    }
+    // The resource tree: a sibling of itself.
+    let child = kernel
+        .pointer(places.symbol("iomem_resource"), Field::ResourceChild)
+        .unwrap();
+    let sibling = places.phys(places.at(child, Field::ResourceSibling));
+    survive("iomem_resource", &patched(&[(sibling, child.0)]));
+}
+
+/// Free lists of the page allocator on a CPU, in a circle.
+#[test]
+fn free_lists_of_a_cpu_that_never_end() {
+    let (dump, _) = demo();
+    let kernel = kernel(&dump);
+    let places = Places { kernel: &kernel };
+    let diagnosis = diagnose(&kernel, Without::default());
+    let map = &diagnosis.pages.map;
+    let free: Vec<Pfn> = map.heads(Class::FreePcp).take(4).collect();
+    for pfn in free {
+        let page = diagnosis.pages.memmap.page(pfn);
+        let lru = places.at(page, Field::PageLru);
+        survive("pcp", &patched(&[(places.phys(lru), lru.0)]));
+    }
+}
+
+/// Tables that are entries of themselves, at every level, and huge leaves.
+#[test]
+fn broken_page_tables() {
+    let (dump, _) = demo();
+    let kernel = kernel(&dump);
+    let root = kernel.memory.space.root;
+    let entry = |table: PhysAddr, index: u64| {
+        let at = PhysAddr(table.0 + index * 8);
+        let mut word = [0; 8];
+        kernel.memory.cache.read(at, &mut word).unwrap();
+        (at, u64::from_le_bytes(word))
+    };
+    let next = |table: PhysAddr| {
+        (0..512)
+            .rev()
+            .map(|index| entry(table, index))
+            .find(|(_, word)| word & 0x81 == 1)
+            .map(|(_, word)| PhysAddr(word & 0x000f_ffff_ffff_f000))
+    };
+    let mut table = root;
+    for level in 0..4 {
+        let itself: Vec<Patch> = (0..512)
+            .map(|index| entry(table, index))
+            .filter(|(_, word)| word & 1 == 0)
+            .map(|(at, _)| (at, table.0 | 0x63))
+            .collect();
+        survive(&format!("level {level} full of itself"), &patched(&itself));
+        let huge: Vec<Patch> = (256..512)
+            .map(|index| entry(table, index))
+            .filter(|(_, word)| word & 1 == 0)
+            .map(|(at, _)| (at, 0xe3))
+            .collect();
+        survive(
+            &format!("level {level} full of huge leaves"),
+            &patched(&huge),
+        );
+        let Some(below) = next(table) else { break };
+        table = below;
+    }
+    // The first process's table.
+    let task = kernel
+        .tasks()
+        .unwrap()
+        .into_iter()
+        .find(|task| task.mm.0 != 0)
+        .unwrap();
+    let pgd = kernel
+        .phys(kernel.pointer(task.mm, Field::MmPgd).unwrap())
+        .unwrap();
+    for value in [pgd.0 | 0x67, 0xe7, root.0 | 0x67] {
+        let patches: Vec<Patch> = (0..256)
+            .map(|index| (PhysAddr(pgd.0 + index * 8), value))
+            .collect();
+        survive("a process's table", &patched(&patches));
+        let upper = next(pgd).unwrap();
+        let patches: Vec<Patch> = (0..512)
+            .map(|index| (PhysAddr(upper.0 + index * 8), value))
+            .collect();
+        survive("a process's second table", &patched(&patches));
+    }
+}
+
+/// Compound pages with impossible orders, free blocks that overlap all, tails
+/// without heads.
+#[test]
+fn broken_struct_pages() {
+    let (dump, _) = demo();
+    let kernel = kernel(&dump);
+    let diagnosis = diagnose(&kernel, Without::default());
+    let memmap = &diagnosis.pages.memmap;
+    let frames = diagnosis.pages.map.end().0;
+    let words = memmap.page_size / 8;
+    let every = |word: u64, value: u64, step: u64| -> Vec<Patch> {
+        (0..frames)
+            .step_by(step as usize)
+            .filter(|&pfn| memmap.contains(Pfn(pfn)))
+            .filter_map(|pfn| {
+                let at = memmap.page(Pfn(pfn)).add(word * 8);
+                Some((kernel.phys(at).ok()?, value))
+            })
+            .collect()
+    };
+    for word in 0..words {
+        for value in [0, u64::MAX, 0xff00_0000_ff00_ff01, 1] {
+            // Odd steps, so that heads and tails are both hit.
+            survive(
+                &format!("word {word} of every 7th page is {value:#x}"),
+                &patched(&every(word, value, 7)),
+            );
+        }
+    }
+}
+
+/// VMCOREINFO whose numbers are extreme.
+#[test]
+fn broken_vmcoreinfo() {
+    let (dump, _) = demo();
+    let note = String::from_utf8(dump.info.vmcoreinfo.unwrap()).unwrap();
+    let lines: Vec<&str> = note.lines().collect();
+    let mut dice = Dice(7);
+    let extreme = [
+        "0",
+        "1",
+        "-1",
+        "4096",
+        "1099511627776",
+        "9223372036854775807",
+    ];
+    for (number, line) in lines.iter().enumerate() {
+        let Some((key, _)) = line.split_once('=') else {
+            continue;
+        };
+        if key == "BUILD-ID" || key == "CRASHTIME" {
+            continue;
+        }
+        let value = match key.starts_with("SYMBOL") {
+            true => [
+                "0",
+                "ffffffffffffffff",
+                "ffffffff80000000",
+                "8000000000000000",
+            ][dice.below(4)],
+            false => extreme[dice.below(extreme.len())],
+        };
+        let mut broken: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+        broken[number] = format!("{key}={value}");
+        let (mut dump, _) = demo();
+        dump.info.vmcoreinfo = Some(broken.join("\n").into_bytes());
+        survive(&broken[number], &dump);
+    }
+}
+
+/// Words anywhere in kernel data: what no directed case has thought of.
+#[test]
+fn random_words() {
+    let (dump, _) = demo();
+    let kernel = kernel(&dump);
+    let diagnosis = diagnose(&kernel, Without::default());
+    let map = &diagnosis.pages.map;
+    let classes = [
+        Class::MemMap,
+        Class::PageTable,
+        Class::PerCpu,
+        Class::Slab,
+        Class::KernelImage,
+        Class::Reserved,
+        Class::Vmalloc,
+    ];
+    let frames: Vec<Vec<u64>> = classes
+        .iter()
+        .map(|&class| {
+            (0..map.end().0)
+                .filter(|&pfn| map.class(Pfn(pfn)) == class)
+                .filter(|&pfn| dump.memory.state(Pfn(pfn)) == PageState::Present)
+                .collect()
+        })
+        .collect();
+    let direct = kernel.memory.space.direct.virt.start;
+    for seed in 1..=28u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let frames = &frames[(seed as usize) % classes.len()];
+        let count = 1 << dice.below(12);
+        let patches: Vec<Patch> = (0..count)
+            .map(|_| {
+                let pfn = frames[dice.below(frames.len())];
+                let at = PhysAddr((pfn << 12) + dice.below(512) as u64 * 8);
+                let value = match dice.below(5) {
+                    0 => NASTY[dice.below(NASTY.len())],
+                    1 => direct + at.0,
+                    2 => direct + (dice.roll() % (112 << 20) & !7),
+                    3 => (dice.roll() % (112 << 20) & !0xfff) | 0x63,
+                    _ => dice.roll(),
+                };
+                (at, value)
+            })
+            .collect();
+        survive(&format!("seed {seed}"), &patched(&patches));
+    }
+}
