@@ -133,9 +133,12 @@ fn planted_pages_have_their_state() {
         for (kind, pages) in kinds {
             let lost = pages.iter().filter(|pfn| states[pfn] == "lost").count();
             let (all, dump) = (pages.len(), dump.display());
+            // NAPI's per-CPU cache keeps the addresses of the last sk_buffs it
+            // gave out (napi_skb_cache_get, f450d539c05a, 5.13).
+            let permille = if kind == 17 { 950 } else { 995 };
             if LOST_KINDS.contains(&kind) {
                 assert!(
-                    lost * 1000 >= all * 995,
+                    lost * 1000 >= all * permille,
                     "{dump}: {lost} of {all} of kind {kind}"
                 );
             } else {

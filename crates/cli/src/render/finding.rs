@@ -80,10 +80,20 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
             .iter()
             .map(|holder| format!("{} {}", holder.kind, holder.name))
             .collect();
-        return format!("by {}", holders.join(", "));
+        // Lost with objects of a cache that nothing reaches either.
+        let how = if finding.verdict == State::Lost {
+            "through"
+        } else {
+            "by"
+        };
+        return format!("{how} {}", holders.join(", "));
     }
     if finding.owners.is_empty() {
-        return title(finding);
+        let content = content(finding.content);
+        return match finding.patterns.first() {
+            Some(pattern) => format!("{content} with {}", brief(pattern)),
+            None => content.to_owned(),
+        };
     }
     let names = joined(&finding.owners, "/", |owner| Some(&owner.name));
     let drivers = joined(&finding.owners, "/", |owner| owner.driver.as_deref());
@@ -175,7 +185,12 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
                 )
             })
             .collect();
-        page.item("Held by", &holders.join(", "))?;
+        let label = if finding.verdict == State::Lost {
+            "Through"
+        } else {
+            "Held by"
+        };
+        page.item(label, &holders.join(", "))?;
     }
     if finding.nodes.len() > 1 {
         let nodes: Vec<String> = finding
