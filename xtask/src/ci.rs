@@ -46,6 +46,7 @@ pub(crate) fn lint() -> anyhow::Result<()> {
         "--locked",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--",
         "-D",
         "warnings",
@@ -64,8 +65,7 @@ pub(crate) fn deps() -> anyhow::Result<()> {
             "sources",
         ],
     ))?;
-    // The tool takes its subcommand as the first argument, as cargo gives it.
-    run(command(MACHETE.installed()?, ["machete"]))
+    run(command(MACHETE.installed()?, []))
 }
 
 /// Builds the static release binary and returns its path.
@@ -97,8 +97,21 @@ pub(crate) fn static_binary() -> anyhow::Result<PathBuf> {
 
 /// All tests. Each of the many test programs has a summary of its own; the last
 /// line adds them up.
+///
+/// Tests on the corpus run where the corpus is. CI must have it; elsewhere the
+/// last lines say loudly that they did not run.
 pub(crate) fn test() -> anyhow::Result<()> {
     let mut tests = cargo(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    let corpus = pagehound_testdata::corpus_folder();
+    let complete = corpus.is_dir();
+    if complete {
+        tests.args(["--features", "corpus"]);
+    }
+    ensure!(
+        complete || std::env::var_os("CI").is_none(),
+        "{}: CI runs the tests on the corpus, which is not there",
+        corpus.display()
+    );
     println!("$ {tests:?}");
     let mut child = tests.stdout(Stdio::piped()).spawn().context("cargo test")?;
     let stdout = child.stdout.take().context("cargo test: no output")?;
@@ -113,6 +126,12 @@ pub(crate) fn test() -> anyhow::Result<()> {
     let status = child.wait()?;
     let result = if status.success() { "ok" } else { "FAILED" };
     println!("\nall tests: {result}. {passed} passed; {failed} failed; {ignored} ignored");
+    if !complete {
+        println!(
+            "NOT RUN: the tests on the corpus of real dumps; there is no {}, and PAGEHOUND_CORPUS names no other folder",
+            corpus.display()
+        );
+    }
     ensure!(status.success(), "cargo test: {status}");
     ensure!(
         ignored == 0,

@@ -1,5 +1,6 @@
 //! Each CI job is one verb of this program.
 
+mod bench;
 mod check;
 mod ci;
 mod lab;
@@ -40,6 +41,8 @@ enum Verb {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Time and memory of a verdict, beside crash and drgn; writes bench/RESULTS.md
+    Bench(bench::Arguments),
     /// Boot real kernels with planted leaks, dump them, score pagehound's answer
     Lab(lab::Arguments),
 }
@@ -47,6 +50,7 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().verb {
         Verb::Lab(arguments) => lab::run(arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Ci => ci::all(),
         Verb::Lint => ci::lint(),
         Verb::Deps => ci::deps(),
@@ -63,4 +67,10 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap_or(Path::new("."))
+}
+
+/// The folder of real dumps.
+fn corpus() -> PathBuf {
+    std::env::var_os("PAGEHOUND_CORPUS")
+        .map_or_else(|| root().join("../shared/corpus"), PathBuf::from)
 }

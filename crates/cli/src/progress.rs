@@ -1,12 +1,12 @@
 //! A bar on standard error, where that is a terminal.
 
 use crate::render::number::thousands;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use pagehound_scan::Progress;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const TEMPLATE: &str =
-    "{spinner} {wide_bar} {human_pos} of {human_len} pages, {per_sec}, {eta} left{msg}";
+    "{spinner} {wide_bar} {human_pos} of {human_len} pages, {rate}, {eta} left{msg}";
 
 /// Shows how far a pass is: pages seen, rate, time left, matches.
 pub(crate) struct Bar {
@@ -18,12 +18,12 @@ impl Bar {
     /// A bar that shows from the first pass on; never where standard error is
     /// no terminal.
     pub(crate) fn new() -> Self {
-        // The length comes with the pass. The template is a constant that is
-        // tested; without it the bar looks different.
         let bar = ProgressBar::new(0);
-        bar.set_style(
-            ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
+        // The template is a constant that is tested; without it the bar looks
+        // different.
+        let style = ProgressStyle::with_template(TEMPLATE);
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.with_key("rate", rate));
         Bar {
             bar,
             matches: AtomicU64::new(0),
@@ -39,6 +39,11 @@ impl Bar {
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Pages a second, without the fractions that would make it flicker.
+fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    let _ = write!(out, "{}/s", thousands(state.per_sec() as u64));
 }
 
 impl Progress for Bar {

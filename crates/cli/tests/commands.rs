@@ -7,10 +7,14 @@
     reason = "a test that cannot go on must fail"
 )]
 
-mod common;
-
 use assert_cmd::Command;
-use common::corpus;
+use pagehound_testdata::demo;
+use std::path::PathBuf;
+
+/// What the demo's guest said of itself.
+fn truth() -> PathBuf {
+    demo().with_extension("truth.txt")
+}
 
 struct Ran {
     status: i32,
@@ -156,7 +160,7 @@ fn a_file_called_like_a_command_is_reached_by_its_path() {
 /// of the formula worked out by hand from them.
 #[test]
 fn hand_formula_of_a_saved_host() {
-    let truth = corpus("healthy-6.1-x86_64.truth.txt");
+    let truth = truth();
     let ran = pagehound([
         "ledger".as_ref(),
         "--classic".as_ref(),
@@ -192,7 +196,7 @@ fn hand_formula_of_a_saved_host() {
 
 #[test]
 fn a_host_without_a_dump_is_undecided() {
-    let truth = corpus("healthy-6.1-x86_64.truth.txt");
+    let truth = truth();
     let ran = pagehound(["--json".as_ref(), truth.as_os_str()]);
     assert_eq!(ran.status, 3, "{}", ran.stderr);
     let value = json(&ran.stdout);
@@ -205,7 +209,7 @@ fn a_host_without_a_dump_is_undecided() {
 
 #[test]
 fn the_report_goes_where_it_is_told() {
-    let truth = corpus("healthy-6.1-x86_64.truth.txt");
+    let truth = truth();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.txt");
     let args = [
@@ -231,7 +235,7 @@ fn the_report_goes_where_it_is_told() {
 
 #[test]
 fn colour_is_for_terminals() {
-    let truth = corpus("healthy-6.1-x86_64.truth.txt");
+    let truth = truth();
     let run =
         |color: &str| pagehound([truth.as_os_str(), "--color".as_ref(), color.as_ref()]).stdout;
     assert!(!run("auto").contains('\x1b'));
@@ -241,11 +245,7 @@ fn colour_is_for_terminals() {
 
 #[test]
 fn what_a_dump_says_of_itself() {
-    let ran = pagehound([
-        "info".as_ref(),
-        "--json".as_ref(),
-        corpus("bond-leak-6.1-x86_64-d31-lzo.kdump").as_os_str(),
-    ]);
+    let ran = pagehound(["info".as_ref(), "--json".as_ref(), demo().as_os_str()]);
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     let info = json(&ran.stdout);
     assert_eq!(info["schema"], "pagehound.info/1");
@@ -258,7 +258,7 @@ fn what_a_dump_says_of_itself() {
         (&"x86_64".into(), &4096.into())
     );
     assert!(
-        info["kernel"]
+        info["release"]
             .as_str()
             .is_some_and(|kernel| kernel.starts_with("6.1.")),
         "{info}"
@@ -269,7 +269,7 @@ fn what_a_dump_says_of_itself() {
 fn a_closed_pipe_ends_quietly() {
     use std::io::Read;
     use std::process::Stdio;
-    let dump = corpus("bond-leak-6.1-x86_64-d31-lzo.kdump");
+    let dump = demo();
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("pagehound"))
         .args(["search".as_ref(), dump.as_os_str(), "0".as_ref()])
         .stdout(Stdio::piped())

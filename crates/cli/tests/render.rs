@@ -153,7 +153,7 @@ fn hostile_names_stay_on_their_line() {
         .filter(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}')
         .collect();
     assert!(stray.is_empty(), "{stray:?}");
-    assert_eq!(text.matches("pwned").count(), 11, "{text}");
+    assert!(text.matches("\\x1b]0;pwned\\x07").count() >= 6, "{text}");
 }
 
 #[test]

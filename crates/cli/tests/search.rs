@@ -7,20 +7,15 @@
     reason = "a test that cannot go on must fail"
 )]
 
-mod common;
-
 use assert_cmd::Command;
-use common::corpus;
+use pagehound_testdata::{Truth, corpus, root};
 use std::io::Read;
-use std::path::Path;
 
 const DUMP: &str = "bond-leak-6.1-x86_64-d31-lzo";
 
 /// What crash printed, without the blank at the end of its lines.
 fn crash(file: &str) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/crash")
-        .join(file);
+    let path = root().join("tests/fixtures/crash").join(file);
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut text = String::new();
     if file.ends_with(".gz") {
@@ -127,14 +122,7 @@ fn a_part_of_memory() {
 /// The truth file has the driver's own count of the pages it lost.
 #[test]
 fn frames_at_the_begin_of_raw_pages() {
-    let truth = std::fs::read_to_string(corpus(&format!("{DUMP}.truth.txt"))).unwrap();
-    let leaked = truth.split("== leaked").nth(1).unwrap();
-    let leaked: usize = leaked
-        .split(|c: char| !c.is_ascii_digit())
-        .find(|word| !word.is_empty())
-        .unwrap()
-        .parse()
-        .unwrap();
+    let leaked = Truth::beside(&corpus(&format!("{DUMP}.kdump"))).leaked() as usize;
     let (found, _, _) = search(
         DUMP,
         &["--mac", "24:6e:96:43:3e:38", "--at", "0", "--in", "raw"],

@@ -47,9 +47,9 @@ fn compare(class: Class, found: u64, counter: &Counter, pages: &Pages) -> Option
         Class::Slab => (found, true),
         _ => (found, false),
     };
-    let allowed = TOLERATED_PAGES.max(counter.pages * TOLERATED_PERMILLE / 1000);
+    let allowed = TOLERATED_PAGES.max(counter.pages / 1000 * TOLERATED_PERMILLE);
     let differs = if at_most {
-        found > counter.pages + allowed
+        found > counter.pages.saturating_add(allowed)
     } else {
         found.abs_diff(counter.pages) > allowed
     };
@@ -69,7 +69,7 @@ fn counter(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> Option<Counter> 
     let stacks = || {
         let kib = node("NR_KERNEL_STACK_KB")
             .or_else(|| kernel.zone_stat(&pages.nodes, "NR_KERNEL_STACK_KB"))?;
-        Some(kib * 1024 / kernel.page_size() as i64)
+        Some(kib / (kernel.page_size() / 1024).max(1) as i64)
     };
     let (name, value) = match class {
         Class::Free => (
@@ -79,7 +79,9 @@ fn counter(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> Option<Counter> 
         Class::Anon => ("NR_ANON_MAPPED", node("NR_ANON_MAPPED")?),
         Class::File => (
             "NR_FILE_PAGES - NR_SHMEM - NR_SWAPCACHE",
-            node("NR_FILE_PAGES")? - node("NR_SHMEM")? - node("NR_SWAPCACHE").unwrap_or(0),
+            node("NR_FILE_PAGES")?
+                .wrapping_sub(node("NR_SHMEM")?)
+                .wrapping_sub(node("NR_SWAPCACHE").unwrap_or(0)),
         ),
         Class::Shmem => ("NR_SHMEM", node("NR_SHMEM")?),
         Class::Hugetlb => ("nr_huge_pages", kernel.hugetlb_pages()? as i64),
@@ -103,12 +105,14 @@ fn counter(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> Option<Counter> 
             let mapped = !pages.stacks_in_direct_map;
             (
                 "vmalloc less kernel stacks",
-                all - if mapped { stacks()? } else { 0 },
+                all.wrapping_sub(if mapped { stacks()? } else { 0 }),
             )
         }
         Class::PerCpu => (
             "pcpu_nr_populated * pcpu_nr_units",
-            (kernel.word("pcpu_nr_populated")? * u64::from(kernel.word32("pcpu_nr_units")?)) as i64,
+            kernel
+                .word("pcpu_nr_populated")?
+                .wrapping_mul(u64::from(kernel.word32("pcpu_nr_units")?)) as i64,
         ),
         Class::HwPoison => (
             "num_poisoned_pages",
@@ -132,5 +136,5 @@ fn slab(kernel: &Kernel<'_>, pages: &Pages) -> Option<i64> {
     };
     let reclaimable = of(["NR_SLAB_RECLAIMABLE_B", "NR_SLAB_RECLAIMABLE"])?;
     let unreclaimable = of(["NR_SLAB_UNRECLAIMABLE_B", "NR_SLAB_UNRECLAIMABLE"])?;
-    Some(reclaimable + unreclaimable)
+    Some(reclaimable.wrapping_add(unreclaimable))
 }

@@ -25,16 +25,20 @@ pub struct Referrer {
 /// All words that name a unit, and how much was searched.
 #[derive(Clone, Debug, Default)]
 pub struct Referrers {
-    /// By physical address, at most [`LIMIT`].
-    pub found: Vec<Referrer>,
-    /// Words found in all.
-    pub count: u64,
+    /// Those that count, by physical address, at most 4,096.
+    pub counting: Vec<Referrer>,
+    /// Those that do not, by physical address, at most 4,096.
+    pub barred: Vec<Referrer>,
+    /// All words that count, kept or not.
+    pub counting_words: u64,
+    /// All words that do not count, kept or not.
+    pub barred_words: u64,
     /// Bytes searched.
     pub bytes: u64,
 }
 
-/// Referrers that are kept.
-pub const LIMIT: usize = 4096;
+/// Referrers of a kind that are kept.
+const LIMIT: usize = 4096;
 
 /// Searches all present pages for words that name the unit of `pfn`.
 pub fn referrers(
@@ -61,10 +65,6 @@ pub fn referrers(
         Referrers::default,
         |state: &mut Referrers, at_pfn, page| {
             words_in_ranges(page, &ranges, |index, word| {
-                state.count += 1;
-                if state.found.len() >= LIMIT {
-                    return;
-                }
                 let at = PhysAddr(at_pfn.addr(shift).0 + index as u64 * 8);
                 let names = if word.wrapping_sub(start) < size {
                     Pfn(unit.start.0 + ((word - start) >> shift))
@@ -72,7 +72,7 @@ pub fn referrers(
                     Pfn(unit.start.0 + (word - ranges[1].start) / pages.memmap.page_size.max(1))
                 };
                 let class = pages.map.class(at_pfn);
-                state.found.push(Referrer {
+                state.add(Referrer {
                     at,
                     word,
                     names,
@@ -87,12 +87,30 @@ pub fn referrers(
         ..Referrers::default()
     };
     for state in outcome.states {
-        all.count += state.count;
-        all.found.extend(state.found);
+        all.counting_words += state.counting_words;
+        all.barred_words += state.barred_words;
+        all.counting.extend(state.counting);
+        all.barred.extend(state.barred);
     }
-    all.found.sort_by_key(|referrer| referrer.at);
-    all.found.truncate(LIMIT);
+    for list in [&mut all.counting, &mut all.barred] {
+        list.sort_by_key(|referrer| referrer.at);
+        list.truncate(LIMIT);
+    }
     all
+}
+
+impl Referrers {
+    fn add(&mut self, referrer: Referrer) {
+        let (list, words) = if referrer.barred.is_some() {
+            (&mut self.barred, &mut self.barred_words)
+        } else {
+            (&mut self.counting, &mut self.counting_words)
+        };
+        *words += 1;
+        if list.len() < LIMIT {
+            list.push(referrer);
+        }
+    }
 }
 
 /// Why a word in a page of `class` does not count (census rule 2).

@@ -14,6 +14,7 @@ use pagehound_hunt::census::{Fate, Without};
 use pagehound_hunt::{Diagnosis, PageState};
 use pagehound_kernel::Kernel;
 use pagehound_model::{State, Verdict};
+use pagehound_testdata::fate;
 use pagehound_vmcore::Pfn;
 
 struct Demo {
@@ -78,7 +79,12 @@ fn all_rules_together_find_what_is_lost_and_no_more() {
 /// Every kind by itself: a small one must not hide behind a large one.
 #[test]
 fn every_kind_meets_its_fate() {
-    let kinds: BTreeSet<u32> = DEMO.truth.blocks.iter().map(|block| block.1).collect();
+    let kinds: BTreeSet<u32> = DEMO
+        .truth
+        .planted()
+        .iter()
+        .map(|block| block.kind)
+        .collect();
     for kind in kinds {
         let pages = planted(kind);
         let called = count_lost(with_all(), &pages);
@@ -86,7 +92,7 @@ fn every_kind_meets_its_fate() {
             // NAPI's per-CPU cache keeps the addresses of the last sk_buffs it
             // gave out (napi_skb_cache_get, f450d539c05a, 5.13).
             assert!(called * 100 >= pages.len() * 95, "{called} sk_buff pages");
-        } else if common::LOST.contains(&kind) {
+        } else if fate(kind) == Some(pagehound_testdata::Fate::Lost) {
             assert!(
                 called * 1000 >= pages.len() * 995,
                 "kind {kind}: {called} of {}",

@@ -17,9 +17,9 @@ impl Kernel<'_> {
         let mut total = 0i64;
         for node in nodes {
             let base = node.addr.add(stat.offset);
-            total += self.memory.u64(base.add(index * 8)).ok()? as i64;
+            total = total.wrapping_add(self.memory.u64(base.add(index * 8)).ok()? as i64);
             let deltas = self.pointer(node.addr, Field::NodePerCpuStats).ok()?;
-            total += self.deltas(deltas, Field::NodeStatDiff, index);
+            total = total.wrapping_add(self.deltas(deltas, Field::NodeStatDiff, index));
         }
         Some(total)
     }
@@ -39,9 +39,9 @@ impl Kernel<'_> {
         let mut total = 0i64;
         for zone in nodes.iter().flat_map(|node| &node.zones) {
             let base = zone.addr.add(stat.offset);
-            total += self.memory.u64(base.add(index * 8)).ok()? as i64;
+            total = total.wrapping_add(self.memory.u64(base.add(index * 8)).ok()? as i64);
             if let Ok(deltas) = self.pointer(zone.addr, Field::ZonePerCpuStats) {
-                total += self.deltas(deltas, Field::ZoneStatDiff, index);
+                total = total.wrapping_add(self.deltas(deltas, Field::ZoneStatDiff, index));
             }
         }
         Some(total)

@@ -85,15 +85,7 @@ impl Kernel<'_> {
         let mut id = [0; 16];
         let at = self.address("sysctl_bootid")?;
         self.memory.read(at, &mut id).ok()?;
-        // proc_do_uuid() takes a zero here for "not made yet": the byte holds
-        // the variant, never zero in an id.
-        if id[8] == 0 {
-            return None;
-        }
-        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range));
-        let parts: Option<Vec<&str>> = parts.into_iter().collect();
-        Some(parts?.join("-"))
+        uuid(id)
     }
 
     /// The wall clock and the time of boot, in seconds since 1970.
@@ -120,5 +112,31 @@ impl Kernel<'_> {
             (seconds <= now).then_some(seconds)
         };
         Some((now, boot()))
+    }
+}
+
+/// A UUID as `%pU` prints it; `None` where the kernel has not made it yet, for
+/// which `proc_do_uuid()` takes a zero in the byte that holds the variant.
+fn uuid(id: [u8; 16]) -> Option<String> {
+    if id[8] == 0 {
+        return None;
+    }
+    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range));
+    let parts: Option<Vec<&str>> = parts.into_iter().collect();
+    Some(parts?.join("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_written_byte_by_byte() {
+        // The example of RFC 4122, section 3.
+        let id = 0xf81d_4fae_7dec_11d0_a765_00a0_c91e_6bf6_u128.to_be_bytes();
+        let text = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+        assert_eq!(uuid(id).as_deref(), Some(text));
+        assert_eq!(uuid([0; 16]), None);
     }
 }

@@ -209,6 +209,17 @@ impl<'m> Kernel<'m> {
         head: VirtAddr,
         link: Field,
     ) -> Result<Vec<VirtAddr>, (Vec<VirtAddr>, KernelError)> {
+        self.list_of(head, link, LIST_LIMIT)
+    }
+
+    /// The same of a list known to be short: one with more than `limit`
+    /// entries, which may be a circle without the head, is broken there.
+    pub fn list_of(
+        &self,
+        head: VirtAddr,
+        link: Field,
+        limit: usize,
+    ) -> Result<Vec<VirtAddr>, (Vec<VirtAddr>, KernelError)> {
         let mut entries = Vec::new();
         let offset = match self.layouts.offset(link) {
             Ok(offset) => offset,
@@ -229,7 +240,7 @@ impl<'m> Kernel<'m> {
             if at == head {
                 return Ok(entries);
             }
-            if at.0 == 0 || at == landmark || entries.len() >= LIST_LIMIT {
+            if at.0 == 0 || at == landmark || entries.len() >= limit {
                 let why = format!(
                     "the list does not come back to its head within {} entries",
                     entries.len()

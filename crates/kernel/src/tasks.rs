@@ -43,6 +43,10 @@ impl Kernel<'_> {
         let mut tasks = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for leader in leaders {
+            // A thread of a group that was walked already.
+            if seen.contains(&leader) {
+                continue;
+            }
             for thread in self.threads(leader) {
                 if seen.insert(thread)
                     && let Ok(task) = self.task(thread)

@@ -1,15 +1,15 @@
 //! VMCOREINFO, kallsyms and BTF out of real dumps, held against what the same
 //! kernels said of themselves while they ran, and against pahole and readelf.
 
+#![cfg(feature = "corpus")]
 #![allow(clippy::unwrap_used, reason = "a failing helper fails its test")]
-
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 
 use pagehound_kernel::{
     Btf, Encoding, Kallsyms, KallsymsError, VirtFault, VirtualRead, Vmcoreinfo, find_in_memory,
 };
+use pagehound_testdata::corpus;
 use pagehound_vmcore::{Dump, PhysAddr, PhysicalMemory, VirtAddr, open};
+use std::ops::ControlFlow;
 
 /// Name of the dump, encoding, whether VMCOREINFO has keys for kallsyms, and
 /// whether kallsyms has data symbols (CONFIG_KALLSYMS_ALL).
@@ -27,20 +27,6 @@ const DUMPS: [(&str, Encoding, bool, bool); 6] = [
     ("frames-6.1-arm64", Encoding::BaseRelative, true, false),
 ];
 const IMAGE_SPAN: u64 = 64 << 20;
-
-fn corpus(file: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let corpus = std::env::var_os("PAGEHOUND_CORPUS")
-        .map_or_else(|| root.join("../shared/corpus"), PathBuf::from);
-    let path = corpus.join(file);
-    assert!(
-        path.exists(),
-        "{} is missing: these tests need the corpus of real dumps; put it there, or name its \
-         folder in PAGEHOUND_CORPUS",
-        path.display()
-    );
-    path
-}
 
 /// The kernel image by the one offset between its virtual and physical addresses.
 struct Image<'a> {

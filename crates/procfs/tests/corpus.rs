@@ -1,23 +1,13 @@
 //! The parsers on what real kernels (5.10, 6.1, 7.2, arm64 and x86_64) printed. The
 //! figures were taken from the files with awk and grep.
 
+#![cfg(feature = "corpus")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use pagehound_procfs as procfs;
-use std::path::PathBuf;
 
 fn truth(name: &str) -> Vec<u8> {
-    let folder = std::env::var_os("PAGEHOUND_CORPUS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus"),
-        PathBuf::from,
-    );
-    let path = folder.join(format!("{name}.truth.txt"));
-    std::fs::read(&path).unwrap_or_else(|error| {
-        panic!(
-            "{}: {error}; these tests need the corpus: put it at ../shared/corpus beside the project, or set PAGEHOUND_CORPUS",
-            path.display()
-        )
-    })
+    std::fs::read(pagehound_testdata::corpus(&format!("{name}.truth.txt"))).unwrap()
 }
 
 fn section<'a>(text: &'a [u8], name: &str) -> &'a [u8] {

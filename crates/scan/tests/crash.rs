@@ -1,6 +1,7 @@
 //! Searches of real dumps against what crash prints for them; see
 //! `tests/fixtures/crash/README.md` for its commands.
 
+#![cfg(feature = "corpus")]
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -8,20 +9,15 @@
 )]
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 
 use pagehound_scan::{End, Found, Pass, Pattern, PatternSet, Width, search};
 
 const SMALL: &str = "bond-leak-6.1-x86_64-d31-lzo";
 const LARGE: &str = "bond-leak-6.1-x86_64";
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// Lines that crash printed: addresses and the text after the colon.
 fn crash(dump: &str, command: &str) -> Vec<(u64, String)> {
-    let path = root().join("tests/fixtures/crash");
+    let path = pagehound_testdata::root().join("tests/fixtures/crash");
     let plain = path.join(format!("{dump}.{command}.txt"));
     let text = std::fs::read(&plain).unwrap_or_else(|_| {
         let packed = std::fs::read(plain.with_extension("txt.gz")).expect("fixture");
@@ -46,12 +42,8 @@ fn crash(dump: &str, command: &str) -> Vec<(u64, String)> {
 
 /// Physical addresses and words (bytes: empty) that our search finds.
 fn ours(dump: &str, patterns: &[Pattern]) -> Vec<(u64, String)> {
-    let corpus = std::env::var_os("PAGEHOUND_CORPUS")
-        .map_or_else(|| root().join("../shared/corpus"), PathBuf::from);
-    let path = corpus.join(format!("{dump}.kdump"));
-    let dump = pagehound_vmcore::open(&path).unwrap_or_else(|error| {
-        panic!("{error}\nset PAGEHOUND_CORPUS to the folder that holds the corpus's dumps")
-    });
+    let path = pagehound_testdata::corpus(&format!("{dump}.kdump"));
+    let dump = pagehound_vmcore::open(&path).unwrap_or_else(|error| panic!("{error}"));
     let memory = dump.memory.as_ref();
     let set = PatternSet::compile(patterns, None, memory.page_size()).expect("patterns");
     let mut lines = Vec::new();

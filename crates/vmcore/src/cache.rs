@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,10 +23,35 @@ pub struct PageCache<'m> {
 #[derive(Default)]
 struct Shard {
     /// Frame to its place in `slots`.
-    places: HashMap<u64, usize>,
+    places: HashMap<u64, usize, BuildHasherDefault<FrameHasher>>,
     slots: Vec<Slot>,
     capacity: usize,
     hand: usize,
+}
+
+/// Spreads frame numbers. A dump made to collide only slows itself down, by at
+/// most a shard's capacity.
+#[derive(Default)]
+struct FrameHasher(u64);
+
+impl Hasher for FrameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The table looks at the lowest and the highest bits; the product's
+        // middle ones are the best mixed.
+        self.0 = (self.0 ^ number)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(26);
+    }
 }
 
 struct Slot {
@@ -76,9 +102,17 @@ impl<'m> PageCache<'m> {
 
     /// The bytes of `pfn`. A fault is not remembered: the next call tries again.
     pub fn page(&self, pfn: Pfn) -> Result<PageRef<'m>, Fault> {
-        if let Some(page) = self.shard(pfn).and_then(|mut shard| shard.get(pfn)) {
-            return Ok(PageRef(Bytes::Shared(page)));
+        match self
+            .shard(pfn)
+            .and_then(|mut shard| shard.get(pfn).cloned())
+        {
+            Some(page) => Ok(PageRef(Bytes::Shared(page))),
+            None => self.load(pfn),
         }
+    }
+
+    /// Gets a page from memory, and keeps it unless it is lent.
+    fn load(&self, pfn: Pfn) -> Result<PageRef<'m>, Fault> {
         if let Some(bytes) = self.memory.page_slice(pfn) {
             return Ok(PageRef(Bytes::Lent(bytes)));
         }
@@ -88,7 +122,7 @@ impl<'m> PageCache<'m> {
             self.memory.read_page(pfn, bytes)?;
         }
         if let Some(mut shard) = self.shard(pfn) {
-            shard.put(pfn, &page);
+            shard.put(pfn, Arc::clone(&page));
         }
         Ok(PageRef(Bytes::Shared(page)))
     }
@@ -104,11 +138,18 @@ impl<'m> PageCache<'m> {
             let at = PhysAddr(addr);
             let start = (addr % page_size as u64) as usize;
             let (part, tail) = rest.split_at_mut(rest.len().min(page_size - start));
-            let page = self
-                .page(at.pfn(shift))
-                .map_err(|fault| Fault { addr: at, ..fault })?;
-            if let Some(bytes) = page.get(start..start + part.len()) {
-                part.copy_from_slice(bytes);
+            let pfn = at.pfn(shift);
+            // Copying under the lock is cheaper than sharing the page.
+            let copied = self
+                .shard(pfn)
+                .is_some_and(|mut shard| shard.copy(pfn, start, part));
+            if !copied {
+                let page = self
+                    .page(pfn)
+                    .map_err(|fault| Fault { addr: at, ..fault })?;
+                if let Some(bytes) = page.get(start..start + part.len()) {
+                    part.copy_from_slice(bytes);
+                }
             }
             addr = addr.wrapping_add(part.len() as u64);
             rest = tail;
@@ -124,16 +165,25 @@ impl<'m> PageCache<'m> {
 }
 
 impl Shard {
-    fn get(&mut self, pfn: Pfn) -> Option<Arc<[u8]>> {
+    /// The page, if it is here; marks it as used.
+    fn get(&mut self, pfn: Pfn) -> Option<&Arc<[u8]>> {
         let slot = self.slots.get_mut(*self.places.get(&pfn.0)?)?;
         slot.used = true;
-        Some(Arc::clone(&slot.page))
+        Some(&slot.page)
     }
 
-    fn put(&mut self, pfn: Pfn, page: &Arc<[u8]>) {
+    /// Copies bytes `start..` of the page into `to`, if the page is here.
+    fn copy(&mut self, pfn: Pfn, start: usize, to: &mut [u8]) -> bool {
+        let from = self
+            .get(pfn)
+            .and_then(|page| page.get(start..start + to.len()));
+        from.map(|from| to.copy_from_slice(from)).is_some()
+    }
+
+    fn put(&mut self, pfn: Pfn, page: Arc<[u8]>) {
         let slot = Slot {
             pfn: pfn.0,
-            page: Arc::clone(page),
+            page,
             used: false,
         };
         let place = if self.slots.len() < self.capacity {

@@ -46,7 +46,7 @@ enum Advice {
 const MIGRATION: Advice =
     Advice::Say("dump the guest instead: virsh dump --memory-only --format kdump-zlib DOMAIN FILE");
 const MEMORY_IMAGE: Advice = Advice::Say(
-    "take a kdump instead, or convert it to an ELF core with volatility3's or crash's tools",
+    "it holds raw memory without a kernel's notes: take a kdump, or a dump of the guest",
 );
 
 /// Longer signatures before their prefixes.
@@ -58,12 +58,7 @@ const KNOWN: &[Known] = &[
         Advice::Say("open it with crash; diskdump ended with Linux 2.6.12"),
     ),
     known(0, b"EMiL", "a LiME memory image", MEMORY_IMAGE),
-    known(
-        0,
-        b"AVML",
-        "an AVML memory image",
-        Advice::Run("avml-convert {} {}.lime"),
-    ),
+    known(0, b"AVML", "an AVML memory image", MEMORY_IMAGE),
     known(
         0,
         b"sadu",

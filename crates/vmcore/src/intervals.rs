@@ -70,3 +70,37 @@ fn is_disjoint(pieces: &[Piece]) -> bool {
 pub(crate) fn first_after(pieces: &[Piece], pos: u64) -> usize {
     pieces.partition_point(|piece| piece.end <= pos)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Against painting byte by byte.
+        #[test]
+        fn later_pieces_lie_on_top(
+            pieces in prop::collection::vec((0u64..150, 0u64..40, 0u64..1000), 0..30),
+        ) {
+            let pieces: Vec<Piece> = pieces
+                .into_iter()
+                .map(|(start, len, at)| Piece { start, end: start + len, at })
+                .collect();
+            let mut painted = vec![None; 200];
+            for piece in &pieces {
+                for byte in piece.start..piece.end {
+                    painted[byte as usize] = Some(piece.at + (byte - piece.start));
+                }
+            }
+            let seen = overlay(pieces.clone());
+            prop_assert!(is_disjoint(&seen));
+            prop_assert!(seen.len() <= 2 * pieces.len());
+            for (byte, wanted) in painted.into_iter().enumerate() {
+                let byte = byte as u64;
+                let piece = seen.get(first_after(&seen, byte)).filter(|piece| piece.start <= byte);
+                prop_assert_eq!(piece.map(|piece| piece.at + (byte - piece.start)), wanted);
+            }
+        }
+    }
+}

@@ -27,11 +27,18 @@ pub struct OpenOptions {
     /// is a read of its own: slower, but a file that shrinks or a mount that
     /// goes away is an error then instead of the end of the process.
     pub map: bool,
+    /// log2 of the kernel's page size (12 to 16), for containers that do not
+    /// say it: found in memory after a first look, say. Pages larger than a
+    /// kdump's blocks cannot be had; its blocks are pages then.
+    pub page_shift: Option<u32>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { map: true }
+        Self {
+            map: true,
+            page_shift: None,
+        }
     }
 }
 
@@ -42,11 +49,15 @@ impl OpenOptions {
     ///
     /// See [`open`].
     pub fn open(self, path: &Path) -> Result<Dump, OpenError> {
-        open_source(open_file(path, self)?, path)
+        open_source(open_file(path, self)?, path, self)
+    }
+
+    fn page_shift(self) -> Option<u32> {
+        self.page_shift.filter(|shift| (12..=16).contains(shift))
     }
 }
 
-fn open_source(raw: RawFile, path: &Path) -> Result<Dump, OpenError> {
+fn open_source(raw: RawFile, path: &Path, options: OpenOptions) -> Result<Dump, OpenError> {
     let mut signature = [0; 16];
     let source = if raw.read_at(0, &mut signature).is_ok() && signature == *FLAT_SIGNATURE {
         let index = FlatIndex::read(&raw).map_err(|defect| defect.of(path))?;
@@ -56,8 +67,10 @@ fn open_source(raw: RawFile, path: &Path) -> Result<Dump, OpenError> {
     };
     let head = source.read_prefix(0, detect::HEAD as u64);
     match detect::container(&head) {
-        Some(Container::Elf) => elf::open(source, path),
-        Some(Container::Kdump) => kdump::open(source).map_err(|defect| defect.of(path)),
+        Some(Container::Elf) => elf::open(source, path, options.page_shift()),
+        Some(Container::Kdump) => {
+            kdump::open(source, options.page_shift()).map_err(|defect| defect.of(path))
+        }
         None if source.is_flattened() => Err(OpenError::NotADump {
             path: path.to_owned(),
             what: "a flattened stream without an ELF core or a kdump at its start".to_owned(),

@@ -5,27 +5,17 @@
 //! not know QEMU's arm64 dumps ("Unknown" machine); those numbers come from a
 //! linear walk over bitmap and descriptors with zlib's own `uncompress`.
 
+#![cfg(feature = "corpus")]
 #![allow(
     clippy::expect_used,
     clippy::panic,
     reason = "a test fails by panicking"
 )]
 
-use std::path::PathBuf;
-
 use pagehound_vmcore::{Coverage, Dump, Format, Machine, Pfn};
 
 fn open(name: &str) -> Dump {
-    let folder = std::env::var_os("PAGEHOUND_CORPUS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus"),
-        PathBuf::from,
-    );
-    let path = folder.join(name);
-    assert!(
-        path.exists(),
-        "{} is not there: get the corpus of real dumps and name its folder in PAGEHOUND_CORPUS",
-        path.display()
-    );
+    let path = pagehound_testdata::corpus(name);
     pagehound_vmcore::open(&path).unwrap_or_else(|e| panic!("{e}"))
 }
 

@@ -2,9 +2,11 @@
 
 mod common;
 
-use common::{Expected, check, noise, open_bytes, sample};
+use common::{Expected, check, file_of, noise, open_bytes, sample};
 use pagehound_synth::{ElfOptions, ElfStyle, Flatten, Image, Order};
-use pagehound_vmcore::{Coverage, Format, Machine, PageState, Pfn, PhysAddr, VirtAddr};
+use pagehound_vmcore::{
+    Coverage, Format, Machine, OpenOptions, PageState, Pfn, PhysAddr, VirtAddr,
+};
 
 const STYLES: [ElfStyle; 3] = [ElfStyle::Kernel, ElfStyle::Qemu, ElfStyle::Makedumpfile];
 
@@ -77,6 +79,39 @@ fn flattened() {
             assert_eq!(dump.info.format, Format::FlattenedElf);
         }
     }
+}
+
+/// The page size may come from the caller, who found VMCOREINFO in memory.
+#[test]
+fn a_page_size_the_container_does_not_say() {
+    let bytes = noise(7, 65536);
+    let image = Image::new(65536).page(2, bytes.clone()).excluded(3);
+    let file = file_of(&image.write_elf(&ElfOptions::default()));
+    let options = OpenOptions {
+        page_shift: Some(16),
+        ..OpenOptions::default()
+    };
+    let memory = options.open(file.path()).expect("opens").memory;
+    let mut page = vec![0; 65536];
+    memory.read_page(Pfn(2), &mut page).expect("present");
+    assert!(page == bytes);
+    assert_eq!(
+        memory.coverage(),
+        Coverage {
+            present: 1,
+            excluded: 1,
+            ..Coverage::default()
+        }
+    );
+    let memory = pagehound_vmcore::open(file.path()).expect("opens").memory;
+    assert_eq!(
+        memory.coverage(),
+        Coverage {
+            present: 16,
+            excluded: 16,
+            ..Coverage::default()
+        }
+    );
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Expected, check, file_of, open_bytes, sample};
+use common::{Expected, check, file_of, noise, open_bytes, sample};
 use pagehound_synth::{Compression, Flatten, KdumpOptions, Order};
-use pagehound_vmcore::{Format, Machine, PageState, Pfn};
+use pagehound_vmcore::{Format, Machine, OpenOptions, PageState, Pfn};
 
 const COMPRESSIONS: [Compression; 6] = [
     Compression::Plain,
@@ -128,6 +128,29 @@ fn blocks_larger_than_the_kernels_pages() {
             &expected,
         );
     }
+}
+
+/// The page size may come from the caller, who found VMCOREINFO in memory.
+#[test]
+fn a_page_size_the_container_does_not_say() {
+    let image = pagehound_synth::Image::new(65536).page(2, noise(2, 65536));
+    let file = file_of(&image.write_kdump(&KdumpOptions::default()));
+    let shift = |page_shift| {
+        let options = OpenOptions {
+            page_shift,
+            ..OpenOptions::default()
+        };
+        options
+            .open(file.path())
+            .expect("opens")
+            .memory
+            .page_shift()
+    };
+    assert_eq!(shift(None), 16);
+    assert_eq!(shift(Some(12)), 12);
+    assert_eq!(shift(Some(14)), 14);
+    assert_eq!(shift(Some(0)), 16);
+    assert_eq!(shift(Some(64)), 16);
 }
 
 #[test]

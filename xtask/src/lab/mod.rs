@@ -20,7 +20,6 @@ mod qmp;
 mod repack;
 mod scenario;
 mod score;
-mod truth;
 
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::truth::{Fate, Truth};
+use pagehound_testdata::{Fate, KINDS, Truth};
 
 /// The share of the planted lost pages that must be found.
 const RECALL: f64 = 0.995;
@@ -76,12 +76,14 @@ impl Score {
             held: 0,
             held_called_lost: 0,
             extra: 0,
-            extra_allowed: EXTRA_PAGES.max((truth.mem_total_kib as f64 / 4.0 * EXTRA_SHARE) as u64),
+            extra_allowed: EXTRA_PAGES
+                .max((truth.meminfo("MemTotal").unwrap_or(0) as f64 / 4.0 * EXTRA_SHARE) as u64),
         };
-        for kind in &truth.planted {
-            let pages = kind.pfns.len() as u64;
-            let called_lost = kind.pfns.intersection(lost).count() as u64;
-            match kind.fate {
+        for (number, _, fate) in KINDS {
+            let pfns = truth.pages(number);
+            let pages = pfns.len() as u64;
+            let called_lost = pfns.intersection(lost).count() as u64;
+            match fate {
                 Fate::Lost => {
                     score.planted += pages;
                     score.found += called_lost;
@@ -93,8 +95,8 @@ impl Score {
             }
         }
         let others = (lost.len() as u64).saturating_sub(score.found + score.held_called_lost);
-        let counted = others.min(truth.counted);
-        score.planted += truth.counted;
+        let counted = others.min(truth.leaked());
+        score.planted += truth.leaked();
         score.found += counted;
         score.extra = others - counted;
         score
@@ -143,7 +145,7 @@ pub(super) fn score(binary: &Binary, dump: &Path, truth: &Path) -> Result<Score>
     let program = binary.path()?;
     let text = fs::read(truth).with_context(|| format!("cannot read {}", truth.display()))?;
     let truth = Truth::parse(&String::from_utf8_lossy(&text))
-        .with_context(|| format!("{} is no truth file", truth.display()))?;
+        .map_err(|error| anyhow::anyhow!("{} is no truth file: {error}", truth.display()))?;
     let pages = ask(Command::new(&program)
         .arg("pages")
         .arg(dump)
@@ -159,16 +161,20 @@ pub(super) fn score(binary: &Binary, dump: &Path, truth: &Path) -> Result<Score>
 
     let score = Score::of(&truth, &lost);
     println!("{}", dump.display());
-    for kind in &truth.planted {
-        let called_lost = kind.pfns.intersection(&lost).count();
-        let fate = match kind.fate {
+    for (number, name, fate) in KINDS {
+        let pfns = truth.pages(number);
+        if pfns.is_empty() {
+            continue;
+        }
+        let called_lost = pfns.intersection(&lost).count();
+        let fate = match fate {
             Fate::Lost => "lost",
             Fate::Held => "held",
         };
         println!(
             "  {fate}  {:<13}{:>7} planted {:>7} called lost",
-            kind.name,
-            kind.pfns.len(),
+            name,
+            pfns.len(),
             called_lost,
         );
     }
@@ -196,7 +202,7 @@ pub(super) fn score(binary: &Binary, dump: &Path, truth: &Path) -> Result<Score>
         report.get("verdict").unwrap_or(&Value::Null)
     );
     println!("  seconds           {seconds:.2}");
-    if truth.counted == 0 {
+    if truth.leaked() == 0 {
         print_samples(&truth, &lost);
     }
     Ok(score)
@@ -204,30 +210,24 @@ pub(super) fn score(binary: &Binary, dump: &Path, truth: &Path) -> Result<Score>
 
 /// Prints a few of the pages that the answer got wrong, for `pagehound why`.
 fn print_samples(truth: &Truth, lost: &BTreeSet<u64>) {
-    let planted: BTreeSet<u64> = truth
-        .planted
-        .iter()
-        .flat_map(|kind| &kind.pfns)
-        .copied()
-        .collect();
-    let of = |fate| {
-        truth
-            .planted
-            .iter()
-            .filter(move |kind| kind.fate == fate)
-            .flat_map(|kind| &kind.pfns)
-    };
+    let (gone, kept) = (truth.lost(), truth.held());
     let sample = |name, pfns: Vec<u64>| {
         if !pfns.is_empty() {
             let shown: Vec<String> = pfns.iter().map(|pfn| format!("{pfn:#x}")).collect();
             println!("  {name:<17} {}", shown.join(" "));
         }
     };
-    let missed = of(Fate::Lost).filter(|pfn| !lost.contains(pfn));
-    sample("such as missed", missed.take(SHOWN).copied().collect());
-    let held = of(Fate::Held).filter(|pfn| lost.contains(pfn));
-    sample("such as held", held.take(SHOWN).copied().collect());
-    let beyond = lost.difference(&planted);
+    sample(
+        "such as missed",
+        gone.difference(lost).take(SHOWN).copied().collect(),
+    );
+    sample(
+        "such as held",
+        kept.intersection(lost).take(SHOWN).copied().collect(),
+    );
+    let beyond = lost
+        .iter()
+        .filter(|pfn| !gone.contains(pfn) && !kept.contains(pfn));
     sample("such as beyond", beyond.take(SHOWN).copied().collect());
 }
 

@@ -7,7 +7,7 @@ use crate::host_report;
 use crate::input::Input;
 use crate::output;
 use crate::render::{self, page::Page};
-use pagehound_hunt::host;
+use pagehound_hunt::{host, is_damaged};
 use pagehound_model::Report;
 use std::io;
 use std::path::Path;
@@ -24,13 +24,19 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             Ok(Exit::of(&report, args.fail_on))
         }
         Input::Dump(dump) => {
-            let kernel = context.kernel(&dump)?;
-            let diagnosis = context.diagnose(&kernel, &args.target.to_string())?;
-            let mut report = diagnosis.report;
+            let path = args.target.to_string();
+            let kernel = context.kernel(&dump);
+            let diagnosis = kernel.and_then(|kernel| context.diagnose(&kernel, &path));
+            let mut report = match diagnosis {
+                Ok(diagnosis) => diagnosis.report,
+                // Of a dump that broke off, what there is is worth telling.
+                Err(reason) if is_damaged(&dump) => context.survey(&dump, &path, &reason),
+                Err(error) => return Err(error),
+            };
             // From the first byte of the file on, not only the census.
             report.timing.seconds = start.elapsed().as_secs_f64();
             deliver(args, &report, |page| render::report(&report, page))?;
-            if diagnosis.census.cancelled {
+            if context.interrupted() {
                 return Ok(Exit::INTERRUPTED);
             }
             Ok(Exit::of(&report, args.fail_on))

@@ -8,9 +8,10 @@ use crate::render;
 use crate::render::number::{count, percent, size, thousands};
 use crate::render::page::Page;
 use jiff::Timestamp;
+use pagehound_hunt::format_name;
 use pagehound_kernel::Kernel;
 use pagehound_model::Coverage;
-use pagehound_vmcore::{Dump, Format, Machine};
+use pagehound_vmcore::{Dump, Machine};
 use serde::Serialize;
 use std::io;
 use std::path::Path;
@@ -92,12 +93,7 @@ fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
         schema: "pagehound.info/1",
         path: path.display().to_string(),
         bytes: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
-        format: match dump.info.format {
-            Format::Elf => "elf",
-            Format::Kdump => "kdump",
-            Format::FlattenedKdump => "kdump-flattened",
-            Format::FlattenedElf => "elf-flattened",
-        },
+        format: format_name(dump.info.format),
         dump_level: dump.info.dump_level,
         arch: kernel.as_ref().map(Kernel::arch).or_else(|| {
             dump.info.machine.map(|machine| match machine {

@@ -65,7 +65,7 @@ pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit
                 }
                 Ok(())
             })?;
-            if diagnosis.census.cancelled {
+            if context.interrupted() {
                 return Ok(Exit::INTERRUPTED);
             }
         }

@@ -18,9 +18,10 @@ use crate::progress::Bar;
 use anyhow::Context as _;
 use pagehound_hunt::{self as hunt, Diagnosis};
 use pagehound_kernel::{Class, Kernel, Options};
+use pagehound_model::Report;
 use pagehound_vmcore::Dump;
 use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -46,6 +47,11 @@ impl Context {
         })
     }
 
+    /// Whether Ctrl-C ended the work early.
+    fn interrupted(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
     /// Opens the kernel in `dump`. What of it could not be had is in its
     /// warnings; [`Context::note`] says them where no report does.
     fn kernel<'d>(&self, dump: &'d Dump) -> anyhow::Result<Kernel<'d>> {
@@ -57,17 +63,28 @@ impl Context {
 
     /// The whole diagnosis of the target called `path`, with a bar.
     fn diagnose(&self, kernel: &Kernel<'_>, path: &str) -> anyhow::Result<Diagnosis> {
+        let diagnosis = self.with_bar(path, |options| Diagnosis::of(kernel, options));
+        diagnosis.context("the map of all pages")
+    }
+
+    /// What can be said of a dump whose kernel cannot be read, for `reason`.
+    fn survey(&self, dump: &Dump, path: &str, reason: &anyhow::Error) -> Report {
+        self.with_bar(path, |options| {
+            hunt::survey(dump, options, &format!("{reason:#}"))
+        })
+    }
+
+    fn with_bar<T>(&self, path: &str, work: impl FnOnce(&hunt::Options<'_>) -> T) -> T {
         let bar = Bar::new();
-        let options = hunt::Options {
+        let result = work(&hunt::Options {
             path,
             progress: &bar,
             cancel: self.cancel,
             threads: Some(self.threads),
             without: hunt::census::Without::default(),
-        };
-        let diagnosis = Diagnosis::of(kernel, &options);
+        });
         bar.end();
-        diagnosis.context("the map of all pages")
+        result
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
         })?;
         rows.flush()
     })?;
-    Ok(if diagnosis.census.cancelled {
+    Ok(if context.interrupted() {
         Exit::INTERRUPTED
     } else {
         Exit::OK

@@ -4,13 +4,14 @@ use super::Context;
 use crate::args::{self, PageRef};
 use crate::exit::Exit;
 use crate::output;
-use crate::render::number::count;
+use crate::progress::Bar;
+use crate::render::number::{count, size};
 use crate::render::page::{LABEL, PLAIN, Page};
 use crate::render::{self, finding_title};
 use anyhow::ensure;
-use pagehound_hunt::Diagnosis;
 use pagehound_hunt::census::{Fate, Via};
 use pagehound_hunt::holders::Holders;
+use pagehound_hunt::{Diagnosis, Referrers, referrers};
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::Evidence;
 use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr};
@@ -18,6 +19,9 @@ use std::io;
 
 /// Bytes of the page that are shown.
 const SHOWN: usize = 64;
+
+/// Words that name the page which are told one by one.
+const WORDS: usize = 8;
 
 /// Links of a chain of references that are told one by one.
 const LINKS: usize = 8;
@@ -41,13 +45,17 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
         end.0
     );
     super::note(&diagnosis.report.warnings);
+    let bar = Bar::new();
+    let referrers = referrers(&kernel, &diagnosis.pages, pfn, &bar, context.cancel);
+    bar.end();
     let why = Why {
         kernel: &kernel,
         diagnosis: &diagnosis,
         pfn,
+        referrers,
     };
     output::page(|page| why.print(page))?;
-    Ok(if diagnosis.census.cancelled {
+    Ok(if context.interrupted() {
         Exit::INTERRUPTED
     } else {
         Exit::OK
@@ -58,6 +66,7 @@ struct Why<'a> {
     kernel: &'a Kernel<'a>,
     diagnosis: &'a Diagnosis,
     pfn: Pfn,
+    referrers: Referrers,
 }
 
 impl Why<'_> {
@@ -102,8 +111,9 @@ impl Why<'_> {
         });
         page.item("State", &format!("{state}{}", of.unwrap_or_default()))?;
         if class.is_unaccounted() {
-            self.referrers(unit.start, page)?;
+            self.chain(unit.start, page)?;
         }
+        self.named_by(page)?;
         for evidence in finding.iter().flat_map(|finding| &finding.evidence) {
             if evidence.kind == Evidence::REFERENCES {
                 page.item("Checked", &evidence.text)?;
@@ -185,8 +195,8 @@ impl Why<'_> {
         )
     }
 
-    /// The chain of references to the unit that begins with `head`.
-    fn referrers(&self, head: Pfn, page: &mut Page) -> io::Result<()> {
+    /// How the census came to hold the unit that begins with `head`.
+    fn chain(&self, head: Pfn, page: &mut Page) -> io::Result<()> {
         let census = &self.diagnosis.census;
         match census.fate(self.pages(), head) {
             Fate::Orphan => return page.item("Held by", "nothing in memory points to it"),
@@ -236,19 +246,53 @@ impl Why<'_> {
         Ok(())
     }
 
+    /// Every word in memory that names the unit, whether it counts or not.
+    fn named_by(&self, page: &mut Page) -> io::Result<()> {
+        let all = &self.referrers;
+        let words = all.counting_words + all.barred_words;
+        let searched = size(all.bytes);
+        page.item(
+            "Named by",
+            &match (words, all.counting_words) {
+                (0, _) => format!("no word in {searched} of memory"),
+                (_, 0) => format!(
+                    "{} in {searched} of memory, none of which counts",
+                    count(words, "word")
+                ),
+                _ => format!("{} in {searched} of memory", count(words, "word")),
+            },
+        )?;
+        let holders = Holders::new(self.kernel, self.pages(), &self.diagnosis.census);
+        // Those that count first.
+        for word in all.counting.iter().chain(&all.barred).take(WORDS) {
+            let owner = holders.at(word.at);
+            let barred = word
+                .barred
+                .map(|why| format!(", {why}: does not count"))
+                .unwrap_or_default();
+            page.indented(&format!(
+                "{:x}: {:016x}   {} {}{barred}",
+                word.at.0, word.word, owner.kind, owner.name
+            ))?;
+        }
+        match words.saturating_sub(WORDS as u64) {
+            0 => Ok(()),
+            more => page.indented(&format!("and {}", count(more, "other"))),
+        }
+    }
+
     fn bytes(&self, phys: PhysAddr, page: &mut Page) -> io::Result<()> {
         let cache = PageCache::new(self.kernel.dump.memory.as_ref(), 1);
         let mut bytes = [0; SHOWN];
         if let Err(fault) = cache.read(phys, &mut bytes) {
             return page.item("Bytes", &fault.to_string());
         }
+        page.item("Bytes", &format!("the first {SHOWN} of them"))?;
         for (number, line) in bytes.chunks(16).enumerate() {
             let pairs: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
             let text = render::ascii(line);
-            page.item(
-                if number == 0 { "Bytes" } else { "" },
-                &format!("{:03x}: {}  {text}", number * 16, pairs.join(" ")),
-            )?;
+            let offset = number * 16;
+            page.indented(&format!("{offset:03x}: {:<47}   {text}", pairs.join(" ")))?;
         }
         Ok(())
     }

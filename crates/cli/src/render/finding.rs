@@ -12,7 +12,7 @@ use std::io;
 const PATTERNS: usize = 3;
 
 /// How many bytes of one.
-const PATTERN_BYTES: usize = 24;
+const PATTERN_BYTES: usize = 16;
 
 /// The state's name.
 pub(super) fn state(state: State) -> &'static str {
@@ -38,8 +38,12 @@ pub fn title(finding: &Finding) -> String {
     let content = content(finding.content);
     let owners = &finding.owners;
     if owners.is_empty() {
-        return match finding.patterns.first().and_then(text_of) {
-            Some(text) => format!("{content} beginning with {text}"),
+        return match finding.patterns.first() {
+            Some(pattern) => format!(
+                "{content} with {} at offset {}",
+                brief(pattern),
+                pattern.offset
+            ),
             None => content.to_owned(),
         };
     }
@@ -130,23 +134,33 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         );
         page.paragraph(2, PLAIN, &text)?;
     }
-    for (number, pattern) in finding.patterns.iter().take(PATTERNS).enumerate() {
+    for (number, pattern) in telling(&finding.patterns).enumerate() {
         page.item(
             if number == 0 { "Pattern" } else { "" },
             &pattern_line(pattern),
         )?;
     }
-    for evidence in &finding.evidence {
-        let label = match evidence.kind.as_str() {
-            // The patterns say the same; the control group is told for all.
-            Evidence::CONTENT if !finding.patterns.is_empty() => continue,
-            Evidence::CONTROL => continue,
-            Evidence::CONTENT => "Content",
-            Evidence::BLAME => "Lost in",
-            Evidence::OWNER => "Owner",
-            _ => "Checked",
-        };
-        page.item(label, &evidence.text)?;
+    let of = |kind: &str| -> Vec<&str> {
+        let same = finding
+            .evidence
+            .iter()
+            .filter(|evidence| evidence.kind == kind);
+        same.map(|evidence| evidence.text.as_str()).collect()
+    };
+    let content = if finding.patterns.is_empty() {
+        of(Evidence::CONTENT)
+    } else {
+        Vec::new()
+    };
+    // The control group is told once, for all findings.
+    let labels = [
+        ("Content", content),
+        ("Checked", of(Evidence::REFERENCES)),
+        ("Owner", of(Evidence::OWNER)),
+        ("Lost in", of(Evidence::BLAME)),
+    ];
+    for (label, texts) in labels.into_iter().filter(|(_, texts)| !texts.is_empty()) {
+        page.item(label, &texts.join("; "))?;
     }
     if !finding.holders.is_empty() {
         let holders: Vec<String> = finding
@@ -174,21 +188,17 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
     Ok(())
 }
 
-/// What is on record about leaks like this one.
+/// Leaks on record that are like this one; empty where there are none.
 pub(super) fn known(finding: &Finding, report: &Report) -> String {
-    let mut parts: Vec<String> = finding.known_issues.iter().map(known_issue).collect();
-    if !finding
-        .known_issues
+    let issues = &finding.known_issues;
+    let mut parts: Vec<String> = issues.iter().map(known_issue).collect();
+    let certain = issues
         .iter()
-        .any(|issue| issue.r#match == KnownIssue::MATCHES)
-    {
-        let drivers = joined(&finding.owners, ", ", |owner| owner.driver.as_deref());
+        .any(|issue| issue.r#match == KnownIssue::MATCHES);
+    let drivers = joined(&finding.owners, ", ", |owner| owner.driver.as_deref());
+    if !issues.is_empty() && !certain && !drivers.is_empty() {
         let series: Vec<&str> = report.target.kernel.split('.').take(2).collect();
-        let none = if drivers.is_empty() {
-            "no leak like this is on record".to_owned()
-        } else {
-            format!("no fix on record for {drivers} on {}", series.join("."))
-        };
+        let none = format!("no fix on record for {drivers} on {}", series.join("."));
         parts.insert(0, none);
     }
     parts.join("; ")
@@ -240,6 +250,8 @@ fn sentence(finding: &Finding) -> String {
         }
     };
     let state = match finding.verdict {
+        // Lost through a slab cache: its objects are lost themselves.
+        State::Lost if !finding.holders.is_empty() => "that only lost objects still point to",
         State::Lost => "that nothing in memory points to",
         State::Suspect => "that look lost, but for a gap in the proof",
         State::Held => "that something points to",
@@ -297,25 +309,31 @@ fn frames(finding: &Finding) -> Option<String> {
 }
 
 fn pattern_line(pattern: &Pattern) -> String {
-    let bytes = bytes_of(pattern);
-    let shown = bytes.iter().take(PATTERN_BYTES);
-    let pairs: Vec<String> = shown
-        .map(|byte| byte.map_or("??".to_owned(), |byte| format!("{byte:02x}")))
-        .collect();
-    let more = if bytes.len() > PATTERN_BYTES {
-        " …"
-    } else {
-        ""
-    };
     let text = text_of(pattern)
         .map(|text| format!(" ({text})"))
         .unwrap_or_default();
     format!(
-        "{}{more}{text} at offset {}, in {:.1} % of the pages",
-        pairs.join(" "),
+        "{}{text} at offset {}, in {:.1} % of the pages",
+        hex(&bytes_of(pattern), PATTERN_BYTES),
         pattern.offset,
         pattern.share * 100.0
     )
+}
+
+/// The patterns worth a line: not those that another one at the same offset
+/// begins with.
+fn telling(patterns: &[Pattern]) -> impl Iterator<Item = &Pattern> {
+    let within = |one: &Pattern, other: &Pattern| {
+        one.offset == other.offset
+            && one.hex != other.hex
+            && bytes_of(other).starts_with(&bytes_of(one))
+    };
+    let is_told = move |one: &&Pattern| {
+        !patterns
+            .iter()
+            .any(|other| within(one, other) && other.share >= one.share)
+    };
+    patterns.iter().filter(is_told).take(PATTERNS)
 }
 
 /// The pattern's bytes, `None` where they vary.
@@ -325,14 +343,28 @@ fn bytes_of(pattern: &Pattern) -> Vec<Option<u8>> {
     digits.chunks(2).map(byte).collect()
 }
 
-/// The pattern as text, in quotes, where all its bytes are printable ASCII.
+/// The text at the pattern's begin, in quotes, where it is worth a look.
 fn text_of(pattern: &Pattern) -> Option<String> {
-    let bytes: Vec<u8> = bytes_of(pattern)
-        .into_iter()
+    let bytes = bytes_of(pattern);
+    let text: String = bytes
+        .iter()
+        .map_while(|byte| byte.filter(|byte| (b' '..=b'~').contains(byte)))
+        .map(char::from)
         .take(PATTERN_BYTES)
-        .collect::<Option<_>>()?;
-    let printable = bytes.len() >= 4 && bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
-    printable.then(|| format!("\"{}\"", String::from_utf8_lossy(&bytes)))
+        .collect();
+    (text.len() >= 4).then(|| format!("\"{text}\""))
+}
+
+/// The pattern in a word: its text, else its first bytes.
+fn brief(pattern: &Pattern) -> String {
+    text_of(pattern).unwrap_or_else(|| hex(&bytes_of(pattern), 6))
+}
+
+/// At most `most` bytes as hex pairs.
+fn hex(bytes: &[Option<u8>], most: usize) -> String {
+    let pair = |byte: &Option<u8>| byte.map_or("??".to_owned(), |byte| format!("{byte:02x}"));
+    let pairs: Vec<String> = bytes.iter().take(most).map(pair).collect();
+    pairs.join(" ") + if bytes.len() > most { " …" } else { "" }
 }
 
 fn content(content: Content) -> &'static str {

@@ -5,6 +5,12 @@ use super::{finding, number};
 use pagehound_model::{LedgerRow, Report, State, UNACCOUNTED, Unaccounted};
 use std::io;
 
+/// Rows for what is held.
+const HOLDERS: usize = 5;
+
+/// Widest label; longer ones are cut.
+const LABEL_WIDTH: usize = 50;
+
 /// A row of the table: the label, pages, and what the kernel says of them.
 struct Row {
     style: anstyle::Style,
@@ -45,8 +51,7 @@ pub fn ledger(report: &Report, page: &mut Page) -> io::Result<()> {
         .map(|row| row.label.chars().count())
         .max()
         .unwrap_or(0);
-    // The four columns of numbers take 46.
-    let width = longest.clamp(34, page.width().saturating_sub(46).max(34));
+    let width = longest.clamp(34, LABEL_WIDTH);
     page.line(
         LABEL,
         &format!(
@@ -105,17 +110,31 @@ fn breakdown(report: &Report) -> Vec<Row> {
             pages,
             counter: String::new(),
         };
-        let mut rest = pages;
+        let mut found: Vec<(String, u64)> = Vec::new();
         for finding in report
             .findings
             .iter()
             .filter(|finding| finding.verdict == state)
         {
-            rows.push(row(&finding::short_title(finding, report), finding.pages));
-            rest = rest.saturating_sub(finding.pages);
+            let title = finding::short_title(finding, report);
+            match found.iter_mut().find(|(known, _)| *known == title) {
+                Some((_, pages)) => *pages = pages.saturating_add(finding.pages),
+                None => found.push((title, finding.pages)),
+            }
         }
+        // What is lost or suspect is told to the last page; of the many
+        // holders of the rest, the largest.
+        if matches!(state, State::Held | State::Unknown) {
+            found.truncate(HOLDERS);
+        }
+        let told = found
+            .iter()
+            .fold(0u64, |sum, (_, pages)| sum.saturating_add(*pages));
+        let rest = pages.saturating_sub(told);
+        let none = found.is_empty();
+        rows.extend(found.iter().map(|(title, pages)| row(title, *pages)));
         if rest > 0 {
-            rows.push(row(if rest == pages { "" } else { "other" }, rest));
+            rows.push(row(if none { "" } else { "others" }, rest));
         }
     }
     rows

@@ -86,6 +86,11 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// `text` as it is, on one line, where the text of an item begins.
+    pub fn indented(&mut self, text: &str) -> io::Result<()> {
+        self.line(PLAIN, &format!("{:INDENT$}{text}", ""))
+    }
+
     /// A styled word, `text`, and at the right edge another word.
     pub fn headline(
         &mut self,

@@ -142,7 +142,10 @@ fn control(report: &Report, page: &mut Page) -> io::Result<()> {
 }
 
 fn outlook(finding: &Finding, report: &Report, page: &mut Page) -> io::Result<()> {
-    page.item("Known", &finding::known(finding, report))?;
+    match finding::known(finding, report) {
+        known if known.is_empty() => {}
+        known => page.item("Known", &known)?,
+    }
     match finding::next(finding, report) {
         next if next.is_empty() => Ok(()),
         next => page.item("Next", &next),

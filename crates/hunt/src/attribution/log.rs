@@ -1,6 +1,6 @@
 //! Devices as the log tells of them, line by line.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pagehound_kernel::{Log, Mac, printable};
 
@@ -228,7 +228,7 @@ impl Reader {
                 }
             })
             .collect();
-        let mut gone = Vec::new();
+        let mut gone = HashSet::new();
         for (old, new) in pairs {
             let (Some(before), Some(after)) = (self.devices.get(old), self.devices.get(new)) else {
                 continue;
@@ -238,7 +238,7 @@ impl Reader {
                 if let Some(after) = self.devices.get_mut(new) {
                     after.macs.splice(0..0, macs);
                 }
-                gone.push(old);
+                gone.insert(old);
             }
         }
         let mut index = 0;

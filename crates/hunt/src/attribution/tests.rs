@@ -1,5 +1,6 @@
 use pagehound_kernel::{LogRecord, Options};
 use pagehound_vmcore::VirtAddr;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -314,25 +315,16 @@ fn programs_cannot_claim_an_address() {
     assert_eq!(told(&Attribution::new(&[], &log), BOND), []);
 }
 
+#[cfg(feature = "corpus")]
 #[test]
 fn the_address_of_the_leak_is_that_of_two_devices_under_a_bond() {
     // The corpus' README: bond0 over em1 and em2, MAC 24:6e:96:43:3e:38, and
     // the e1000 driver.
-    let corpus = std::env::var_os("PAGEHOUND_CORPUS").map_or_else(
-        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus"),
-        Into::into,
-    );
     for file in [
         "bond-leak-6.1-x86_64.kdump",
         "bond-leak-6.1-x86_64-d31-lzo.kdump",
     ] {
-        let path = corpus.join(file);
-        let dump = pagehound_vmcore::open(&path).unwrap_or_else(|error| {
-            panic!(
-                "{error}; these tests need the corpus of real dumps: put it at ../shared/corpus \
-                 beside the project, or name its folder in PAGEHOUND_CORPUS"
-            )
-        });
+        let dump = pagehound_vmcore::open(&pagehound_testdata::corpus(file)).unwrap();
         for without_btf in [false, true] {
             let kernel = Kernel::open(&dump, Options { without_btf }).unwrap();
             let attribution = Attribution::of(&kernel, &kernel.log().unwrap());
@@ -354,5 +346,65 @@ fn the_address_of_the_leak_is_that_of_two_devices_under_a_bond() {
             assert_eq!(in_memory, !without_btf, "{file}: {evidence:?}");
             assert_eq!(attribution.warnings.is_empty(), !without_btf);
         }
+    }
+}
+
+/// Lines of the words that mean something, in any order.
+fn jumbled_line() -> impl Strategy<Value = String> {
+    let words = prop::sample::select(vec![
+        "i40e",
+        "0000:01:00.0",
+        "0000:01:00.0:",
+        "virtio0",
+        "em1",
+        "em1:",
+        "eth0",
+        "eth0:",
+        "bond0:",
+        "(slave",
+        "em1):",
+        "em2):",
+        "Enslaving",
+        "Releasing",
+        "renamed",
+        "from",
+        "port",
+        "1(em1)",
+        "entered",
+        "forwarding",
+        "state",
+        "Port",
+        "device",
+        "added",
+        "systemd-udevd[1]:",
+        "network",
+        "interface",
+        "to",
+        "(unregistering):",
+        "24:6e:96:43:3e:38",
+        "24:6e:96:43:3e:3a",
+        ":",
+        "",
+        "(",
+    ]);
+    prop::collection::vec(words, 0..9).prop_map(|words| words.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn no_log_is_too_strange(lines in prop::collection::vec(jumbled_line(), 0..40)) {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let attribution = Attribution::new(&[], &log(&lines));
+        for mac in attribution.addresses() {
+            // An address that is known has an owner, and a reason to name it.
+            prop_assert!(!attribution.owners(mac).is_empty());
+            prop_assert!(!attribution.evidence(mac).is_empty());
+        }
+    }
+
+    #[test]
+    fn no_text_is_too_strange(text in "\\PC{0,80}") {
+        let attribution = Attribution::new(&[], &log(&[&text]));
+        prop_assert!(attribution.addresses().count() <= 4);
     }
 }

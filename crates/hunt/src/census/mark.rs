@@ -1,8 +1,10 @@
 //! From what the roots reached to all that can be reached (rules 4 and 5).
 
 use pagehound_kernel::{Class, Kernel, Pages};
-use pagehound_scan::{Pass, words_in_ranges};
-use pagehound_vmcore::{Pfn, PfnRange};
+use std::sync::atomic::Ordering;
+
+use pagehound_scan::{End, Pass, words_in_ranges};
+use pagehound_vmcore::{PageState, Pfn, PfnRange};
 
 use super::bits::Bits;
 use super::hardware::table;
@@ -11,6 +13,24 @@ use super::{Census, Naming, Via, Without};
 /// A wave larger than this is read in one parallel pass, a smaller one unit by
 /// unit: lists of raw pages make many waves of one.
 const WAVE: usize = 4096;
+
+/// What the marking goes over.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub(super) kernel: &'a Kernel<'a>,
+    pub(super) pages: &'a Pages,
+    pub(super) naming: &'a Naming,
+    pub(super) pass: &'a Pass<'a>,
+    pub(super) without: Without,
+}
+
+/// What is still to be looked at: units newly reached, and frames that tables
+/// of hardware name, each with the table.
+#[derive(Default)]
+struct Ahead {
+    units: Vec<Pfn>,
+    tables: Vec<(Pfn, Pfn)>,
+}
 
 /// What one thread found in a wave: pages named by words, and by tables of
 /// hardware, each with the page that names it.
@@ -21,47 +41,43 @@ struct Wave {
 }
 
 impl Census {
-    pub(super) fn mark(
-        &mut self,
-        kernel: &Kernel<'_>,
-        pages: &Pages,
-        naming: &Naming,
-        pass: &Pass<'_>,
-        seeds: Vec<Pfn>,
-        without: Without,
-    ) {
-        let mut wave = seeds;
-        let mut page = vec![0; kernel.page_size() as usize];
-        let mut tables: Vec<(Pfn, Pfn)> = Vec::new();
-        while !wave.is_empty() {
-            let mut next = Vec::new();
-            if wave.len() > WAVE {
-                self.wave_in_parallel(pages, naming, pass, &wave, without, &mut next, &mut tables);
+    /// Marks everything that can be reached from `seeds`.
+    pub(super) fn mark(&mut self, ground: Ground<'_>, seeds: Vec<Pfn>) {
+        let mut ahead = Ahead {
+            units: seeds,
+            tables: Vec::new(),
+        };
+        let mut page = vec![0; ground.kernel.page_size() as usize];
+        while !ahead.units.is_empty() {
+            if ground.pass.cancel.load(Ordering::Relaxed) {
+                self.cancelled = true;
+                return;
+            }
+            let wave = std::mem::take(&mut ahead.units);
+            let large = wave.len() > WAVE;
+            if large && !ground.without.content {
+                self.wave_in_parallel(ground, &wave, &mut ahead);
             }
             for &head in &wave {
-                if !without.page_struct {
-                    self.by_page_struct(kernel, pages, naming, head, &mut next);
+                // Detached pages hold user data, which refers to nothing (rule
+                // 2), and stand on the lists of the LRU, which hold nothing.
+                if ground.pages.map.class(head) != Class::Raw {
+                    continue;
                 }
-                if wave.len() <= WAVE && !without.content {
-                    self.by_content(
-                        kernel,
-                        pages,
-                        naming,
-                        head,
-                        &mut page,
-                        &mut next,
-                        &mut tables,
-                    );
+                if !ground.without.page_struct {
+                    self.by_page_struct(ground, head, &mut ahead);
+                }
+                if !large && !ground.without.content {
+                    self.by_content(ground, head, &mut page, &mut ahead);
                 }
             }
-            wave = next;
         }
-        if !without.hardware {
-            self.hardware_tables(kernel, pages, naming, tables);
+        if !ground.without.hardware {
+            self.hardware_tables(ground.kernel, ground.pages, ground.naming, ahead.tables);
         }
     }
 
-    fn reach(&mut self, pages: &Pages, pfn: Pfn, via: Via, next: &mut Vec<Pfn>) {
+    fn reach(&mut self, pages: &Pages, pfn: Pfn, via: Via, ahead: &mut Ahead) {
         self.named.set(pfn);
         if !pages.map.class(pfn).is_unaccounted() {
             return;
@@ -69,61 +85,37 @@ impl Census {
         let head = pages.map.head(pfn);
         if self.held.set(head) {
             self.via.insert(head.0, via);
-            next.push(head);
+            ahead.units.push(head);
         }
     }
 
-    /// Rule 5: the words in a reached raw unit. Detached pages hold user data,
-    /// which refers to nothing (rule 2).
-    fn by_content(
-        &mut self,
-        kernel: &Kernel<'_>,
-        pages: &Pages,
-        naming: &Naming,
-        head: Pfn,
-        page: &mut [u8],
-        next: &mut Vec<Pfn>,
-        tables: &mut Vec<(Pfn, Pfn)>,
-    ) {
-        if pages.map.class(head) != Class::Raw {
-            return;
-        }
+    /// Rule 5: the words in a reached raw unit.
+    fn by_content(&mut self, ground: Ground<'_>, head: Pfn, page: &mut [u8], ahead: &mut Ahead) {
+        let Ground { pages, naming, .. } = ground;
         let unit = pages.map.unit(head);
-        let memory = kernel.dump.memory.as_ref();
+        let memory = ground.kernel.dump.memory.as_ref();
         for pfn in (unit.start.0..unit.end.0).map(Pfn) {
             if memory.read_page(pfn, page).is_err() {
+                // Known to be missing, unless its data is broken.
+                self.missing += u64::from(memory.state(pfn) == PageState::Present);
                 continue;
             }
             self.bytes_read += page.len() as u64;
-            tables.extend(
-                table(page, naming, pages)
-                    .into_iter()
-                    .map(|named| (named, pfn)),
-            );
+            let named = table(page, naming, pages).into_iter();
+            ahead.tables.extend(named.map(|named| (named, pfn)));
             words_in_ranges(page, &naming.ranges(), |_, word| {
                 if let Some(named) = naming.page(word) {
                     if naming.is_start(word) {
                         self.started.set(named);
                     }
-                    self.reach(pages, named, Via::Content(head), next);
+                    self.reach(pages, named, Via::Content(head), ahead);
                 }
             });
         }
     }
 
-    fn wave_in_parallel(
-        &mut self,
-        pages: &Pages,
-        naming: &Naming,
-        pass: &Pass<'_>,
-        wave: &[Pfn],
-        without: Without,
-        next: &mut Vec<Pfn>,
-        tables: &mut Vec<(Pfn, Pfn)>,
-    ) {
-        if without.content {
-            return;
-        }
+    fn wave_in_parallel(&mut self, ground: Ground<'_>, wave: &[Pfn], ahead: &mut Ahead) {
+        let Ground { pages, naming, .. } = ground;
         let wanted = Bits::new(pages.map.end());
         for &head in wave {
             if pages.map.class(head) == Class::Raw {
@@ -134,64 +126,58 @@ impl Census {
             }
         }
         let ranges = naming.ranges();
-        let started = &self.started;
+        let (started, held) = (&self.started, &self.held);
         let quiet = Pass {
             progress: &pagehound_scan::NoProgress,
-            ..*pass
+            ..*ground.pass
         };
         let outcome = quiet.fold(
             |pfn| wanted.get(pfn),
             Wave::default,
             |found: &mut Wave, pfn, page| {
-                let named = table(page, naming, pages);
-                found
-                    .tables
-                    .extend(named.into_iter().map(|named| (named, pfn)));
+                let named = table(page, naming, pages).into_iter();
+                found.tables.extend(named.map(|named| (named, pfn)));
                 words_in_ranges(page, &ranges, |_, word| {
                     if let Some(named) = naming.page(word) {
                         if naming.is_start(word) {
                             started.set(named);
                         }
-                        found.words.push((named, pfn));
+                        if !held.get(pages.map.head(named)) {
+                            found.words.push((named, pfn));
+                        }
                     }
                 });
             },
         );
         self.bytes_read += outcome.tally.bytes;
+        self.missing += outcome.tally.unreadable;
+        self.cancelled |= outcome.tally.end != End::Complete;
         for found in outcome.states {
             for (named, from) in found.words {
                 let from = pages.map.head(from);
-                self.reach(pages, named, Via::Content(from), next);
+                self.reach(pages, named, Via::Content(from), ahead);
             }
-            tables.extend(found.tables);
+            ahead.tables.extend(found.tables);
         }
     }
 
     /// Rule 4: `page->lru`, `page->private` and the like of a reached unit.
-    /// `compound_head` leads to the unit's own head and so adds nothing; the
-    /// lists of a detached page are the LRU's, which hold nothing.
-    fn by_page_struct(
-        &mut self,
-        kernel: &Kernel<'_>,
-        pages: &Pages,
-        naming: &Naming,
-        head: Pfn,
-        next: &mut Vec<Pfn>,
-    ) {
-        if pages.map.class(head) != Class::Raw {
-            return;
-        }
+    /// `compound_head` leads to the unit's own head and so adds nothing.
+    fn by_page_struct(&mut self, ground: Ground<'_>, head: Pfn, ahead: &mut Ahead) {
+        let Ground { pages, naming, .. } = ground;
         let range = PfnRange {
             start: head,
             end: Pfn(head.0 + 1),
         };
         let mut bytes = vec![0; pages.memmap.page_size as usize];
-        if !pages.memmap.read(kernel, range, &mut bytes).is_empty() {
+        let missing = pages.memmap.read(ground.kernel, range, &mut bytes);
+        if !missing.is_empty() {
+            self.missing += 1;
             return;
         }
         words_in_ranges(&bytes, &naming.ranges(), |_, word| {
             if let Some(named) = naming.page(word) {
-                self.reach(pages, named, Via::PageStruct(head), next);
+                self.reach(pages, named, Via::PageStruct(head), ahead);
             }
         });
     }

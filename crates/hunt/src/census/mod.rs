@@ -28,6 +28,7 @@ use pagehound_vmcore::{PageState, Pfn, PfnRange, PhysAddr};
 
 use bits::Bits;
 pub(crate) use hardware::NAMED_PART;
+use mark::Ground;
 use objects::{Numbering, Strict};
 pub use words::Naming;
 
@@ -164,9 +165,16 @@ impl Census {
             .then(|| Strict::new(&numbering, pages));
         let (seeds, nodes) =
             census.roots(kernel, pages, &naming, &pass, strict.as_ref(), run.without);
-        census.mark(kernel, pages, &naming, &pass, seeds, run.without);
+        let ground = Ground {
+            kernel,
+            pages,
+            naming: &naming,
+            pass: &pass,
+            without: run.without,
+        };
+        census.mark(ground, seeds);
         if let Some(strict) = &strict {
-            census.through_caches(kernel, pages, &naming, strict, nodes);
+            census.through_caches(kernel, pages, &naming, strict, nodes, run.cancel);
         }
         if !run.without.split {
             census.split_blocks(pages);
@@ -217,7 +225,7 @@ fn missing_referrers(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
         .filter(|&pfn| match pages.map.class(pfn) {
             Class::Unknown => true,
             // Boot memory the dump does not cover is firmware's.
-            Class::Reserved => false,
+            Class::Reserved => memory.state(pfn) == PageState::Unreadable,
             class if class.is_root() || class == Class::Raw => match memory.state(pfn) {
                 PageState::Present => false,
                 PageState::Excluded => !zeroes_left_out,

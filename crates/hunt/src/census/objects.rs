@@ -6,6 +6,7 @@
 //! such objects name is lost through their cache.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_scan::words_in_ranges;
@@ -115,13 +116,23 @@ impl<'a> Strict<'a> {
         self.units.get(head)
     }
 
-    /// Follows everything from `nodes` on.
-    fn follow(&self, kernel: &Kernel<'_>, pages: &Pages, naming: &Naming, nodes: Vec<Node>) {
+    /// Follows everything from `nodes` on; `false` if that was ended early.
+    fn follow(
+        &self,
+        kernel: &Kernel<'_>,
+        pages: &Pages,
+        naming: &Naming,
+        nodes: Vec<Node>,
+        cancel: &AtomicBool,
+    ) -> bool {
         let shift = kernel.page_shift();
         let ranges = naming.ranges();
         let mut wave = nodes;
         let mut bytes = Vec::new();
         while !wave.is_empty() {
+            if cancel.load(Ordering::Relaxed) {
+                return false;
+            }
             // In the order of memory, so that a page is decompressed once a wave.
             wave.sort_unstable_by_key(|node| match node {
                 Node::Object(object) => object.at.0,
@@ -162,6 +173,7 @@ impl<'a> Strict<'a> {
             }
             wave = next;
         }
+        true
     }
 }
 
@@ -175,6 +187,7 @@ impl Census {
         naming: &Naming,
         strict: &Strict<'_>,
         mut nodes: Vec<Node>,
+        cancel: &AtomicBool,
     ) {
         for &(pfn, _) in &pages.mapped {
             let head = pages.map.head(pfn);
@@ -182,7 +195,10 @@ impl Census {
                 nodes.push(Node::Unit(head));
             }
         }
-        strict.follow(kernel, pages, naming, nodes);
+        if !strict.follow(kernel, pages, naming, nodes, cancel) {
+            self.cancelled = true;
+            return;
+        }
         let lost = Bits::new(pages.map.end());
         for class in [Class::Raw, Class::Detached] {
             for head in pages.map.heads(class) {

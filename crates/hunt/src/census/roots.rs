@@ -76,6 +76,7 @@ impl Census {
         });
         self.roots_bytes = outcome.tally.bytes;
         self.bytes_read += outcome.tally.bytes;
+        self.missing += outcome.tally.unreadable;
         self.cancelled |= outcome.tally.end != pagehound_scan::End::Complete;
         let mut seeds = Vec::new();
         let mut nodes = Vec::new();

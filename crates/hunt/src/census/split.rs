@@ -37,7 +37,7 @@ impl Census {
                 end = Pfn(end.0 + 1);
             }
             let length = end.0 - head.0;
-            if length > 1 && head.0 % length.next_power_of_two() == 0 {
+            if length > 1 && head.0.is_multiple_of(length.next_power_of_two()) {
                 let run = PfnRange { start: pfn, end };
                 if self.started.get(head) {
                     self.hold_run(run);

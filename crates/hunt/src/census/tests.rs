@@ -46,7 +46,7 @@ fn a_table_of_hardware_is_entries_and_nothing_else() {
 fn entries_of_a_table_share_their_permissions() {
     let raw = DEMO.of_kind(1);
     let mixed = raw.iter().take(64).enumerate();
-    let mixed = mixed.map(|(index, pfn)| pfn.0 << 12 | 1 + index as u64 % 7);
+    let mixed = mixed.map(|(index, pfn)| pfn.0 << 12 | (1 + index as u64 % 7));
     assert_eq!(named(&words(mixed)), []);
     // Bits above the lowest three may differ: accessed and dirty do.
     let used = raw.iter().take(64).enumerate();

@@ -231,11 +231,11 @@ impl Maker<'_> {
         } else {
             Confidence::Possible
         };
-        finding.patterns = self.prints.patterns(self.kernel, self.pages, key, units);
+        finding.patterns = self.prints.patterns(self.kernel, key, units);
         finding.owners = self.owners(key, &finding);
         let searched = self.census.roots_bytes >> 20;
         finding.evidence.push(Evidence {
-            kind: "references".into(),
+            kind: Evidence::REFERENCES.into(),
             checked: finding.pages,
             matched: finding.pages,
             text: format!(
@@ -246,7 +246,7 @@ impl Maker<'_> {
         });
         let control = self.census.control;
         finding.evidence.push(Evidence {
-            kind: "control".into(),
+            kind: Evidence::CONTROL.into(),
             checked: control.checked,
             matched: control.checked - control.missed,
             text: format!(
@@ -256,7 +256,7 @@ impl Maker<'_> {
         });
         if let Some(pattern) = finding.patterns.first() {
             finding.evidence.push(Evidence {
-                kind: "content".into(),
+                kind: Evidence::CONTENT.into(),
                 checked: units.len() as u64,
                 matched: (pattern.share * units.len() as f64).round() as u64,
                 text: format!(
@@ -284,12 +284,12 @@ impl Maker<'_> {
         } else {
             Confidence::Possible
         };
-        finding.patterns = self.prints.patterns(self.kernel, self.pages, key, units);
+        finding.patterns = self.prints.patterns(self.kernel, key, units);
         finding.owners = self.owners(key, &finding);
         finding.holders = vec![self.holder(cache, units)];
         let census = self.census;
         finding.evidence.push(Evidence {
-            kind: "references".into(),
+            kind: Evidence::REFERENCES.into(),
             checked: finding.pages,
             matched: finding.pages,
             text: format!(
@@ -304,11 +304,11 @@ impl Maker<'_> {
     fn company(&self, key: Key, holder: &HolderName, units: &[Pfn]) -> Finding {
         let signature = format!("{}/{}", short(key), holder.kind);
         let mut finding = self.plain(State::Suspect, signature, units);
-        finding.patterns = self.prints.patterns(self.kernel, self.pages, key, units);
+        finding.patterns = self.prints.patterns(self.kernel, key, units);
         finding.owners = self.owners(key, &finding);
         finding.holders = vec![self.holder(holder, units)];
         finding.evidence.push(Evidence {
-            kind: "references".into(),
+            kind: Evidence::REFERENCES.into(),
             checked: finding.pages,
             matched: 0,
             text: "same content as lost pages, but each is still referred to: not counted as lost"
@@ -337,7 +337,7 @@ impl Maker<'_> {
         }
         for (way, pages) in ways {
             finding.evidence.push(Evidence {
-                kind: "references".into(),
+                kind: Evidence::REFERENCES.into(),
                 checked: finding.pages,
                 matched: pages,
                 text: format!("{pages} pages held through {way}"),
@@ -365,7 +365,7 @@ impl Maker<'_> {
             _ => Confidence::Possible,
         };
         finding.evidence.push(Evidence {
-            kind: "references".into(),
+            kind: Evidence::REFERENCES.into(),
             checked: finding.pages,
             matched: finding.pages,
             text: text.into(),
@@ -377,7 +377,7 @@ impl Maker<'_> {
         let mut finding = self.plain(State::Unknown, "in-transit".into(), units);
         finding.confidence = Confidence::Possible;
         finding.evidence.push(Evidence {
-            kind: "references".into(),
+            kind: Evidence::REFERENCES.into(),
             checked: finding.pages,
             matched: finding.pages,
             text: "no reference count and on no free list: being allocated or freed at that moment"
@@ -423,7 +423,7 @@ impl Maker<'_> {
                 .evidence(mac)
                 .into_iter()
                 .map(|text| Evidence {
-                    kind: "owner".into(),
+                    kind: Evidence::OWNER.into(),
                     checked: 1,
                     matched: 1,
                     text,

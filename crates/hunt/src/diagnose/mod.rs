@@ -101,8 +101,9 @@ impl Diagnosis {
             Log::default()
         });
         let attribution = Attribution::of(kernel, &log);
+        warnings.extend(attribution.warnings.iter().cloned());
         let devices: Vec<[u8; 6]> = attribution.addresses().collect();
-        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices, &|_| true);
+        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices);
         settle(&mut census, &pages, &prints);
         let (rows, differences) = ledger(kernel, &pages);
         warnings.extend(kernel.warnings.iter().cloned());
@@ -251,7 +252,7 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
 }
 
 /// Name of a container in reports.
-pub(crate) fn format_name(format: Format) -> &'static str {
+pub fn format_name(format: Format) -> &'static str {
     match format {
         Format::Elf => "elf",
         Format::Kdump => "kdump",

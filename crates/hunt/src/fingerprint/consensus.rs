@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use pagehound_kernel::{Kernel, Pages};
+use pagehound_kernel::Kernel;
 use pagehound_model::Pattern;
 use pagehound_vmcore::Pfn;
 
@@ -21,7 +21,7 @@ const SHORTEST: usize = 4;
 const PATTERNS: usize = 3;
 
 /// Patterns of the units' first pages; the longest runs of fixed bytes first.
-pub(super) fn patterns(kernel: &Kernel<'_>, _pages: &Pages, heads: &[Pfn]) -> Vec<Pattern> {
+pub(super) fn patterns(kernel: &Kernel<'_>, heads: &[Pfn]) -> Vec<Pattern> {
     let step = heads.len().div_ceil(SAMPLE).max(1);
     let pages: Vec<_> = heads
         .iter()

@@ -19,15 +19,28 @@ const ADDRESSES: usize = 12;
 /// rounded up.
 const MAX_PAYLOAD: usize = 9216;
 
+/// EtherTypes whose payload is looked at: IPv4, ARP, 802.1Q, IPv6, 802.1ad.
+const TYPES: [[u8; 2]; 5] = [
+    [0x08, 0x00],
+    [0x08, 0x06],
+    [0x81, 0x00],
+    [0x86, 0xdd],
+    [0x88, 0xa8],
+];
+/// VLAN tags one inside the other.
+const TAGS: usize = 3;
+
 /// The frames of a page, by offset. Frames start at even offsets (buffers are
 /// aligned, NET_IP_ALIGN is 0 or 2). A frame inside another one's payload (a
 /// tunnel) does not count.
 pub fn frames(page: &[u8], devices: &[[u8; 6]]) -> Vec<Frame> {
     let mut found: Vec<Frame> = Vec::new();
-    let mut at = ADDRESSES;
-    while at + 4 <= page.len() {
-        let Some(length) = payload(page, at).or_else(|| addressed(page, at, devices)) else {
-            at += 2;
+    let mut next = ADDRESSES;
+    for at in places(page, devices) {
+        if at < next || at + 4 > page.len() {
+            continue;
+        }
+        let Some(length) = payload(page, at, TAGS).or_else(|| addressed(page, at, devices)) else {
             continue;
         };
         let start = at - ADDRESSES;
@@ -39,13 +52,36 @@ pub fn frames(page: &[u8], devices: &[[u8; 6]]) -> Vec<Frame> {
                 dst,
                 src,
             });
-            at += 2 + length.max(2);
-        } else {
-            at += 2;
+            next = at + 2 + length.max(2);
         }
-        at += at % 2;
     }
     found
+}
+
+/// Where types of frames may lie, ascending: at a known type, and behind what
+/// begins like the address of a device. Most pages have none.
+fn places(page: &[u8], devices: &[[u8; 6]]) -> Vec<usize> {
+    // A bit for each value of two bytes.
+    let mut wanted = [0u64; 1024];
+    let slot = |[low, high]: [u8; 2]| (usize::from(high) << 2 | usize::from(low >> 6), low & 63);
+    let starts = devices.iter().map(|&[first, second, ..]| [first, second]);
+    for (index, bit) in TYPES.into_iter().chain(starts).map(slot) {
+        if let Some(bits) = wanted.get_mut(index) {
+            *bits |= 1 << bit;
+        }
+    }
+    let mut places = Vec::new();
+    for (at, &pair) in (0..).step_by(2).zip(page.as_chunks::<2>().0) {
+        let (index, bit) = slot(pair);
+        if wanted.get(index).is_some_and(|bits| bits >> bit & 1 == 1) {
+            if TYPES.contains(&pair) {
+                places.push(at);
+            }
+            places.push(at + ADDRESSES);
+        }
+    }
+    places.sort_unstable();
+    places
 }
 
 fn address(page: &[u8], at: usize) -> Option<[u8; 6]> {
@@ -69,8 +105,9 @@ fn plausible(dst: [u8; 6], src: [u8; 6]) -> bool {
     src[0] & 1 == 0 && dst != [0; 6] && dst != src
 }
 
-/// Length of the payload if a type at `at` is followed by what it announces.
-fn payload(page: &[u8], at: usize) -> Option<usize> {
+/// Length of the payload if a type at `at` is followed by what it announces,
+/// after at most `tags` VLAN tags.
+fn payload(page: &[u8], at: usize, tags: usize) -> Option<usize> {
     let kind = [*page.get(at)?, *page.get(at + 1)?];
     let body = page.get(at + 2..)?;
     match kind {
@@ -78,7 +115,9 @@ fn payload(page: &[u8], at: usize) -> Option<usize> {
         [0x08, 0x06] => arp(body),
         [0x86, 0xdd] => ipv6(body),
         // 802.1Q and 802.1ad: a tag, then a type again.
-        [0x81, 0x00] | [0x88, 0xa8] => payload(page, at + 4).map(|length| length + 4),
+        [0x81, 0x00] | [0x88, 0xa8] => {
+            payload(page, at + 4, tags.checked_sub(1)?).map(|length| length + 4)
+        }
         _ => None,
     }
 }
@@ -174,6 +213,20 @@ mod tests {
         arp[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
         arp[12..22].copy_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
         assert_eq!(frames(&arp, &[])[0].dst, [0xff; 6]);
+    }
+
+    #[test]
+    fn tags_end() {
+        let mac = [2, 0, 0, 0, 0, 1];
+        let tagged = |tags: usize| {
+            let mut page = udp(0, mac);
+            page.splice(12..12, [0x88, 0xa8, 0, 7].repeat(tags));
+            frames(&page, &[])
+                .iter()
+                .filter(|frame| frame.dst == mac)
+                .count()
+        };
+        assert_eq!((tagged(2), tagged(TAGS), tagged(TAGS + 1)), (1, 1, 0));
     }
 
     #[test]

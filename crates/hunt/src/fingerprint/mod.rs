@@ -53,17 +53,15 @@ pub struct Fingerprints {
 pub(crate) const GROUP: usize = 8;
 
 impl Fingerprints {
-    /// Reads every unit whose head `wanted` accepts and groups them; `devices`
-    /// are the addresses of this machine's network devices.
+    /// Reads every unaccounted unit and groups them; `devices` are the addresses of this machine's network devices.
     pub fn of(
         kernel: &Kernel<'_>,
         pages: &Pages,
         naming: &Naming,
         pass: &Pass<'_>,
         devices: &[[u8; 6]],
-        wanted: &(dyn Fn(Pfn) -> bool + Sync),
     ) -> Fingerprints {
-        let (traits, bytes_read) = traits::read(kernel, pages, naming, pass, devices, wanted);
+        let (traits, bytes_read) = traits::read(kernel, pages, naming, pass, devices);
         let mut keys: HashMap<u64, Key> = HashMap::new();
         let mut rest: BTreeMap<u32, Vec<Pfn>> = BTreeMap::new();
         for (&head, unit) in &traits {
@@ -130,19 +128,13 @@ impl Fingerprints {
 
     /// The patterns of a group: for frames first the address at each offset it
     /// is found at, then what the units agree on byte by byte.
-    pub fn patterns(
-        &self,
-        kernel: &Kernel<'_>,
-        pages: &Pages,
-        key: Key,
-        heads: &[Pfn],
-    ) -> Vec<Pattern> {
+    pub fn patterns(&self, kernel: &Kernel<'_>, key: Key, heads: &[Pfn]) -> Vec<Pattern> {
         let mut patterns = Vec::new();
         if let Key::Ethernet(mac) = key {
             patterns = self.addresses(mac, heads);
         }
         if heads.len() >= GROUP {
-            for pattern in consensus::patterns(kernel, pages, heads) {
+            for pattern in consensus::patterns(kernel, heads) {
                 if !patterns.contains(&pattern) {
                     patterns.push(pattern);
                 }

@@ -86,7 +86,6 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
         &DEMO.naming,
         &Pass::new(memory),
         &[],
-        &|_| true,
     );
     let mac = [0x52, 0x54, 0x00, 0xa1, 0x5e, 0x01];
     let frames = DEMO.of_kind(1);
@@ -97,7 +96,7 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
     assert!(right * 1000 >= frames.len() * 995, "{right}");
     assert_eq!(prints.main_key(&frames), Key::Ethernet(mac));
     assert_eq!(prints.content(&frames), Content::Ethernet);
-    let patterns = prints.patterns(&DEMO.kernel, &DEMO.pages, Key::Ethernet(mac), &frames);
+    let patterns = prints.patterns(&DEMO.kernel, Key::Ethernet(mac), &frames);
     assert_eq!(
         (patterns[0].offset, patterns[0].hex.as_str()),
         (0, "525400a15e01")

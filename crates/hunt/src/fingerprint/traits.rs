@@ -23,7 +23,7 @@ pub(super) struct Traits {
     pub(super) offsets: [Option<u32>; 4],
 }
 
-/// Reads all `heads`' units once, in one pass, and notes their traits; units
+/// Reads all unaccounted units once, in one pass, and notes their traits; units
 /// none of whose pages are present have none.
 pub(super) fn read(
     kernel: &Kernel<'_>,
@@ -31,14 +31,13 @@ pub(super) fn read(
     naming: &Naming,
     pass: &Pass<'_>,
     devices: &[[u8; 6]],
-    wanted: &(dyn Fn(Pfn) -> bool + Sync),
 ) -> (HashMap<u64, Traits>, u64) {
     let shift = kernel.page_shift();
     let outcome = pass.fold(
-        |pfn| pages.map.class(pfn).is_unaccounted() && wanted(pages.map.head(pfn)),
+        |pfn| pages.map.class(pfn).is_unaccounted(),
         Vec::new,
         |found: &mut Vec<(Pfn, Traits)>, pfn, page| {
-            found.push((pfn, of_page(page, naming, devices)))
+            found.push((pfn, of_page(page, naming, devices)));
         },
     );
     let mut by_page: Vec<(Pfn, Traits)> = outcome.states.into_iter().flatten().collect();

@@ -71,9 +71,7 @@ const fn first(paths: &[&'static str], id: &'static str) -> &'static str {
 structs! {
     Page "page";
     MemSection "mem_section";
-    PglistData "pglist_data";
     Zone "zone";
-    ListHead "list_head";
     VmapNode "vmap_node";
     Hstate "hstate";
     PrbDesc "prb_desc";
@@ -91,8 +89,6 @@ fields! {
     PageLru 16 ["page.lru"] ["page.lru"];
     PagePrivate 8 ["page.private"] ["page.private"];
     PageIndex 8 ["page.index", "page.__folio_index"] [];
-    // 7.1 (d50569612c29) renamed compound_head; same place, see KERNEL notes in page.rs.
-    PageCompoundHead 8 ["page.compound_info", "page.compound_head"] ["page.compound_info", "page.compound_head"];
     // Order of a compound page: first tail page up to 6.2, folio up to 6.5;
     // later it is the low byte of the first tail's flags (ebc1baf5c9b4, 6.6).
     PageCompoundOrder 1 ["page.compound_order"] ["page.compound_order"];
@@ -100,21 +96,16 @@ fields! {
     PageCompoundDtor 1 ["page.compound_dtor"] ["page.compound_dtor"];
     FolioDtor 1 ["folio._folio_dtor"] ["folio._folio_dtor"];
     PagePpMagic 8 ["page.pp_magic"] [];
-    PagePp 8 ["page.pp"] [];
-    PageMemcgData 8 ["page.memcg_data"] [];
 
     // Slab pages: struct slab split off struct page in 5.17 (d122019bf061).
     SlabCache 8 ["slab.slab_cache", "page.slab_cache"] [];
     SlabFreelist 8 ["slab.freelist", "page.freelist"] [];
-    SlabInuse 2 ["slab.inuse", "page.inuse"] [];
     SlabObjects 2 ["slab.objects", "page.objects"] [];
     CacheName 8 ["kmem_cache.name"] [];
     CacheList 16 ["kmem_cache.list"] [];
     CacheSize 4 ["kmem_cache.size"] [];
-    CacheObjectSize 4 ["kmem_cache.object_size"] [];
     CacheFreeOffset 4 ["kmem_cache.offset"] [];
     CacheRandom 8 ["kmem_cache.random"] [];
-    CacheRedLeft 4 ["kmem_cache.red_left_pad"] [];
     CacheCpuSlab 8 ["kmem_cache.cpu_slab"] [];
     CpuSlabFreelist 8 ["kmem_cache_cpu.freelist"] [];
     CpuSlabPage 8 ["kmem_cache_cpu.slab", "kmem_cache_cpu.page"] [];
@@ -129,7 +120,6 @@ fields! {
     NodeStat 8 ["pglist_data.vm_stat"] [];
     NodePerCpuStats 8 ["pglist_data.per_cpu_nodestats"] [];
     NodeStatDiff 1 ["per_cpu_nodestat.vm_node_stat_diff"] [];
-    ZoneName 8 ["zone.name"] [];
     ZoneStartPfn 8 ["zone.zone_start_pfn"] [];
     ZoneSpanned 8 ["zone.spanned_pages"] ["zone.spanned_pages"];
     ZonePresent 8 ["zone.present_pages"] [];
@@ -140,7 +130,6 @@ fields! {
     ZonePerCpuStats 8 ["zone.per_cpu_zonestats", "zone.pageset"] [];
     ZoneStatDiff 1 ["per_cpu_zonestat.vm_stat_diff", "per_cpu_pageset.vm_stat_diff"] [];
     PcpLists 16 ["per_cpu_pages.lists"] [];
-    PcpCount 4 ["per_cpu_pages.count"] [];
     PagesetPcp 8 ["per_cpu_pageset.pcp"] [];
 
     // vmalloc.
@@ -151,7 +140,6 @@ fields! {
     // 6.9 (d093602919ad): areas hang on per-node lists.
     VmapNodeBusyHead 16 ["vmap_node.busy.head"] [];
     VmAddr 8 ["vm_struct.addr"] [];
-    VmSize 8 ["vm_struct.size"] [];
     VmFlags 8 ["vm_struct.flags"] [];
     VmPages 8 ["vm_struct.pages"] [];
     VmNrPages 4 ["vm_struct.nr_pages"] [];

@@ -18,6 +18,10 @@ use crate::translate::{Mapping, Met};
 use crate::virt::VirtualRead;
 use crate::vmalloc::{VM_ALLOC, VmapArea, area_at};
 
+/// Frames of the largest machine that is looked at, 32 TiB with 4 KiB pages: the
+/// map has a byte a frame, and an ELF core may claim frames for nothing.
+const MAX_FRAMES: u64 = 1 << 33;
+
 impl Pages {
     /// Makes the page map of a dump.
     pub fn of(kernel: &Kernel<'_>) -> Result<Pages, KernelError> {
@@ -30,7 +34,8 @@ impl Pages {
             .unwrap_or(0);
         // No machine has more frames than the container knows of and a
         // section; a broken zone must not ask for a map of 2^52 frames.
-        let end = end.min(kernel.dump.memory.end_pfn().0.next_multiple_of(1 << 18));
+        let known = kernel.dump.memory.end_pfn().0.min(MAX_FRAMES);
+        let end = end.min(known.next_multiple_of(1 << 18));
         let memmap = MemMap::discover(kernel, Pfn(end))?;
         let decoder = Decoder::new(kernel)?;
         let scanned = scan(kernel, &memmap, &decoder);
@@ -274,6 +279,7 @@ impl Pages {
         };
         // A table that several processes share is walked once.
         let mut walked = HashSet::new();
+        let limit = self.map.end().0.saturating_mul(4);
         for root in roots {
             let map = &self.map;
             let mut tables = Vec::new();
@@ -290,6 +296,9 @@ impl Pages {
                     match met {
                         Met::Table(table) => tables.push(table.pfn),
                         Met::Leaf(leaf) => leaves.push(leaf),
+                    }
+                    if (tables.len() + leaves.len()) as u64 > limit {
+                        return ControlFlow::Break(());
                     }
                     ControlFlow::Continue(())
                 },
@@ -312,8 +321,9 @@ impl Pages {
                 break;
             };
             if let Some(phys) = kernel.memory.space.direct.phys(stack) {
-                self.map
-                    .claim(phys.pfn(kernel.page_shift()), Class::KernelStack);
+                let pfn = phys.pfn(kernel.page_shift());
+                // init_task's stack is part of the image whatever the others do.
+                self.stacks_in_direct_map |= self.map.claim(pfn, Class::KernelStack);
             }
         }
     }
@@ -355,7 +365,13 @@ fn kernel_image(kernel: &Kernel<'_>) -> Option<PfnRange> {
     let size = virt.end - virt.start;
     Some(PfnRange {
         start: start.pfn(shift),
-        end: PhysAddr(start.0 + size + (1 << shift) - 1).pfn(shift),
+        end: PhysAddr(
+            start
+                .0
+                .saturating_add(size)
+                .saturating_add((1 << shift) - 1),
+        )
+        .pfn(shift),
     })
 }
 
@@ -401,10 +417,8 @@ fn percpu_chunks(kernel: &Kernel<'_>) -> Vec<(u64, u64)> {
         let mut chunks = Vec::new();
         for slot in 0..slots {
             let head = VirtAddr(lists).add(slot * 16);
-            let entries = match kernel.list(head, Field::ChunkList) {
-                Ok(entries) | Err((entries, _)) => entries,
-            };
-            for chunk in entries {
+            let chunks_of_slot = kernel.list(head, Field::ChunkList).ok()?;
+            for chunk in chunks_of_slot {
                 let base = kernel.pointer(chunk, Field::ChunkBase).ok()?.0;
                 chunks.push((base, base.saturating_add(units.saturating_mul(size))));
             }

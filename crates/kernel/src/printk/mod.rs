@@ -5,6 +5,9 @@
 mod records;
 mod ring;
 
+#[cfg(test)]
+mod tests;
+
 use pagehound_vmcore::VirtAddr;
 
 use crate::kernel::{Kernel, KernelError};
@@ -130,7 +133,7 @@ impl Kernel<'_> {
                         next: self.symbol("log_next_idx")?,
                         first_seq: self.address("log_first_seq"),
                     };
-                    records::read(source, variables)
+                    records::read(source, &variables)
                 }
                 Err(_) => Err(no_ring),
             },

@@ -63,7 +63,7 @@ struct Header {
 }
 
 /// Reads the buffer.
-pub(super) fn read(source: Source<'_>, variables: Variables) -> Result<Log, KernelError> {
+pub(super) fn read(source: Source<'_>, variables: &Variables) -> Result<Log, KernelError> {
     let places = Places::of(source)?;
     let base = source.memory.ptr(variables.log_buf)?;
     let len = u64::from(source.memory.u32(variables.len)?);
@@ -111,7 +111,7 @@ pub(super) fn read(source: Source<'_>, variables: Variables) -> Result<Log, Kern
             break;
         }
         let flags = header.flags;
-        match finish(source, &places, base.add(at), header) {
+        match finish(source, &places, base.add(at), &header) {
             // A message that was printed in pieces is one line of the log.
             Ok(record) if open && (flags & CONT != 0 || flags & PREFIX == 0) => {
                 match log.records.last_mut() {
@@ -162,7 +162,7 @@ fn finish(
     source: Source<'_>,
     places: &Places,
     at: VirtAddr,
-    header: Header,
+    header: &Header,
 ) -> Result<LogRecord, String> {
     let room = header.len.saturating_sub(places.header);
     let text_len = header.text_len.min(room);
@@ -174,7 +174,7 @@ fn finish(
     Ok(LogRecord {
         text,
         device: device(&dict),
-        ..header.record
+        ..header.record.clone()
     })
 }
 

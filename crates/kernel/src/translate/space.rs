@@ -50,8 +50,9 @@ impl Linear {
 
     /// The virtual address of `addr` if it lies in the range.
     pub fn virt(&self, addr: PhysAddr) -> Option<VirtAddr> {
-        let offset = addr.0.checked_sub(self.phys)?;
-        let virt = self.virt.start.checked_add(offset)?;
+        // A range may begin below physical zero (a negative phys_base).
+        let offset = addr.0.wrapping_sub(self.phys);
+        let virt = self.virt.start.wrapping_add(offset);
         self.virt.contains(&virt).then_some(VirtAddr(virt))
     }
 }
@@ -167,7 +168,7 @@ impl AddressSpace {
         // run on 48-bit hardware (bbd6ec605c0f, 5.9, exports it).
         let va_bits = vmcoreinfo
             .number("TCR_EL1_T1SZ")
-            .map_or(va_bits, |t1sz| 64 - t1sz);
+            .map_or(va_bits, |t1sz| 64_i64.saturating_sub(t1sz));
         let va_bits = u32::try_from(va_bits)
             .ok()
             .filter(|bits| (36..=52).contains(bits))

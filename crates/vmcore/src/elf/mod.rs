@@ -18,14 +18,18 @@ use crate::{Dump, DumpInfo, Format, PhysicalMemory};
 /// Where VMCOREINFO does not say it. Most kernels use pages of 4 KiB.
 const DEFAULT_PAGE_SHIFT: u32 = 12;
 
-/// Opens the ELF core in `source`, whose name is `path`.
-pub(crate) fn open(source: Source, path: &Path) -> Result<Dump, OpenError> {
+/// Opens the ELF core in `source`, whose name is `path`; `page_shift` is what
+/// the caller knows of the page size.
+pub(crate) fn open(
+    source: Source,
+    path: &Path,
+    page_shift: Option<u32>,
+) -> Result<Dump, OpenError> {
     let source = Arc::new(source);
     let headers = Headers::read(&source).map_err(|mismatch| mismatch.of(path))?;
     let vmcoreinfo = vmcoreinfo_in(&headers.notes);
-    let page_shift = vmcoreinfo
-        .as_deref()
-        .and_then(page_shift_in)
+    let page_shift = page_shift
+        .or_else(|| vmcoreinfo.as_deref().and_then(page_shift_in))
         .unwrap_or(DEFAULT_PAGE_SHIFT);
     let memory = RangeMemory::new(Arc::clone(&source), &headers.ranges, page_shift);
     let unreadable = memory.coverage().unreadable;

@@ -163,3 +163,44 @@ impl Iterator for Ones {
         Some(self.pfn + u64::from(bit))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::RawFile;
+
+    proptest! {
+        /// Against counting bit by bit, mapped and copied.
+        #[test]
+        fn ranks_and_ones(
+            bytes in prop::collection::vec(prop::sample::select(vec![0u8, 1, 0x80, 0xff, 0x5a]), 1..300),
+            offset in 0usize..9,
+            map: bool,
+        ) {
+            let mut file = tempfile::NamedTempFile::new().expect("a file");
+            file.write_all(&[vec![0xff; offset], bytes.clone()].concat()).expect("written");
+            let raw = RawFile::open(file.path(), map).expect("opened");
+            let source = Arc::new(Source::plain(raw));
+            prop_assert!(Bitmap::open(&source, offset as u64, bytes.len() as u64 + 1).is_none());
+            let bits = Bitmap::open(&source, offset as u64, bytes.len() as u64).expect("whole");
+            let bits = RankedBitmap::new(bits);
+            let set = |pfn: u64| bytes.get(pfn as usize / 8).is_some_and(|byte| byte >> (pfn % 8) & 1 != 0);
+            let end = bytes.len() as u64 * 8 + 700;
+            let mut rank = 0;
+            for pfn in 0..end {
+                prop_assert_eq!(bits.rank(pfn), rank);
+                prop_assert_eq!(bits.bits().contains(pfn), set(pfn));
+                rank += u64::from(set(pfn));
+            }
+            for (from, to) in [(0, end), (1, end), (63, 64), (65, 700), (700, 65), (end, end + 1)] {
+                let ones: Vec<u64> = bits.ones(from, to).collect();
+                let wanted: Vec<u64> = (from..to).filter(|pfn| set(*pfn)).collect();
+                prop_assert_eq!(ones, wanted);
+            }
+        }
+    }
+}

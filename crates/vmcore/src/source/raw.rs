@@ -1,8 +1,8 @@
 //! The file on disk.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -23,7 +23,11 @@ impl RawFile {
         let meta = file.metadata()?;
         if meta.is_file() {
             let len = meta.len();
-            let mapped = if map { map_file(&file, len) } else { None };
+            let mapped = if map && !is_in_proc(&meta) {
+                map_file(&file, len)
+            } else {
+                None
+            };
             return Ok(Self { file, mapped, len });
         }
         // A block device says its size only to a seek. A pipe cannot seek.
@@ -64,4 +68,11 @@ impl RawFile {
             .read_exact_at(buf, offset)
             .map_err(|e| ReadError::Io(offset, e))
     }
+}
+
+/// Whether the file is the kernel's own, such as `/proc/vmcore`: the kernel
+/// would set up page tables for all of it at once, which the little memory of a
+/// kdump kernel does not hold.
+fn is_in_proc(meta: &Metadata) -> bool {
+    fs::metadata("/proc").is_ok_and(|proc| proc.dev() == meta.dev())
 }

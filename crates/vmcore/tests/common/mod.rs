@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+pub(crate) mod abuse;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -86,6 +88,14 @@ pub(crate) fn file_of(bytes: &[u8]) -> NamedTempFile {
     file
 }
 
+/// Mapped or not.
+pub(crate) fn options(map: bool) -> OpenOptions {
+    OpenOptions {
+        map,
+        ..OpenOptions::default()
+    }
+}
+
 /// Opens `bytes`, mapped.
 pub(crate) fn open_bytes(bytes: &[u8]) -> Result<Dump, OpenError> {
     pagehound_vmcore::open(file_of(bytes).path())
@@ -97,7 +107,7 @@ pub(crate) fn check(what: &str, bytes: &[u8], expected: &Expected) -> Dump {
     let mut last = None;
     for map in [true, false] {
         let what = format!("{what}, map {map}");
-        let dump = OpenOptions { map }
+        let dump = options(map)
             .open(file.path())
             .unwrap_or_else(|e| panic!("{what}: {e}"));
         check_memory(&what, &*dump.memory, expected);

@@ -2,20 +2,10 @@
 
 use super::super::{HostFiles, Sign};
 use super::{consistent, missed, row_kb};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 fn truth(name: &str) -> PathBuf {
-    let folder = std::env::var_os("PAGEHOUND_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus"),
-        PathBuf::from,
-    );
-    let path = folder.join(format!("{name}.truth.txt"));
-    assert!(
-        path.exists(),
-        "{} is absent; these tests need the corpus: put it at ../shared/corpus beside the project, or set PAGEHOUND_CORPUS",
-        path.display()
-    );
-    path
+    pagehound_testdata::corpus(&format!("{name}.truth.txt"))
 }
 
 fn host(name: &str) -> HostFiles {

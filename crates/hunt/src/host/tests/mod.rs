@@ -1,6 +1,7 @@
 //! What the two computations make of real hosts, of kernels of other times, and of
 //! nonsense.
 
+#[cfg(feature = "corpus")]
 mod corpus;
 mod eras;
 mod properties;

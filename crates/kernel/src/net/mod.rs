@@ -1,6 +1,8 @@
 //! Network devices of all namespaces: names, addresses, what drives them and
 //! what lies above and below them.
 
+mod namespaces;
+
 use std::collections::{HashMap, HashSet};
 
 use pagehound_vmcore::VirtAddr;
@@ -12,11 +14,10 @@ use crate::text::printable;
 use crate::virt::VirtualRead;
 
 /// More devices than a host has in all its namespaces.
-const MOST_DEVICES: usize = 1 << 18;
-/// More namespaces than a host has.
-const MOST_NAMESPACES: usize = 1 << 16;
-/// More upper or lower devices than one device has.
+const MOST_DEVICES: usize = 1 << 16;
+/// More upper or lower devices than one device has, and than all have.
 const MOST_ADJACENT: usize = 1 << 12;
+const MOST_ADJACENT_OF_ALL: usize = 1 << 18;
 /// A device lies at most this deep below its bus (a USB port behind hubs).
 const MOST_PARENTS: usize = 16;
 /// `IFF_UP`.
@@ -100,10 +101,13 @@ impl Kernel<'_> {
         let modules = self.modules().unwrap_or_default();
         let mut found = Vec::new();
         let mut seen = HashSet::new();
+        // Lists that meet each other must not be walked once for each head.
+        let mut left = MOST_DEVICES;
         for namespace in self.net_namespaces()? {
-            let head = self.member(namespace, Field::NetDevBaseHead)?;
-            for addr in whole_or_part(self.list(head, Field::NetDevList)) {
-                if found.len() >= MOST_DEVICES || !seen.insert(addr) {
+            let devices = self.devices_in(namespace, left)?;
+            left -= devices.len().min(left);
+            for addr in devices {
+                if !seen.insert(addr) {
                     break;
                 }
                 match self.net_device(addr, namespace, &modules) {
@@ -117,22 +121,26 @@ impl Kernel<'_> {
         Ok(found)
     }
 
-    /// Addresses of all `struct net`, `init_net` first.
-    fn net_namespaces(&self) -> Result<Vec<VirtAddr>, KernelError> {
-        let mut namespaces = Vec::new();
-        if let Some(init_net) = self.address("init_net") {
-            namespaces.push(init_net);
-        }
-        if let Some(head) = self.address("net_namespace_list") {
-            let listed = whole_or_part(self.list(head, Field::NetList));
-            namespaces.extend(listed.into_iter().take(MOST_NAMESPACES));
-        }
+    /// Addresses of the `struct net_device` of one namespace, at most `limit`.
+    fn devices_in(&self, namespace: VirtAddr, limit: usize) -> Result<Vec<VirtAddr>, KernelError> {
+        let head = self.member(namespace, Field::NetDevBaseHead)?;
+        Ok(whole_or_part(self.list_of(head, Field::NetDevList, limit)))
+    }
+
+    /// Modules that drive the devices of the first namespace, by address: the
+    /// way to the list of modules where no symbol says where it begins. At most
+    /// `limit`.
+    pub(crate) fn net_driver_modules(&self, limit: usize) -> Vec<VirtAddr> {
         let mut seen = HashSet::new();
-        namespaces.retain(|namespace| seen.insert(*namespace));
-        match namespaces.is_empty() {
-            true => Err(KernelError::NoSymbol("init_net")),
-            false => Ok(namespaces),
-        }
+        let first = self.net_namespaces().unwrap_or_default().into_iter().next();
+        let devices = first.and_then(|namespace| self.devices_in(namespace, MOST_DEVICES).ok());
+        devices
+            .into_iter()
+            .flatten()
+            .filter_map(|device| self.behind(device)?.owner)
+            .filter(|owner| seen.insert(*owner))
+            .take(limit)
+            .collect()
     }
 
     fn net_device(
@@ -253,29 +261,33 @@ impl Kernel<'_> {
             .iter()
             .map(|device| (device.addr, device.name.clone()))
             .collect();
+        let mut left = MOST_ADJACENT_OF_ALL;
         for device in devices {
-            for (at, master) in self.adjacent(device.addr, Field::NetDevUpper) {
+            for (at, master) in self.adjacent(device.addr, Field::NetDevUpper, &mut left) {
                 let Some(name) = names.get(&at) else { continue };
                 device.uppers.push(name.clone());
                 if master {
                     device.upper = Some(name.clone());
                 }
             }
-            let lower = self.adjacent(device.addr, Field::NetDevLower);
+            let lower = self.adjacent(device.addr, Field::NetDevLower, &mut left);
             let lower = lower.iter().filter_map(|(at, _)| names.get(at));
             device.lower.extend(lower.cloned());
         }
     }
 
     /// Devices on one of a device's lists of neighbours, and whether each is
-    /// its master. There are such lists since 3.13 (2f268f129c2d).
-    fn adjacent(&self, device: VirtAddr, list: Field) -> Vec<(VirtAddr, bool)> {
+    /// its master; `left` is how many more are read. There are such lists since
+    /// 3.13 (2f268f129c2d).
+    fn adjacent(&self, device: VirtAddr, list: Field, left: &mut usize) -> Vec<(VirtAddr, bool)> {
         let Ok(head) = self.member(device, list) else {
             return Vec::new();
         };
-        whole_or_part(self.list(head, Field::AdjacentList))
+        let limit = MOST_ADJACENT.min(*left);
+        let entries = whole_or_part(self.list_of(head, Field::AdjacentList, limit));
+        *left -= entries.len().min(*left);
+        entries
             .into_iter()
-            .take(MOST_ADJACENT)
             .map_while(|entry| {
                 let at = self.pointer(entry, Field::AdjacentDev).ok()?;
                 let master = self.field(entry, Field::AdjacentMaster).ok()?;
@@ -296,7 +308,10 @@ impl Kernel<'_> {
     }
 }
 
-fn whole_or_part(list: Result<Vec<VirtAddr>, (Vec<VirtAddr>, KernelError)>) -> Vec<VirtAddr> {
+/// The entries of a list, or those before it breaks.
+pub(crate) fn whole_or_part(
+    list: Result<Vec<VirtAddr>, (Vec<VirtAddr>, KernelError)>,
+) -> Vec<VirtAddr> {
     match list {
         Ok(entries) | Err((entries, _)) => entries,
     }

@@ -1,0 +1,310 @@
+//! The commands over real dumps, against what was planted in them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+
+use assert_cmd::Command;
+use pagehound_model::{Report, State, Verdict};
+use pagehound_testdata::{Truth, corpus, demo};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Kinds of planted pages that nothing holds; lab/README.md lists all kinds.
+const LOST_KINDS: [u32; 9] = [1, 2, 3, 7, 8, 12, 13, 17, 18];
+
+/// The demo, and with the corpus its dumps of x86_64: whether pages are lost.
+fn dumps() -> Vec<(PathBuf, bool)> {
+    let mut dumps = vec![(demo(), true)];
+    if cfg!(feature = "corpus") {
+        let of_corpus = [
+            ("bond-leak-6.1-x86_64", true),
+            ("bond-leak-6.1-x86_64-d31-lzo", true),
+            ("healthy-6.1-x86_64", false),
+            ("mixed-5.10-x86_64", true),
+            ("frames-7.2-x86_64", true),
+        ];
+        dumps.extend(of_corpus.map(|(dump, lost)| (corpus(&format!("{dump}.kdump")), lost)));
+    }
+    dumps
+}
+
+/// What a command prints about a dump; it must end with `status`.
+fn run(command: &str, dump: &Path, args: &[&str], status: i32) -> String {
+    let mut line = Command::cargo_bin("pagehound").unwrap();
+    let output = line.arg(command).arg(dump).args(args).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(status),
+        "{command} {} {args:?}: {stderr}",
+        dump.display()
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// State of every page, as `pages --each` prints it.
+fn states(dump: &Path) -> HashMap<u64, String> {
+    let rows = run("pages", dump, &["--each"], 0);
+    let mut rows = rows.lines();
+    assert_eq!(rows.next(), Some("pfn,class,order,refcount,state,finding"));
+    rows.map(|row| {
+        let mut columns = row.split(',');
+        let pfn = columns.next().unwrap().parse().unwrap();
+        (pfn, columns.nth(3).unwrap().to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn reports_are_sound_and_say_what_is_lost() {
+    let schema = jsonschema::validator_for(pagehound_model::schema().as_value()).unwrap();
+    for (dump, lost) in &dumps() {
+        let value = json(&run("diagnose", dump, &["--json"], i32::from(*lost)));
+        let wrong: Vec<String> = schema
+            .iter_errors(&value)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(wrong.is_empty(), "{}: {wrong:?}", dump.display());
+        let report: Report = serde_json::from_value(value).unwrap();
+        assert_eq!(
+            report.contradictions(),
+            Vec::<String>::new(),
+            "{}",
+            dump.display()
+        );
+        assert_eq!(report.verdict == Verdict::Lost, *lost, "{}", dump.display());
+    }
+}
+
+#[test]
+fn the_line_between_lost_and_not_moves() {
+    let dump = &demo();
+    run("diagnose", dump, &["--quiet", "--fail-on", "lost:10M"], 1);
+    run("diagnose", dump, &["--quiet", "--fail-on", "lost:1G"], 0);
+    run("diagnose", dump, &["--quiet", "--fail-on", "never"], 0);
+}
+
+#[test]
+fn a_leak_has_its_owner() {
+    let text = run("diagnose", &demo(), &[], 1);
+    let headline = text
+        .lines()
+        .find(|line| line.contains("Ethernet frames"))
+        .unwrap();
+    assert!(text.starts_with("LEAK  "), "{text}");
+    assert!(
+        headline.contains("received by em1, em2 (e1000, under bond0, MAC 52:54:00:a1:5e:01)"),
+        "{text}"
+    );
+}
+
+#[cfg(feature = "corpus")]
+#[test]
+fn the_reference_case() {
+    let text = run(
+        "diagnose",
+        &corpus("bond-leak-6.1-x86_64-d31-lzo.kdump"),
+        &[],
+        1,
+    );
+    let headline = "LEAK  45.6 MiB lost: Ethernet frames received by em1, em2 (e1000, under bond0, MAC 24:6e:96:43:3e:38) ";
+    assert!(text.starts_with(headline), "{text}");
+}
+
+#[test]
+fn planted_pages_have_their_state() {
+    for (dump, _) in &dumps() {
+        let states = states(dump);
+        let mut kinds: HashMap<u32, Vec<u64>> = HashMap::new();
+        for block in Truth::beside(dump).planted() {
+            kinds
+                .entry(block.kind)
+                .or_default()
+                .extend(block.pfn..block.pfn + (1 << block.order));
+        }
+        for (kind, pages) in kinds {
+            let lost = pages.iter().filter(|pfn| states[pfn] == "lost").count();
+            let (all, dump) = (pages.len(), dump.display());
+            if LOST_KINDS.contains(&kind) {
+                assert!(
+                    lost * 1000 >= all * 995,
+                    "{dump}: {lost} of {all} of kind {kind}"
+                );
+            } else {
+                assert!(
+                    lost * 1000 <= all,
+                    "{dump}: {lost} of {all} of kind {kind} called lost"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn runs_of_pages_add_up_to_the_report() {
+    let dump = &demo();
+    let report: Report = serde_json::from_str(&run("diagnose", dump, &["--json"], 1)).unwrap();
+    let all = run("pages", dump, &[], 0);
+    let mut rows = all.lines();
+    assert_eq!(
+        rows.next(),
+        Some("pfn,count,class,order,refcount,state,finding")
+    );
+    let mut sums: HashMap<String, u64> = HashMap::new();
+    let mut end = 0;
+    for row in rows {
+        let columns: Vec<&str> = row.split(',').collect();
+        let (pfn, count): (u64, u64) = (columns[0].parse().unwrap(), columns[1].parse().unwrap());
+        assert_eq!(pfn, end, "runs follow each other");
+        end = pfn + count;
+        for (what, column) in [("class", 2), ("state", 5), ("finding", 6)] {
+            *sums
+                .entry(format!("{what} {}", columns[column]))
+                .or_default() += count;
+        }
+    }
+    assert_eq!(end, report.target.pages);
+    assert_eq!(sums["state lost"], report.unaccounted.lost_pages);
+    assert_eq!(sums["state held"], report.unaccounted.held_pages);
+    // Who of several holders is named may differ from run to run.
+    for finding in report
+        .findings
+        .iter()
+        .filter(|finding| finding.verdict == State::Lost)
+    {
+        assert_eq!(
+            sums[&format!("finding {}", finding.id)],
+            finding.pages,
+            "finding {}",
+            finding.id
+        );
+    }
+    for row in &report.ledger {
+        assert_eq!(
+            sums[&format!("class {}", row.class)],
+            row.pages,
+            "{}",
+            row.class
+        );
+    }
+}
+
+#[test]
+fn pages_can_be_filtered() {
+    let dump = &demo();
+    let all = run("pages", dump, &[], 0);
+    let slab = run("pages", dump, &["--class", "slab"], 0);
+    let expected = all
+        .lines()
+        .filter(|row| row.starts_with("pfn,") || row.contains(",slab,"));
+    assert_eq!(
+        slab.lines().collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>()
+    );
+    let lost = run(
+        "pages",
+        dump,
+        &["--state", "lost", "--finding", "1", "--format", "jsonl"],
+        0,
+    );
+    for row in lost.lines().map(json) {
+        assert_eq!(
+            (&row["state"], &row["finding"]),
+            (&"lost".into(), &1.into())
+        );
+    }
+    assert!(lost.lines().count() > 0);
+    run("pages", dump, &["--finding", "9999"], 2);
+    run("pages", dump, &["--class", "no_such_class"], 2);
+}
+
+#[test]
+fn one_page_explained() {
+    let dump = &demo();
+    let truth = Truth::beside(dump);
+    let planted = truth.planted();
+    let first = |kind| planted.iter().find(|block| block.kind == kind).unwrap().pfn;
+    let why = |pfn: u64| run("why", dump, &[&format!("{pfn:#x}")], 0);
+    let lost = first(1);
+    let text = why(lost);
+    assert!(text.contains("  State     lost, with the "), "{text}");
+    assert!(
+        text.contains("  Held by   nothing in memory points to it"),
+        "{text}"
+    );
+    assert!(text.contains("000: 52 54 00 a1 5e 01 "), "{text}");
+    // An array of struct page pointers in a module's data.
+    let held = why(first(6));
+    assert!(held.contains("  State     held"), "{held}");
+    assert!(!held.contains("nothing in memory"), "{held}");
+    let decimal = run("why", dump, &[&lost.to_string()], 0);
+    let physical = run("why", dump, &["-p", &format!("{:x}", lost << 12)], 0);
+    assert_eq!([decimal, physical], [text.clone(), text]);
+    run("why", dump, &["0xffffffffff"], 2);
+}
+
+#[test]
+fn the_ledger_has_every_class() {
+    let ledger = json(&run("ledger", &demo(), &["--json"], 0));
+    assert_eq!(ledger["schema"], "pagehound.ledger/1");
+    let free = ledger["ledger"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["class"] == "free")
+        .unwrap();
+    assert_eq!(free["pages"], free["counter"]["pages"]);
+    assert!(run("ledger", &demo(), &[], 0).starts_with("Where the memory is "));
+    run("ledger", &demo(), &["--classic"], 2);
+}
+
+#[test]
+fn the_log() {
+    let dump = &demo();
+    let all = run("log", dump, &[], 0);
+    assert!(all.contains("] Linux version 6.1."), "{all}");
+    let errors = run("log", dump, &["--level", "warn+"], 0);
+    let (few, many) = (errors.lines().count(), all.lines().count());
+    assert!(0 < few && few < many, "{few} of {many}");
+    assert!(errors.lines().all(|line| all.contains(line)));
+    let times = run("log", dump, &["-T"], 0);
+    // The demo was made in 2026.
+    assert!(
+        times
+            .lines()
+            .all(|line| line.starts_with('[') && line.contains(" 2026] ")),
+        "{times}"
+    );
+    assert_eq!(times.lines().count(), many);
+}
+
+#[test]
+fn network_devices() {
+    let net = json(&run("net", &demo(), &["--json"], 0));
+    assert_eq!(net["schema"], "pagehound.net/1");
+    let devices = net["devices"].as_array().unwrap();
+    for name in ["em1", "em2"] {
+        let device = devices
+            .iter()
+            .find(|device| device["name"] == name)
+            .unwrap();
+        assert_eq!(device["mac"], "52:54:00:a1:5e:01");
+        assert_eq!(
+            (&device["driver"], &device["upper"]),
+            (&"e1000".into(), &"bond0".into())
+        );
+    }
+    let text = run("net", &demo(), &[], 0);
+    assert!(
+        text.lines().any(|line| line.starts_with("bond0 ")),
+        "{text}"
+    );
+}

@@ -1,0 +1,133 @@
+//! The words of a line: names, addresses on a bus, MAC addresses.
+
+use pagehound_kernel::Mac;
+
+/// Words in lines about addresses of others: virtual functions, peers, what a
+/// filter matches, access points.
+const OF_OTHERS: [&str; 15] = [
+    "vf",
+    "vfs",
+    "filter",
+    "filters",
+    "multicast",
+    "peer",
+    "remote",
+    "gateway",
+    "neighbor",
+    "neighbour",
+    "spoof",
+    "spoofed",
+    "source",
+    "authenticate",
+    "associate",
+];
+
+/// A driver's name.
+pub(super) fn is_driver(word: &str) -> bool {
+    let of_name = |b: u8| b.is_ascii_alphanumeric() || b"_-+.".contains(&b);
+    (1..=32).contains(&word.len()) && word.bytes().all(of_name)
+}
+
+/// An interface name: `dev_valid_name()` of the kernel, less what cannot be
+/// told from other words.
+pub(super) fn is_name(word: &str) -> bool {
+    let first = word.bytes().next();
+    (1..16).contains(&word.len())
+        && first.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && word
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !b"/:%()[]\\,=".contains(&b))
+}
+
+/// Addresses that tell a device by their form: PCI `0000:01:00.0`, virtio
+/// `virtio0`, USB `2-1.4:1.0`, platform `1a000000.ethernet`.
+pub(super) fn is_bus_address(word: &str) -> bool {
+    is_pci(word)
+        || word.strip_prefix("virtio").is_some_and(is_decimal)
+        || is_usb(word)
+        || is_platform(word)
+}
+
+fn is_pci(word: &str) -> bool {
+    let hex = |part: &str, digits: std::ops::RangeInclusive<usize>| {
+        digits.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    let mut parts = word.split(':');
+    let (domain, bus, rest) = (parts.next(), parts.next(), parts.next());
+    let slot = rest.and_then(|rest| rest.split_once('.'));
+    parts.next().is_none()
+        && domain.is_some_and(|domain| hex(domain, 4..=8))
+        && bus.is_some_and(|bus| hex(bus, 2..=2))
+        && slot.is_some_and(|(slot, function)| hex(slot, 2..=2) && hex(function, 1..=1))
+}
+
+fn is_usb(word: &str) -> bool {
+    let interface = word.split_once(':').and_then(|(port, interface)| {
+        let (bus, ports) = port.split_once('-')?;
+        let (configuration, number) = interface.split_once('.')?;
+        Some(
+            is_decimal(bus)
+                && ports.split('.').all(is_decimal)
+                && is_decimal(configuration)
+                && is_decimal(number),
+        )
+    });
+    interface == Some(true)
+}
+
+fn is_platform(word: &str) -> bool {
+    word.split_once('.').is_some_and(|(address, name)| {
+        (4..=16).contains(&address.len())
+            && address.bytes().all(|b| b.is_ascii_hexdigit())
+            && (2..=32).contains(&name.len())
+            && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    })
+}
+
+fn is_decimal(word: &str) -> bool {
+    (1..=10).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The unicast addresses a text ascribes to its own device.
+pub(super) fn macs(text: &str) -> Vec<Mac> {
+    const TEXT: usize = "24:6e:96:43:3e:38".len();
+    let of_others = text
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| {
+            OF_OTHERS
+                .iter()
+                .any(|other| word.eq_ignore_ascii_case(other))
+        });
+    if of_others {
+        return Vec::new();
+    }
+    let part_of_mac = |b: Option<&u8>| b.is_some_and(|&b| b.is_ascii_hexdigit() || b == b':');
+    let bytes = text.as_bytes();
+    let mut found: Vec<Mac> = Vec::new();
+    for (start, window) in bytes.windows(TEXT).enumerate() {
+        let before = start.checked_sub(1).and_then(|at| bytes.get(at));
+        if part_of_mac(before) || part_of_mac(bytes.get(start + TEXT)) {
+            continue;
+        }
+        let Some(mac) = mac(window) else { continue };
+        if mac[0] & 1 == 0 && mac != Mac::default() && !found.contains(&mac) {
+            found.push(mac);
+        }
+    }
+    found
+}
+
+/// Six pairs of hex digits with colons between.
+fn mac(text: &[u8]) -> Option<Mac> {
+    let digit = |b: u8| (b as char).to_digit(16);
+    let mut mac = Mac::default();
+    for (byte, part) in mac.iter_mut().zip(text.chunks(3)) {
+        let (&high, &low) = (part.first()?, part.get(1)?);
+        if part.get(2).is_some_and(|&b| b != b':') {
+            return None;
+        }
+        *byte = (digit(high)? << 4 | digit(low)?) as u8;
+    }
+    Some(mac)
+}

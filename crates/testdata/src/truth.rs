@@ -1,0 +1,227 @@
+//! Truth files: what a guest said of itself just before it was dumped, as
+//! `== section` headings with lines below them.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// What must become of a planted page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing names it: it must be called lost.
+    Lost,
+    /// Something still holds it: it must not.
+    Held,
+}
+
+/// Number, name and fate of every kind, as `lab/module/pagelab.h` and the
+/// corpus number them.
+pub const KINDS: [(u32, &str, Fate); 22] = [
+    (1, "frames", Fate::Lost),
+    (2, "text", Fate::Lost),
+    (3, "order2", Fate::Lost),
+    (4, "vmalloc", Fate::Held),
+    (5, "slab", Fate::Held),
+    (6, "array", Fate::Held),
+    (7, "zero", Fate::Lost),
+    (8, "noise", Fate::Lost),
+    (9, "list", Fate::Held),
+    (10, "split", Fate::Held),
+    (11, "private", Fate::Held),
+    (12, "cycle", Fate::Lost),
+    (13, "lostcompound", Fate::Lost),
+    (14, "compound", Fate::Held),
+    (15, "tagged", Fate::Held),
+    (16, "chain", Fate::Held),
+    (17, "skb", Fate::Lost),
+    (18, "stale", Fate::Lost),
+    (19, "stack", Fate::Held),
+    (20, "percpu", Fate::Held),
+    (21, "objects", Fate::Held),
+    (22, "hwtable", Fate::Held),
+];
+
+/// One planted block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Planted {
+    /// First frame.
+    pub pfn: u64,
+    /// What it is, one of [`KINDS`].
+    pub kind: u32,
+    /// Frames as a power of two.
+    pub order: u32,
+}
+
+/// What a truth file says.
+#[derive(Clone, Debug)]
+pub struct Truth {
+    text: String,
+    planted: Vec<Planted>,
+    leaked: u64,
+}
+
+impl Truth {
+    /// The truth beside a dump: `NAME.truth.txt` for `NAME.kdump`.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read or is broken.
+    pub fn beside(dump: &Path) -> Truth {
+        let path = dump.with_extension("truth.txt");
+        let bytes = std::fs::read(&path);
+        let bytes = bytes.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Truth::parse(&String::from_utf8_lossy(&bytes))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Reads a truth file.
+    ///
+    /// # Errors
+    ///
+    /// When it has no end mark, or a line of the planted pages is not
+    /// `pfn kind order` with a known kind and a sane order.
+    pub fn parse(text: &str) -> Result<Truth, String> {
+        let mut truth = Truth {
+            text: text.to_owned(),
+            planted: Vec::new(),
+            leaked: 0,
+        };
+        truth
+            .section("end")
+            .ok_or("no `== end`: the guest did not finish its truth")?;
+        // Where no driver counted, the heading has nothing below it.
+        let leaked = truth.lines("leaked").next().map_or(Ok(0), |line| {
+            let count = line.trim().parse();
+            count.map_err(|_| format!("`== leaked` is followed by {line:?}"))
+        });
+        truth.leaked = leaked?;
+        truth.section("planted").ok_or("no `== planted`")?;
+        let planted: Result<Vec<Planted>, String> = truth
+            .lines("planted")
+            .map(|line| {
+                block(line)
+                    .ok_or_else(|| format!("{line:?} is not `pfn kind order` with a known kind"))
+            })
+            .collect();
+        truth.planted = planted?;
+        Ok(truth)
+    }
+
+    /// Lines below `== name` up to the next heading; what follows the name in
+    /// its heading is a remark.
+    pub fn section(&self, name: &str) -> Option<Vec<&str>> {
+        let mut lines = self.text.lines();
+        lines.find(|line| {
+            line.strip_prefix("== ")
+                .is_some_and(|heading| heading.split(' ').next() == Some(name))
+        })?;
+        Some(lines.take_while(|line| !line.starts_with("== ")).collect())
+    }
+
+    /// Lines of a section that are not blank; none if there is no section.
+    fn lines(&self, name: &str) -> impl Iterator<Item = &str> {
+        let lines = self.section(name).unwrap_or_default();
+        lines.into_iter().filter(|line| !line.trim().is_empty())
+    }
+
+    /// A line of `/proc/meminfo`: KiB, or a number of pages.
+    pub fn meminfo(&self, name: &str) -> Option<u64> {
+        let value = self
+            .lines("meminfo")
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        value.split_whitespace().next()?.parse().ok()
+    }
+
+    /// The sum over all zones of a line of `/proc/zoneinfo`.
+    pub fn zoneinfo(&self, name: &str) -> u64 {
+        self.lines("zoneinfo")
+            .filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix(' '))
+            .filter_map(|value| value.trim().parse::<u64>().ok())
+            .sum()
+    }
+
+    /// Pages a driver lost by its own count; which ones is not known.
+    pub fn leaked(&self) -> u64 {
+        self.leaked
+    }
+
+    /// Every planted block.
+    pub fn planted(&self) -> &[Planted] {
+        &self.planted
+    }
+
+    /// Frames of a kind, every page of each block.
+    pub fn pages(&self, kind: u32) -> BTreeSet<u64> {
+        self.of(|planted| planted == kind)
+    }
+
+    /// Frames of all kinds that must be called lost.
+    pub fn lost(&self) -> BTreeSet<u64> {
+        self.of(|kind| fate(kind) == Some(Fate::Lost))
+    }
+
+    /// Frames of all kinds that something holds.
+    pub fn held(&self) -> BTreeSet<u64> {
+        self.of(|kind| fate(kind) == Some(Fate::Held))
+    }
+
+    fn of(&self, wanted: impl Fn(u32) -> bool) -> BTreeSet<u64> {
+        self.planted
+            .iter()
+            .filter(|block| wanted(block.kind))
+            .flat_map(|block| block.pfn..block.pfn + (1 << block.order))
+            .collect()
+    }
+}
+
+/// What must become of pages of a kind.
+pub fn fate(kind: u32) -> Option<Fate> {
+    KINDS
+        .iter()
+        .find(|(number, ..)| *number == kind)
+        .map(|&(_, _, fate)| fate)
+}
+
+fn block(line: &str) -> Option<Planted> {
+    let mut words = line.split_whitespace();
+    let block = Planted {
+        pfn: words.next()?.parse().ok()?,
+        kind: words.next()?.parse().ok()?,
+        order: words.next()?.parse().ok()?,
+    };
+    fate(block.kind)?;
+    block.pfn.checked_add(1_u64.checked_shl(block.order)?)?;
+    (block.order <= 18).then_some(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_counted_by_the_page() {
+        let text = "== meminfo\nMemTotal:  1024 kB\n== leaked\n7\n\
+                    == planted (pfn kind order)\n100 3 2\n200 6 0\n== ps\n5 1 0\n== end\n";
+        let truth = Truth::parse(text).unwrap();
+        assert_eq!(truth.leaked(), 7);
+        assert_eq!(truth.meminfo("MemTotal"), Some(1024));
+        assert_eq!(truth.lost(), BTreeSet::from([100, 101, 102, 103]));
+        assert_eq!(truth.held(), BTreeSet::from([200]));
+        assert_eq!(truth.pages(6), BTreeSet::from([200]));
+    }
+
+    #[test]
+    fn a_cut_file_and_an_unknown_kind_are_errors() {
+        let head = "== meminfo\nMemTotal:  1024 kB\n== leaked\n== planted\n";
+        assert!(Truth::parse(&format!("{head}1 1 0\n")).is_err());
+        assert!(Truth::parse(&format!("{head}1 99 0\n== end\n")).is_err());
+        assert!(Truth::parse(&format!("{head}1 1 60\n== end\n")).is_err());
+        assert!(Truth::parse(&format!("{head}1 1 0\n== end\n")).is_ok());
+    }
+
+    #[test]
+    fn kinds_are_numbered_from_one_as_in_the_module() {
+        for (position, (number, ..)) in (1..).zip(KINDS) {
+            assert_eq!(position, number);
+        }
+    }
+}

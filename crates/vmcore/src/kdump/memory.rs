@@ -1,0 +1,246 @@
+//! Memory in a kdump: from a frame to its bytes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::bitmap::{Bitmap, RankedBitmap};
+use super::descs::Descs;
+use super::header::Headers;
+use super::layout::PageDesc;
+use crate::codec::{Codec, decompress};
+use crate::error::Defect;
+use crate::source::Source;
+use crate::{Coverage, Fault, FaultReason, PageState, Pfn, PfnRange, PhysicalMemory};
+
+/// Memory in a kdump.
+pub(super) struct Kdump {
+    max_mapnr: u64,
+    /// Frames the machine had; `None` in old dumps with a single bitmap.
+    existing: Option<Bitmap>,
+    dumped: RankedBitmap,
+    descs: Descs,
+    /// Frames whose descriptors are in this file.
+    here: Range<u64>,
+    /// Dumped frames below `here`, which have no descriptor in this file.
+    rank_base: u64,
+    coverage: Coverage,
+}
+
+impl Kdump {
+    /// Checks the tables `headers` point to and counts what is there.
+    pub(super) fn new(source: &Arc<Source>, headers: &Headers) -> Result<Self, Defect> {
+        let max_mapnr = headers.max_mapnr;
+        let block_size = 1 << headers.page_shift;
+        // What one bitmap takes, in whole blocks; no overflow: at most 2^61 + 2^16.
+        let one = max_mapnr.div_ceil(8).next_multiple_of(block_size);
+        if one > headers.bitmap_len {
+            return Err(Defect {
+                format: "kdump",
+                field: "bitmap_blocks",
+                offset: 436,
+                problem: format!(
+                    "{} blocks, but {max_mapnr} frames need {}",
+                    headers.bitmap_len / block_size,
+                    one / block_size
+                ),
+            });
+        }
+        let bitmap = |offset| {
+            Bitmap::open(source, offset, max_mapnr.div_ceil(8)).ok_or_else(|| Defect {
+                format: "kdump",
+                field: "bitmap",
+                offset,
+                problem: format!("the file ends before the bitmap of {max_mapnr} frames does"),
+            })
+        };
+        // diskdump-style partial dumps have two bitmaps, full ones had one.
+        let half = headers.bitmap_len / 2;
+        let (existing, dumped) = if half >= one {
+            (
+                Some(bitmap(headers.bitmap_offset)?),
+                bitmap(headers.bitmap_offset + half)?,
+            )
+        } else {
+            (None, bitmap(headers.bitmap_offset)?)
+        };
+        let dumped = RankedBitmap::new(dumped);
+        let here = match &headers.split {
+            Some(range) => range.start.min(max_mapnr)..range.end.min(max_mapnr),
+            None => 0..max_mapnr,
+        };
+        let mut memory = Self {
+            max_mapnr,
+            existing,
+            rank_base: dumped.rank(here.start),
+            dumped,
+            descs: Descs {
+                source: Arc::clone(source),
+                at: headers.bitmap_offset + headers.bitmap_len,
+                page_shift: headers.page_shift,
+            },
+            here,
+            coverage: Coverage::default(),
+        };
+        memory.coverage = memory.count();
+        Ok(memory)
+    }
+
+    /// The frames with a descriptor in this file.
+    fn listed(&self) -> impl Iterator<Item = u64> {
+        self.dumped.ones(self.here.start, self.here.end)
+    }
+
+    /// Counts states, reading every descriptor once.
+    fn count(&self) -> Coverage {
+        let dumped = self.dumped.rank(self.max_mapnr);
+        let here = self
+            .dumped
+            .rank(self.here.end)
+            .saturating_sub(self.rank_base);
+        let mut coverage = Coverage {
+            absent: dumped - here.min(dumped),
+            ..Coverage::default()
+        };
+        if let Some(existing) = &self.existing {
+            let mut frames_left = self.max_mapnr;
+            for (existing, dumped) in existing.words().zip(self.dumped.bits().words()) {
+                // Bits above the last frame mean nothing.
+                let mask = if frames_left < 64 {
+                    (1 << frames_left) - 1
+                } else {
+                    u64::MAX
+                };
+                coverage.excluded += u64::from((existing & !dumped & mask).count_ones());
+                frames_left = frames_left.saturating_sub(64);
+            }
+        }
+        let mut seen = 0;
+        self.descs.each(self.listed(), |_, desc| {
+            seen += 1;
+            match self.descs.state(desc.as_ref()) {
+                PageState::Present => coverage.present += 1,
+                PageState::Absent => coverage.absent += 1,
+                PageState::Excluded | PageState::Unreadable => coverage.unreadable += 1,
+            }
+        });
+        // Descriptors beyond the end of the file.
+        coverage.unreadable += here.saturating_sub(seen);
+        coverage
+    }
+
+    /// The descriptor of a dumped frame.
+    fn find(&self, pfn: Pfn) -> Result<PageDesc, FaultReason> {
+        if pfn.0 >= self.max_mapnr {
+            return Err(FaultReason::Absent);
+        }
+        if !self.dumped.bits().contains(pfn.0) {
+            let existing = self
+                .existing
+                .as_ref()
+                .is_some_and(|bits| bits.contains(pfn.0));
+            return Err(if existing {
+                FaultReason::Excluded
+            } else {
+                FaultReason::Absent
+            });
+        }
+        if !self.here.contains(&pfn.0) {
+            return Err(FaultReason::Absent);
+        }
+        let rank = self.dumped.rank(pfn.0).saturating_sub(self.rank_base);
+        let desc = self.descs.read(rank).map_err(FaultReason::Unreadable)?;
+        if desc.offset.get() == 0 {
+            Err(FaultReason::Absent)
+        } else {
+            Ok(desc)
+        }
+    }
+
+    fn fill(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), FaultReason> {
+        let desc = self.find(pfn)?;
+        let codec = self.descs.check(&desc).map_err(FaultReason::Unreadable)?;
+        self.descs
+            .source
+            .with_bytes(desc.offset.get(), desc.size.get() as usize, |data| {
+                decompress(codec, data, page)
+            })
+            .map_err(|e| e.to_string())
+            .flatten()
+            .map_err(FaultReason::Unreadable)
+    }
+}
+
+impl PhysicalMemory for Kdump {
+    fn page_shift(&self) -> u32 {
+        self.descs.page_shift
+    }
+
+    fn end_pfn(&self) -> Pfn {
+        Pfn(self.max_mapnr)
+    }
+
+    fn state(&self, pfn: Pfn) -> PageState {
+        match self.find(pfn) {
+            Ok(desc) => self.descs.state(Some(&desc)),
+            Err(FaultReason::Excluded) => PageState::Excluded,
+            Err(FaultReason::Absent) => PageState::Absent,
+            Err(FaultReason::Unreadable(_)) => PageState::Unreadable,
+        }
+    }
+
+    fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
+        self.fill(pfn, page).map_err(|reason| Fault {
+            addr: pfn.addr(self.descs.page_shift),
+            reason,
+        })
+    }
+
+    fn page_slice(&self, pfn: Pfn) -> Option<&[u8]> {
+        let desc = self.find(pfn).ok()?;
+        let plain = self.descs.check(&desc).ok()? == Codec::Plain;
+        plain
+            .then(|| {
+                self.descs
+                    .source
+                    .slice_at(desc.offset.get(), desc.size.get() as usize)
+            })
+            .flatten()
+    }
+
+    fn present_runs(&self) -> Vec<PfnRange> {
+        let mut runs: Vec<(u64, PfnRange)> = Vec::new();
+        // Zero pages share one block, the first: where it lies says nothing.
+        let mut lowest = u64::MAX;
+        let mut highest = 0;
+        let mut in_order = true;
+        self.descs.each(self.listed(), |pfn, desc| {
+            let Some(desc) = desc.filter(|desc| self.descs.state(Some(desc)) == PageState::Present)
+            else {
+                return;
+            };
+            let offset = desc.offset.get();
+            lowest = lowest.min(offset);
+            let back = offset < highest && offset > lowest;
+            in_order &= !back;
+            highest = if back { offset } else { highest.max(offset) };
+            match runs.last_mut() {
+                Some((_, run)) if run.end.0 == pfn && !back => run.end.0 += 1,
+                _ => runs.push((
+                    highest,
+                    PfnRange {
+                        start: Pfn(pfn),
+                        end: Pfn(pfn + 1),
+                    },
+                )),
+            }
+        });
+        if !in_order {
+            runs.sort_by_key(|&(offset, _)| offset);
+        }
+        runs.into_iter().map(|(_, run)| run).collect()
+    }
+
+    fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+}
