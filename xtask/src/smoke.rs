@@ -79,7 +79,7 @@ fn commands(verdict: i32) -> [(&'static str, i32, Prints); 25] {
         ("info DUMP", 0, Text),
         ("info DUMP --json", 0, Json),
         ("read DUMP --physical SLAB000 16", 0, Text),
-        ("diagnose TRUTH --json", 3, Report),
+        ("diagnose TRUTH --json", 0, Report),
         ("ledger TRUTH", 0, Text),
         ("ledger TRUTH --json", 0, Json),
         ("ledger TRUTH --classic", 0, Text),

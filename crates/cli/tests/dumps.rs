@@ -133,9 +133,12 @@ fn planted_pages_have_their_state() {
         for (kind, pages) in kinds {
             let lost = pages.iter().filter(|pfn| states[pfn] == "lost").count();
             let (all, dump) = (pages.len(), dump.display());
+            // NAPI's per-CPU cache keeps the addresses of the last sk_buffs it
+            // gave out (napi_skb_cache_get, f450d539c05a, 5.13).
+            let permille = if kind == 17 { 950 } else { 995 };
             if LOST_KINDS.contains(&kind) {
                 assert!(
-                    lost * 1000 >= all * 995,
+                    lost * 1000 >= all * permille,
                     "{dump}: {lost} of {all} of kind {kind}"
                 );
             } else {
@@ -237,7 +240,7 @@ fn one_page_explained() {
     let text = why(lost);
     assert!(text.contains("  State     lost, with the "), "{text}");
     assert!(
-        text.contains("  Held by   nothing in memory points to it"),
+        text.contains("  Held by   nothing in use points to it"),
         "{text}"
     );
     assert!(text.contains("000: 52 54 00 a1 5e 01 "), "{text}");

@@ -7,6 +7,8 @@ use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_scan::{Pass, Progress, words_in_ranges};
 use pagehound_vmcore::{Pfn, PhysAddr};
 
+use crate::census::{Census, Fate};
+
 /// A word that names a unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Referrer {
@@ -44,6 +46,7 @@ const LIMIT: usize = 4096;
 pub fn referrers(
     kernel: &Kernel<'_>,
     pages: &Pages,
+    census: &Census,
     pfn: Pfn,
     progress: &dyn Progress,
     cancel: &AtomicBool,
@@ -72,12 +75,18 @@ pub fn referrers(
                     Pfn(unit.start.0 + (word - ranges[1].start) / pages.memmap.page_size.max(1))
                 };
                 let class = pages.map.class(at_pfn);
+                let orphaned = class.is_unaccounted()
+                    && census.fate(pages, pages.map.head(at_pfn)) != Fate::Held;
                 state.add(Referrer {
                     at,
                     word,
                     names,
                     class,
-                    barred: barred(pages, class, at, shift, unit.contains(at_pfn)),
+                    barred: if orphaned && !unit.contains(at_pfn) {
+                        Some("in a page that nothing in use points to either")
+                    } else {
+                        barred(pages, class, at, shift, unit.contains(at_pfn))
+                    },
                 });
             });
         },

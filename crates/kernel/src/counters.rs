@@ -11,6 +11,9 @@ impl Kernel<'_> {
     /// A node counter (`enum node_stat_item`) over all nodes, in its own unit;
     /// `None` where this kernel has no such counter or it cannot be read.
     pub fn node_stat(&self, nodes: &[Node], item: &str) -> Option<i64> {
+        if nodes.is_empty() {
+            return None;
+        }
         let btf = self.btf.as_ref()?;
         let index = u64::try_from(btf.enumerator("node_stat_item", item)?).ok()?;
         let stat = self.layouts.get(Field::NodeStat)?;
@@ -26,6 +29,9 @@ impl Kernel<'_> {
 
     /// A zone counter (`enum zone_stat_item`) over all zones.
     pub fn zone_stat(&self, nodes: &[Node], item: &str) -> Option<i64> {
+        if nodes.is_empty() {
+            return None;
+        }
         let index = match item {
             "NR_FREE_PAGES" => self.vmcoreinfo.number(item),
             _ => None,

@@ -11,7 +11,10 @@ pub(super) fn number(text: &str) -> Result<u64, String> {
 
 /// An address or a word of memory: hex, with or without `0x`, as in crash.
 pub(super) fn hex(text: &str) -> Result<u64, String> {
-    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let digits = text
+        .strip_prefix("0x")
+        .or_else(|| text.strip_prefix("0X"))
+        .unwrap_or(text);
     // from_str_radix would take a sign.
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(format!("`{text}` is not a hex number"));
@@ -81,8 +84,8 @@ pub enum PageRef {
 
 impl PageRef {
     /// Kernel addresses have their top bit set, in 16 hex digits, with or
-    /// without `0x`; anything else is a frame number, decimal unless it has a
-    /// hex digit or `0x`.
+    /// without `0x`; anything else is a frame number, decimal or with `0x`. Hex
+    /// digits without `0x` are refused: half of all hex numbers look decimal.
     pub fn parse(text: &str, physical: bool) -> Result<Self, String> {
         if physical {
             return hex(text).map(PageRef::Physical);
@@ -90,7 +93,10 @@ impl PageRef {
         match hex(text)? {
             address if address >> 63 == 1 => Ok(PageRef::Virtual(address)),
             _ if text.bytes().all(|byte| byte.is_ascii_digit()) => number(text).map(PageRef::Pfn),
-            pfn => Ok(PageRef::Pfn(pfn)),
+            pfn if text.starts_with("0x") || text.starts_with("0X") => Ok(PageRef::Pfn(pfn)),
+            _ => Err(format!(
+                "`{text}` has hex digits: write 0x{text}; without 0x a page frame number is decimal"
+            )),
         }
     }
 }
@@ -125,7 +131,8 @@ mod tests {
     fn pages() {
         assert_eq!(PageRef::parse("107187", false), Ok(PageRef::Pfn(107_187)));
         assert_eq!(PageRef::parse("0x1a2b3", false), Ok(PageRef::Pfn(0x1a2b3)));
-        assert_eq!(PageRef::parse("1a2b3", false), Ok(PageRef::Pfn(0x1a2b3)));
+        assert_eq!(PageRef::parse("0X1a2b3", false), Ok(PageRef::Pfn(0x1a2b3)));
+        assert!(PageRef::parse("1a2b3", false).is_err());
         assert_eq!(
             PageRef::parse("ffff880100400000", false),
             Ok(PageRef::Virtual(0xffff_8801_0040_0000))

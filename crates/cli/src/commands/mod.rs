@@ -98,7 +98,9 @@ fn note(warnings: &[String]) {
 /// Classes by name.
 fn classes(names: &[String]) -> anyhow::Result<Vec<Class>> {
     let class = |name: &String| {
-        Class::from_name(name).with_context(|| {
+        // As the ledger prints it, or as reports spell it.
+        let spelled = name.replace([' ', '-'], "_");
+        Class::from_name(&spelled).with_context(|| {
             let known: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
             format!(
                 "there is no class `{name}`; the classes are {}",
@@ -106,7 +108,16 @@ fn classes(names: &[String]) -> anyhow::Result<Vec<Class>> {
             )
         })
     };
-    names.iter().map(class).collect()
+    let mut classes = Vec::new();
+    for name in names {
+        if name == "unaccounted" {
+            let all = Class::ALL.iter().copied();
+            classes.extend(all.filter(|class| class.is_unaccounted()));
+        } else {
+            classes.push(class(name)?);
+        }
+    }
+    Ok(classes)
 }
 
 /// Carries out the command line.

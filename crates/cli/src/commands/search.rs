@@ -176,7 +176,9 @@ impl Search<'_> {
             bar.end();
             written
         })?;
-        self.summary(&totals, &tally, start.elapsed().as_secs_f64());
+        if tally.end != End::Stopped {
+            self.summary(&totals, &tally, start.elapsed().as_secs_f64());
+        }
         Ok(match tally.end {
             End::Cancelled => Exit::INTERRUPTED,
             End::Complete | End::Stopped if totals.pages.is_empty() => Exit::NOT_FOUND,

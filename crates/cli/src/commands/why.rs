@@ -46,7 +46,14 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
     );
     super::note(&diagnosis.report.warnings);
     let bar = Bar::new();
-    let referrers = referrers(&kernel, &diagnosis.pages, pfn, &bar, context.cancel);
+    let referrers = referrers(
+        &kernel,
+        &diagnosis.pages,
+        &diagnosis.census,
+        pfn,
+        &bar,
+        context.cancel,
+    );
     bar.end();
     let why = Why {
         kernel: &kernel,
@@ -199,7 +206,7 @@ impl Why<'_> {
     fn chain(&self, head: Pfn, page: &mut Page) -> io::Result<()> {
         let census = &self.diagnosis.census;
         match census.fate(self.pages(), head) {
-            Fate::Orphan => return page.item("Held by", "nothing in memory points to it"),
+            Fate::Orphan => return page.item("Held by", "nothing in use points to it"),
             Fate::InTransit => {
                 return page.item(
                     "Held by",

@@ -80,10 +80,20 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
             .iter()
             .map(|holder| format!("{} {}", holder.kind, holder.name))
             .collect();
-        return format!("by {}", holders.join(", "));
+        // Lost with objects of a cache that nothing reaches either.
+        let how = if finding.verdict == State::Lost {
+            "through"
+        } else {
+            "by"
+        };
+        return format!("{how} {}", holders.join(", "));
     }
     if finding.owners.is_empty() {
-        return title(finding);
+        let content = content(finding.content);
+        return match finding.patterns.first() {
+            Some(pattern) => format!("{content} with {}", brief(pattern)),
+            None => content.to_owned(),
+        };
     }
     let names = joined(&finding.owners, "/", |owner| Some(&owner.name));
     let drivers = joined(&finding.owners, "/", |owner| owner.driver.as_deref());
@@ -175,7 +185,12 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
                 )
             })
             .collect();
-        page.item("Held by", &holders.join(", "))?;
+        let label = if finding.verdict == State::Lost {
+            "Through"
+        } else {
+            "Held by"
+        };
+        page.item(label, &holders.join(", "))?;
     }
     if finding.nodes.len() > 1 {
         let nodes: Vec<String> = finding
@@ -238,7 +253,7 @@ pub(super) fn next(finding: &Finding, report: &Report) -> String {
     steps.join("; ")
 }
 
-/// `11,683 pages of order 0 that nothing in memory points to; …`.
+/// `11,683 pages of order 0 that nothing in use points to; …`.
 fn sentence(finding: &Finding) -> String {
     let pages = count(finding.pages, "page");
     let what = match finding.order {
@@ -252,7 +267,7 @@ fn sentence(finding: &Finding) -> String {
     let state = match finding.verdict {
         // Lost through a slab cache: its objects are lost themselves.
         State::Lost if !finding.holders.is_empty() => "that only lost objects still point to",
-        State::Lost => "that nothing in memory points to",
+        State::Lost => "that nothing in use points to",
         State::Suspect => "that look lost, but for a gap in the proof",
         State::Held => "that something points to",
         State::Unknown => "that could not be decided",

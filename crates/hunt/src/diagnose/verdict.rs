@@ -61,11 +61,13 @@ pub(super) fn verdict(
         finding.verdict == State::Suspect
             && finding.confidence == pagehound_model::Confidence::Possible
     });
-    let verdict = if any(State::Lost) {
+    let verdict = if census.cancelled {
+        Verdict::Incomplete
+    } else if any(State::Lost) {
         Verdict::Lost
     } else if orphans {
         Verdict::Suspect
-    } else if census.missing > stray(kernel, pages) || census.cancelled {
+    } else if census.missing > stray(kernel, pages) {
         Verdict::Incomplete
     } else {
         Verdict::None

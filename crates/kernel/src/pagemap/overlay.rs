@@ -25,13 +25,18 @@ const MAX_FRAMES: u64 = 1 << 33;
 impl Pages {
     /// Makes the page map of a dump.
     pub fn of(kernel: &Kernel<'_>) -> Result<Pages, KernelError> {
-        let nodes = kernel.nodes()?;
+        let mut warnings = Vec::new();
+        // Without BTF zones cannot be read; the map then ends where the dump does.
+        let nodes = kernel.nodes().unwrap_or_else(|error| {
+            warnings.push(format!("zones, and free pages on per-CPU lists: {error}"));
+            Vec::new()
+        });
         let end = nodes
             .iter()
             .flat_map(|node| &node.zones)
             .map(|zone| zone.start.0.saturating_add(zone.spanned))
             .max()
-            .unwrap_or(0);
+            .unwrap_or(u64::MAX);
         // No machine has more frames than the container knows of and a
         // section; a broken zone must not ask for a map of 2^52 frames.
         let known = kernel.dump.memory.end_pfn().0.min(MAX_FRAMES);
@@ -53,7 +58,7 @@ impl Pages {
             stacks_in_direct_map: false,
             kernel_tables: HashSet::new(),
             typed_tables: scanned.typed_tables,
-            warnings: Vec::new(),
+            warnings,
         };
         let (pcp, problems) = kernel.pcp_pages(&pages.nodes);
         pages.warnings.extend(problems);
