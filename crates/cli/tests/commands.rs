@@ -220,7 +220,7 @@ fn the_report_goes_where_it_is_told() {
         file.as_os_str(),
     ];
     let ran = pagehound(args);
-    assert_eq!((ran.status, ran.stdout.as_str()), (3, ""));
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, ""));
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(
         text.starts_with("UNACCOUNTED"),
@@ -230,7 +230,7 @@ fn the_report_goes_where_it_is_told() {
     assert_eq!(ran.status, 2, "this is no dump");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
     let quiet = pagehound([truth.as_os_str(), "-q".as_ref()]);
-    assert_eq!((quiet.status, quiet.stdout.as_str()), (3, ""));
+    assert_eq!((quiet.status, quiet.stdout.as_str()), (0, ""));
 }
 
 #[test]

@@ -58,9 +58,11 @@ impl Pages {
             stacks_in_direct_map: false,
             kernel_tables: HashSet::new(),
             typed_tables: scanned.typed_tables,
+            damaged: false,
             warnings,
         };
         let (pcp, problems) = kernel.pcp_pages(&pages.nodes);
+        pages.damaged = !problems.is_empty();
         pages.warnings.extend(problems);
         for (page, order) in pcp {
             if let Some(pfn) = pages.memmap.pfn(page) {
@@ -81,6 +83,7 @@ impl Pages {
                         .warnings
                         .push(format!("{strangers} slabs belong to no known cache"));
                 }
+                pages.damaged |= slabs.broken > 0;
                 pages.slabs = slabs;
             }
             Err(error) => pages.warnings.push(format!(
