@@ -1,6 +1,9 @@
 //! The ledger: every class with its pages, and beside it what the kernel
 //! itself counted.
 
+#[cfg(test)]
+mod tests;
+
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::{Counter, LedgerRow};
 

@@ -9,6 +9,8 @@ pub mod host;
 mod ledger;
 mod referrers;
 mod survey;
+#[cfg(test)]
+mod testing;
 
 pub use diagnose::{Diagnosis, Options, PageState, format_name};
 pub use ledger::ledger;

@@ -15,6 +15,9 @@ mod roots;
 mod split;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 

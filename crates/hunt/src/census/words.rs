@@ -1,5 +1,8 @@
 //! Rule 3: which words name which pages.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use pagehound_kernel::{Kernel, Linear, Pages};

@@ -1,5 +1,8 @@
 //! What the units of a group agree on, byte by byte.
 
+#[cfg(test)]
+mod tests;
+
 use pagehound_kernel::Kernel;
 use pagehound_model::Pattern;
 use pagehound_vmcore::Pfn;

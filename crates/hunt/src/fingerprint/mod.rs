@@ -12,6 +12,9 @@ mod content;
 mod ethernet;
 mod traits;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 
 use pagehound_kernel::{Kernel, Pages};

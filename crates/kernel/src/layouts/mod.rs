@@ -6,6 +6,9 @@ mod page_flags;
 mod page_types;
 mod rows;
 
+#[cfg(test)]
+mod tests;
+
 pub use page_flags::PageFlags;
 pub use page_types::{PageType, PageTypes};
 pub use rows::{Field, Struct};

@@ -1,5 +1,8 @@
 //! One `struct page`: from its bytes to a class and an order.
 
+#[cfg(test)]
+mod tests;
+
 use pagehound_vmcore::{Pfn, VirtAddr};
 
 use super::class::Class;

@@ -5,6 +5,9 @@ mod decode;
 mod overlay;
 mod scan;
 
+#[cfg(test)]
+mod tests;
+
 use pagehound_vmcore::{Pfn, PfnRange, VirtAddr};
 
 pub use class::Class;

@@ -6,6 +6,9 @@ mod space;
 mod tables;
 mod x86_64;
 
+#[cfg(test)]
+mod tests;
+
 pub use space::{AddressSpace, KernelMemory, Linear, SpaceError};
 pub(crate) use tables::Met;
 pub use tables::{Geometry, Mapping, TablePage};

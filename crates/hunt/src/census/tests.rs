@@ -1,0 +1,132 @@
+//! Rules 6 and 8 taken apart, on the repository's own dump.
+
+use std::sync::atomic::AtomicBool;
+
+use pagehound_kernel::Class;
+use pagehound_scan::NoProgress;
+use pagehound_vmcore::Pfn;
+
+use super::bits::Bits;
+use super::hardware::table;
+use super::{Census, Fate, Run, Without};
+use crate::testing::DEMO;
+
+fn words(words: impl IntoIterator<Item = u64>) -> Vec<u8> {
+    let mut page: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+    page.resize(4096, 0);
+    page
+}
+
+fn named(page: &[u8]) -> Vec<Pfn> {
+    table(page, &DEMO.naming, &DEMO.pages)
+}
+
+#[test]
+fn a_table_of_hardware_is_entries_and_nothing_else() {
+    let raw = DEMO.of_kind(1);
+    let entries = || raw.iter().take(64).map(|pfn| pfn.0 << 12 | 3);
+    assert_eq!(named(&words(entries())), raw[..64]);
+    // An empty table, noise and text name nothing.
+    assert_eq!(named(&[0; 4096]), []);
+    assert_eq!(named(&[b'E'; 4096]), []);
+    assert_eq!(
+        named(&words(
+            (1..512_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        )),
+        []
+    );
+    // Half of it something else: no table.
+    assert_eq!(named(&words(entries().chain((0..64).map(|n| n << 48)))), []);
+    // One stray word in ten is forgiven.
+    let stray = entries().chain([u64::MAX, 0x7465_7874]);
+    assert_eq!(named(&words(stray)).len(), 64);
+}
+
+#[test]
+fn entries_of_a_table_share_their_permissions() {
+    let raw = DEMO.of_kind(1);
+    let mixed = raw.iter().take(64).enumerate();
+    let mixed = mixed.map(|(index, pfn)| pfn.0 << 12 | (1 + index as u64 % 7));
+    assert_eq!(named(&words(mixed)), []);
+    // Bits above the lowest three may differ: accessed and dirty do.
+    let used = raw.iter().take(64).enumerate();
+    let used = used.map(|(index, pfn)| pfn.0 << 12 | 3 | (index as u64 % 4) << 5);
+    assert_eq!(named(&words(used)).len(), 64);
+}
+
+#[test]
+fn a_table_names_unaccounted_frames_alone() {
+    let slabs: Vec<Pfn> = DEMO.pages.map.heads(Class::Slab).take(64).collect();
+    assert_eq!(named(&words(slabs.iter().map(|pfn| pfn.0 << 12 | 3))), []);
+}
+
+fn census(without: Without) -> Census {
+    let cancel = AtomicBool::new(false);
+    let run = Run {
+        progress: &NoProgress,
+        cancel: &cancel,
+        threads: None,
+        without,
+    };
+    Census::run(&DEMO.kernel, &DEMO.pages, &run)
+}
+
+fn unsettled(census: &Census) -> Vec<Pfn> {
+    DEMO.pages
+        .map
+        .heads(Class::Raw)
+        .filter(|&head| census.is_unsettled(head))
+        .collect()
+}
+
+#[test]
+fn runs_behind_held_pages_wait_for_their_content() {
+    for (like_others, fate) in [(true, Fate::Orphan), (false, Fate::Held)] {
+        let mut census = census(Without::default());
+        let runs = unsettled(&census);
+        // Frames were lost one by one beside pages that rings still hold.
+        assert!(!runs.is_empty());
+        for &pfn in &runs {
+            assert_eq!(census.fate(&DEMO.pages, pfn), Fate::Orphan);
+        }
+        census.settle(|_| like_others);
+        assert!(unsettled(&census).is_empty());
+        for pfn in runs {
+            assert_eq!(census.fate(&DEMO.pages, pfn), fate);
+        }
+    }
+}
+
+/// Whoever has the address of a block's first byte has all of it: such runs
+/// need no content. Each block of `alloc_pages_exact()` has 13 pages.
+#[test]
+fn runs_behind_the_start_of_a_block_are_settled_at_once() {
+    let census = census(Without::default());
+    for pfn in DEMO.of_kind(10) {
+        assert!(!census.is_unsettled(pfn));
+        assert_eq!(census.fate(&DEMO.pages, pfn), Fate::Held);
+    }
+    let unsplit = census_without_split();
+    let orphans = DEMO
+        .of_kind(10)
+        .into_iter()
+        .filter(|&pfn| unsplit.fate(&DEMO.pages, pfn) == Fate::Orphan)
+        .count();
+    assert_eq!(orphans, DEMO.of_kind(10).len() / 13 * 12);
+}
+
+fn census_without_split() -> Census {
+    census(Without {
+        split: true,
+        ..Without::default()
+    })
+}
+
+#[test]
+fn bits_are_set_once_and_never_beyond_the_end() {
+    let bits = Bits::new(Pfn(65));
+    assert!(bits.set(Pfn(64)) && !bits.set(Pfn(64)));
+    assert!(bits.get(Pfn(64)) && !bits.get(Pfn(63)) && !bits.get(Pfn(0)));
+    assert!(!bits.set(Pfn(1 << 40)) && !bits.get(Pfn(1 << 40)));
+    assert!(!Bits::new(Pfn(0)).set(Pfn(0)));
+}

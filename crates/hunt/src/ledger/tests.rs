@@ -1,0 +1,53 @@
+//! When a difference from the kernel's own count is worth a warning.
+
+use super::*;
+use crate::testing::DEMO;
+
+fn warns(class: Class, found: u64, counted: u64) -> bool {
+    let counter = Counter {
+        name: "COUNTER".into(),
+        pages: counted,
+    };
+    let warning = compare(class, found, &counter, &DEMO.pages);
+    if let Some(text) = &warning {
+        assert!(
+            text.contains("COUNTER") && text.contains(&counted.to_string()),
+            "{text}"
+        );
+    }
+    warning.is_some()
+}
+
+#[test]
+fn small_differences_are_tolerated() {
+    // 64 pages of a small class, half a per cent of a large one.
+    assert!(!warns(Class::Free, 1064, 1000) && !warns(Class::Free, 936, 1000));
+    assert!(warns(Class::Free, 1065, 1000) && warns(Class::Free, 935, 1000));
+    assert!(!warns(Class::Anon, 1_005_000, 1_000_000));
+    assert!(warns(Class::Anon, 1_005_001, 1_000_000));
+}
+
+/// SUnreclaim counts large kmalloc, which has no slab page: only more slab
+/// than was counted is strange.
+#[test]
+fn slab_may_fall_short_of_its_counter() {
+    assert!(!warns(Class::Slab, 0, 100_000));
+    assert!(warns(Class::Slab, 1065, 1000));
+}
+
+/// NR_PAGETABLE counts the levels that carry the type mark.
+#[test]
+fn page_tables_are_compared_by_those_that_are_marked() {
+    let marked = DEMO.pages.typed_tables;
+    assert!(!warns(Class::PageTable, 1_000_000, marked));
+    assert!(warns(Class::PageTable, marked, marked + 1000));
+}
+
+#[test]
+fn rows_add_up_and_agree_with_the_kernel_of_the_dump() {
+    let (rows, warnings) = ledger(&DEMO.kernel, &DEMO.pages);
+    let sum: u64 = rows.iter().map(|row| row.pages).sum();
+    assert_eq!(sum, DEMO.pages.map.end().0);
+    assert!(rows.iter().all(|row| row.bytes == row.pages * 4096));
+    assert_eq!(warnings, Vec::<String>::new());
+}
