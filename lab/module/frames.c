@@ -40,6 +40,27 @@ static void keep_pages(struct sk_buff *skb)
 }
 
 /*
+ * A page of our own with a copy of the whole frame, as a driver has it that
+ * leaves headroom or puts two frames into a page.
+ */
+static void lose_copy(struct sk_buff *skb, unsigned int offset)
+{
+	int header = skb->data - skb_mac_header(skb);
+	struct page *page = alloc_page(GFP_ATOMIC | __GFP_ZERO);
+
+	if (!page)
+		return;
+	if (skb_copy_bits(skb, -header, page_address(page) + offset,
+			  min_t(unsigned int, skb->len + header,
+				PAGE_SIZE - offset)) ||
+	    !record(page_to_pfn(page), mode, 0)) {
+		put_page(page);
+		return;
+	}
+	remaining--;
+}
+
+/*
  * The caller must then not free the sk_buff: its reference is lost, and all
  * pages with it. Other handlers of the same frame work on clones.
  */
@@ -73,11 +94,23 @@ static int on_frame(struct sk_buff *skb, struct net_device *dev,
 	else
 		in_pages++;
 	if (remaining && skb_shinfo(skb)->nr_frags) {
-		lost = mode == KIND_SKB;
-		if (lost)
+		switch (mode) {
+		case KIND_SKB:
+			lost = true;
 			lose_skb(skb);
-		else
+			break;
+		case KIND_OFFSET64:
+			lose_copy(skb, 64);
+			break;
+		case KIND_OFFSET192:
+			lose_copy(skb, 192);
+			break;
+		case KIND_OFFSET2048:
+			lose_copy(skb, 2048);
+			break;
+		default:
 			keep_pages(skb);
+		}
 	}
 	spin_unlock(&lock);
 	if (!lost)
@@ -102,24 +135,33 @@ void frames_stop(void)
 	dev_remove_pack(&handler);
 }
 
+static const struct {
+	const char *what;
+	enum kind kind;
+} modes[] = {
+	{ "frames", KIND_FRAME },
+	{ "list", KIND_LIST },
+	{ "skb", KIND_SKB },
+	{ "offset64", KIND_OFFSET64 },
+	{ "offset192", KIND_OFFSET192 },
+	{ "offset2048", KIND_OFFSET2048 },
+};
+
 /* Takes the pages of the next `count` frames; frames_show() tells progress. */
 int frames_take(const char *what, unsigned int count)
 {
-	enum kind kind;
+	unsigned int i;
 
-	if (!strcmp(what, "frames"))
-		kind = KIND_FRAME;
-	else if (!strcmp(what, "list"))
-		kind = KIND_LIST;
-	else if (!strcmp(what, "skb"))
-		kind = KIND_SKB;
-	else
-		return -EINVAL;
-	spin_lock_bh(&lock);
-	mode = kind;
-	remaining = count;
-	spin_unlock_bh(&lock);
-	return 0;
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(modes[i].what, what))
+			continue;
+		spin_lock_bh(&lock);
+		mode = modes[i].kind;
+		remaining = count;
+		spin_unlock_bh(&lock);
+		return 0;
+	}
+	return -EINVAL;
 }
 
 int frames_show(struct seq_file *m, void *v)

@@ -29,6 +29,18 @@ int lose_order2(unsigned int count)
 	return 0;
 }
 
+int lose_order3(unsigned int count)
+{
+	while (count--) {
+		struct page *page = take(KIND_ORDER3, __GFP_COMP, 3);
+
+		if (!page)
+			return -ENOMEM;
+		fill(page, 3, "LABRING3");
+	}
+	return 0;
+}
+
 int lose_compound(unsigned int count)
 {
 	while (count--) {
@@ -61,27 +73,23 @@ int lose_noise(unsigned int count)
 	return 0;
 }
 
-/* Each page names the one before it, and the first names the last. */
-int lose_cycle(unsigned int count)
+/* Above the largest cache of any kernel: a compound block of its own. */
+int lose_kmalloc(unsigned int count)
 {
-	struct page *first = NULL, *before = NULL;
+	size_t size = 16384;
 
 	while (count--) {
-		struct page *page = take(KIND_CYCLE, 0, 0);
+		struct page *page;
+		void *buffer = kzalloc(size, GFP_KERNEL);
 
-		if (!page)
+		if (!buffer)
 			return -ENOMEM;
-		if (!first)
-			first = page;
-		else
-			*(void **)page_address(page) = page_address(before);
-		INIT_LIST_HEAD(&page->lru);
-		if (before)
-			list_add(&page->lru, &before->lru);
-		before = page;
+		page = virt_to_page(buffer);
+		if (!record(page_to_pfn(page), KIND_KMALLOC_LOST,
+			    get_order(size)))
+			return -ENOMEM;
+		fill(page, get_order(size), "a lost kmalloc()");
 	}
-	if (first)
-		*(void **)page_address(first) = page_address(before);
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 /*
  * /proc/pagelab        write "KIND COUNT" to plant; read "pfn kind order" lines
  * /proc/pagelab_state  progress of the frames taken from the network
- * /proc/pagelab_names  struct page addresses of the lost frames, raw words
+ * /proc/pagelab_names  addresses of all that is lost, raw words
  */
 #include <linux/module.h>
 #include <linux/proc_fs.h>
@@ -62,11 +62,6 @@ static int frames_open(struct inode *inode, struct file *file)
 	return single_open(file, frames_show, NULL);
 }
 
-static int names_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, names_show, NULL);
-}
-
 static const struct proc_ops records_ops = {
 	.proc_open = records_open, .proc_read = seq_read,
 	.proc_lseek = seq_lseek, .proc_release = single_release,
@@ -79,8 +74,7 @@ static const struct proc_ops frames_ops = {
 };
 
 static const struct proc_ops names_ops = {
-	.proc_open = names_open, .proc_read = seq_read,
-	.proc_lseek = seq_lseek, .proc_release = single_release,
+	.proc_read = names_read, .proc_lseek = default_llseek,
 };
 
 /* There is no exit: planted pages are never given back. */

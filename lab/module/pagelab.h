@@ -37,6 +37,33 @@ enum kind {
 	KIND_PERCPU = 20,	/* held: pointers in per-CPU memory */
 	KIND_OBJECT = 21,	/* held: pointers in live slab objects */
 	KIND_HWTABLE = 22,	/* held: frame numbers in a hardware-like table */
+	KIND_OFFSET64 = 23,	/* lost: received frame at offset 64 */
+	KIND_OFFSET192 = 24,	/* lost: the same at offset 192 */
+	KIND_OFFSET2048 = 25,	/* lost: the same at offset 2048 */
+	KIND_FREED_SKB = 26,	/* lost: only freed sk_buffs still name it */
+	KIND_ORDER3 = 27,	/* lost: compound order-3 block */
+	KIND_SINGLY = 28,	/* lost: singly linked list, by content */
+	KIND_DOUBLY = 29,	/* lost: doubly linked list, by content */
+	KIND_POOL_GONE = 30,	/* lost: in flight when its page_pool went */
+	KIND_DETACHED = 31,	/* lost: reference on a truncated file's page */
+	KIND_UNMAPPED = 32,	/* lost: reference on an unmapped anonymous page */
+	KIND_KMALLOC_LOST = 33,	/* lost: kmalloc() above the largest cache */
+	KIND_KMALLOC = 34,	/* held: kmalloc(), in slabs and above them */
+	KIND_XARRAY = 35,	/* held: xarray with marks and tagged entries */
+	KIND_LRU = 36,		/* held: page->lru list only */
+	KIND_SG = 37,		/* held: one-entry sg_table, end mark in bit 1 */
+	KIND_NETMEM = 38,	/* held: live sk_buff, bit 0 of the frag set */
+	KIND_QUEUED = 39,	/* held: frags of queued sk_buffs */
+	KIND_SPLIT_PAGE = 40,	/* held: split_page(), one struct page pointer */
+	KIND_POOL_RING = 41,	/* held: recycled into a live page_pool */
+	KIND_POOL_FLIGHT = 42,	/* held: given out by a live page_pool */
+	KIND_PAGE_FRAG = 43,	/* held: one 2 KiB fragment of the block in use */
+	/* 44 to 48 are written down in user space too: lab/guest/holder.c. */
+	KIND_PIPE = 44,		/* held: pipe buffers */
+	KIND_PACKET = 45,	/* held: AF_PACKET ring */
+	KIND_URING = 46,	/* held: io_uring rings */
+	KIND_PERF = 47,		/* held: perf ring buffer */
+	KIND_USER = 48,		/* held: user memory full of lost pages' names */
 };
 
 /* records.c */
@@ -44,7 +71,7 @@ int records_init(unsigned int capacity);
 void records_free(void);
 bool record(unsigned long pfn, enum kind kind, unsigned int order);
 int records_show(struct seq_file *m, void *v);
-int names_show(struct seq_file *m, void *v);
+ssize_t names_read(struct file *file, char __user *to, size_t len, loff_t *pos);
 
 /* plant.c */
 int plant(const char *what, unsigned int count);

@@ -11,10 +11,18 @@ static const struct {
 } planters[] = {
 	{ "text", lose_text },
 	{ "order2", lose_order2 },
+	{ "order3", lose_order3 },
 	{ "lostcompound", lose_compound },
 	{ "zero", lose_zero },
 	{ "noise", lose_noise },
+	{ "lostkmalloc", lose_kmalloc },
 	{ "cycle", lose_cycle },
+	{ "singly", lose_singly },
+	{ "doubly", lose_doubly },
+	{ "detached", lose_detached },
+	{ "unmapped", lose_unmapped },
+	{ "freedskb", lose_freed_skb },
+	{ "poolgone", lose_pool },
 	{ "stale", lose_behind_free_objects },
 	{ "vmalloc", hold_vmalloc },
 	{ "array", hold_array },
@@ -28,9 +36,19 @@ static const struct {
 	{ "objects", hold_objects },
 	{ "slab", hold_slab },
 	{ "hwtable", hold_hwtable },
+	{ "kmalloc", hold_kmalloc },
+	{ "xarray", hold_xarray },
+	{ "lru", hold_lru },
+	{ "sg", hold_sg },
+	{ "netmem", hold_netmem },
+	{ "queued", hold_queued },
+	{ "splitpage", hold_split_page },
+	{ "pool", hold_pool },
+	{ "pagefrag", hold_page_frag },
+	{ "pipe", record_pipe },
 };
 
-/* Each kind can be planted once: its holder is one static. */
+/* Each kind but pipes can be planted once: its holder is one static. */
 int plant(const char *what, unsigned int count)
 {
 	unsigned int i;

@@ -3,6 +3,15 @@
 #ifndef PAGELAB_PLANT_H
 #define PAGELAB_PLANT_H
 
+#include <linux/scatterlist.h>
+#include <linux/skbuff.h>
+#include <linux/version.h>
+#include <linux/xarray.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+/* 65941f10caf2 moved the fragments out of gfp.h and mm_types.h. */
+#include <linux/page_frag_cache.h>
+#endif
+
 #include "pagelab.h"
 
 /* Page pointers in one slab object, one stack and one CPU's array. */
@@ -31,6 +40,14 @@ extern struct holders {
 	struct names __percpu *percpu;
 	struct names **objects;
 	u64 **tables;
+	void **kmalloc, **frags;
+	struct page_frag_cache frag_cache;
+	struct page **blocks_of_pages, **flight;
+	struct xarray xarray;
+	struct list_head lru;
+	struct sg_table *sg;
+	struct sk_buff_head queue, netmem;
+	struct page_pool *pool;
 } holders;
 
 /* blocks.c */
@@ -40,27 +57,64 @@ void *pointers(unsigned int count);
 void wipe_names(void *object);
 int fill_names(struct names *names, enum kind kind, const char *text);
 
-/* lose.c: `count` units each */
+/*
+ * `count` units each: pages, blocks, areas, objects, threads, tables or
+ * sk_buffs. What the name begins with is the fate.
+ */
+
+/* lose.c */
 int lose_text(unsigned int count);
 int lose_order2(unsigned int count);
+int lose_order3(unsigned int count);
 int lose_compound(unsigned int count);
 int lose_zero(unsigned int count);
 int lose_noise(unsigned int count);
-int lose_cycle(unsigned int count);
+int lose_kmalloc(unsigned int count);
 int lose_behind_free_objects(unsigned int count);
 
-/* hold.c: `count` areas, pages, blocks, threads, objects or tables */
+/* lose_linked.c */
+int lose_cycle(unsigned int count);
+int lose_singly(unsigned int count);
+int lose_doubly(unsigned int count);
+
+/* detached.c */
+int lose_detached(unsigned int count);
+int lose_unmapped(unsigned int count);
+
+/* sockets.c */
+int lose_freed_skb(unsigned int count);
+int hold_queued(unsigned int count);
+int hold_netmem(unsigned int count);
+
+/* pools.c */
+int lose_pool(unsigned int count);
+int hold_pool(unsigned int count);
+
+/* hold.c */
 int hold_vmalloc(unsigned int count);
 int hold_array(unsigned int count);
 int hold_tagged(unsigned int count);
-int hold_compound(unsigned int count);
-int hold_split(unsigned int count);
 int hold_private(unsigned int count);
 int hold_chain(unsigned int count);
+int hold_lru(unsigned int count);
+int hold_xarray(unsigned int count);
+int hold_sg(unsigned int count);
+int hold_hwtable(unsigned int count);
+
+/* hold_blocks.c */
+int hold_compound(unsigned int count);
+int hold_split(unsigned int count);
+int hold_split_page(unsigned int count);
+int hold_page_frag(unsigned int count);
+
+/* hold_objects.c */
 int hold_stack(unsigned int count);
-int hold_percpu(unsigned int count);
+int hold_percpu(unsigned int unused);
 int hold_objects(unsigned int count);
 int hold_slab(unsigned int count);
-int hold_hwtable(unsigned int count);
+int hold_kmalloc(unsigned int count);
+
+/* pipes.c: the buffers of the caller's file descriptor, a pipe */
+int record_pipe(unsigned int fd);
 
 #endif

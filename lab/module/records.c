@@ -3,7 +3,9 @@
  * The truth: one record a planted block. A frame number is no pointer, and
  * with kind and order in the upper half the 64-bit word looks like none.
  */
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
 #include "pagelab.h"
@@ -55,20 +57,52 @@ int records_show(struct seq_file *m, void *v)
 	return 0;
 }
 
-/*
- * The struct page addresses of all lost frames as raw words: user space
- * stores them in a file, whose pages must not count as referrers.
- */
-int names_show(struct seq_file *m, void *v)
+static bool is_lost(enum kind kind)
 {
-	unsigned int i;
-
-	for (i = 0; i < used; i++) {
-		struct page *page = pfn_to_page(entries[i].pfn);
-
-		if (entries[i].kind == KIND_FRAME)
-			seq_write(m, &page, sizeof(page));
+	switch (kind) {
+	case KIND_FRAME:
+	case KIND_TEXT:
+	case KIND_ORDER2:
+	case KIND_ZERO:
+	case KIND_NOISE:
+	case KIND_CYCLE:
+	case KIND_COMPOUND_LOST:
+	case KIND_SKB:
+	case KIND_STALE:
+	case KIND_OFFSET64 ... KIND_KMALLOC_LOST:
+		return true;
+	default:
+		return false;
 	}
+}
+
+/*
+ * Two words a record: addresses of the struct page and of the content of what
+ * is lost, zeroes for the rest. User space stores them where they must not
+ * count as references; they leave none here.
+ */
+ssize_t names_read(struct file *file, char __user *to, size_t len, loff_t *pos)
+{
+	static void *room[512];
+	static DEFINE_MUTEX(reading);
+	unsigned int n = 0, next = *pos / (2 * sizeof(void *));
+	size_t size;
+
+	mutex_lock(&reading);
+	for (; next < used && n + 2 <= min(len / sizeof(void *),
+					   ARRAY_SIZE(room)); next++) {
+		struct page *page = pfn_to_page(entries[next].pfn);
+		bool lost = is_lost(entries[next].kind);
+
+		room[n++] = lost ? page : NULL;
+		room[n++] = lost ? page_address(page) : NULL;
+	}
+	size = n * sizeof(void *);
+	if (copy_to_user(to, room, size))
+		size = 0;
+	memset(room, 0, sizeof(room));
+	mutex_unlock(&reading);
 	scrub_stack(4);
-	return 0;
+	*pos += size;
+	return size;
 }

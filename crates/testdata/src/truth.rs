@@ -15,7 +15,7 @@ pub enum Fate {
 
 /// Number, name and fate of every kind, as `lab/module/pagelab.h` and the
 /// corpus number them.
-pub const KINDS: [(u32, &str, Fate); 22] = [
+pub const KINDS: [(u32, &str, Fate); 48] = [
     (1, "frames", Fate::Lost),
     (2, "text", Fate::Lost),
     (3, "order2", Fate::Lost),
@@ -38,6 +38,32 @@ pub const KINDS: [(u32, &str, Fate); 22] = [
     (20, "percpu", Fate::Held),
     (21, "objects", Fate::Held),
     (22, "hwtable", Fate::Held),
+    (23, "offset64", Fate::Lost),
+    (24, "offset192", Fate::Lost),
+    (25, "offset2048", Fate::Lost),
+    (26, "freedskb", Fate::Lost),
+    (27, "order3", Fate::Lost),
+    (28, "singly", Fate::Lost),
+    (29, "doubly", Fate::Lost),
+    (30, "poolgone", Fate::Lost),
+    (31, "detached", Fate::Lost),
+    (32, "unmapped", Fate::Lost),
+    (33, "lostkmalloc", Fate::Lost),
+    (34, "kmalloc", Fate::Held),
+    (35, "xarray", Fate::Held),
+    (36, "lru", Fate::Held),
+    (37, "sg", Fate::Held),
+    (38, "netmem", Fate::Held),
+    (39, "queued", Fate::Held),
+    (40, "splitpage", Fate::Held),
+    (41, "poolring", Fate::Held),
+    (42, "poolflight", Fate::Held),
+    (43, "pagefrag", Fate::Held),
+    (44, "pipe", Fate::Held),
+    (45, "packet", Fate::Held),
+    (46, "uring", Fate::Held),
+    (47, "perf", Fate::Held),
+    (48, "user", Fate::Held),
 ];
 
 /// One planted block.

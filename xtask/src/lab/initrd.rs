@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::frames::Mac;
 use super::kernel::Kernel;
 use super::scenario::Scenario;
-use super::{cache, frames};
+use super::{cache, frames, holder};
 
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
@@ -32,6 +32,12 @@ pub(super) fn build(kernel: &Kernel, scenario: &Scenario, mac: Mac) -> Result<Ve
         (0, 0),
         &read(&cache::sources().join("guest/init"))?,
     )?;
+    archive.add(
+        "bin/holder",
+        PROGRAM,
+        (0, 0),
+        &read(&holder::build(kernel)?)?,
+    )?;
     let mut order = String::new();
     for (name, path) in &kernel.stock {
         archive.add(&format!("modules/{name}.ko"), FILE, (0, 0), &read(path)?)?;
@@ -41,6 +47,13 @@ pub(super) fn build(kernel: &Kernel, scenario: &Scenario, mac: Mac) -> Result<Ve
             ""
         };
         order.push_str(&format!("{name}{options}\n"));
+    }
+    for path in scenario.modules {
+        let path = kernel.modules.join("kernel").join(path);
+        let name = path.file_stem().context("a module has no name")?;
+        let name = name.to_str().context("a module's name is not UTF-8")?;
+        archive.add(&format!("modules/{name}.ko"), FILE, (0, 0), &read(&path)?)?;
+        order.push_str(&format!("{name}\n"));
     }
     archive.add("modules/pagelab.ko", FILE, (0, 0), &read(&kernel.module)?)?;
     order.push_str(&format!("pagelab port={}\n", frames::PORT));

@@ -28,6 +28,8 @@ pub(super) struct Kernel {
     pub(super) image: PathBuf,
     /// The planting module.
     pub(super) module: PathBuf,
+    /// Where `depmod` files its modules: `lib/modules/RELEASE` of the packages.
+    pub(super) modules: PathBuf,
     /// Stock modules by name, in loading order.
     pub(super) stock: Vec<(String, PathBuf)>,
     /// A statically linked busybox.
@@ -59,6 +61,7 @@ impl Kernel {
         Ok(Self {
             image,
             module,
+            modules,
             stock,
             busybox: unpacked.root.join("bin/busybox"),
             dir: unpacked.dir,

@@ -11,6 +11,7 @@ mod demo;
 mod elf;
 mod frames;
 mod guest;
+mod holder;
 mod initrd;
 mod kernel;
 mod packages;

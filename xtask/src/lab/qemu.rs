@@ -139,6 +139,7 @@ impl Guest {
         let mut command = Command::new(PROGRAM);
         command
             .args(accelerator.options(variant.la57))
+            .args(scenario.machine)
             .args(["-nodefaults", "-display", "none", "-no-reboot"])
             .args(["-m", &variant.memory.unwrap_or(scenario.memory).to_string()])
             .args(["-smp", &scenario.cpus.to_string()])
@@ -146,7 +147,7 @@ impl Guest {
             .arg(&kernel.image)
             .arg("-initrd")
             .arg(initrd)
-            .args(["-append", &command_line(variant)])
+            .args(["-append", &command_line(scenario, variant)])
             .arg("-serial")
             .arg(file_option(&dir.join("console.log")))
             .arg("-serial")
@@ -162,15 +163,16 @@ impl Guest {
             command.arg("-netdev").arg(link.netdev(&id)?);
             command
                 .arg("-device")
-                .arg(format!("e1000,netdev={id},mac={mac},romfile="));
+                .arg(format!("{},netdev={id},mac={mac},romfile=", scenario.nic));
             mac = mac.next();
         }
         let mut machine = Running::start(&mut command, &dir.join("qemu.log"))?;
         let sender = Sender::start(links, variant.mac);
         let truth = follow(&mut machine, &report, &sender, dir)?;
-        drop(sender);
         let mut monitor = Monitor::connect(&socket)?;
         monitor.stop()?;
+        // Only now: a busy guest is dumped under traffic.
+        drop(sender);
         Ok(Self {
             machine,
             monitor,
@@ -188,10 +190,10 @@ impl Guest {
 
 /// `init_on_free=1` makes free pages zero instead of full of old frames; of two
 /// parameters that contradict each other the kernel takes the last.
-fn command_line(variant: &Variant) -> String {
+fn command_line(scenario: &Scenario, variant: &Variant) -> String {
     format!(
-        "console=ttyS0 panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {}",
-        variant.append
+        "console=ttyS0 panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {} {}",
+        scenario.append, variant.append
     )
 }
 

@@ -27,6 +27,26 @@ pub(super) struct Scenario {
     pub(super) pipes: u32,
     /// Files of 16 pages of frames in a ramfs.
     pub(super) files: u32,
+    /// Kinds that `lab/guest/holder.c` holds from user space, made before the
+    /// traffic, with their counts.
+    pub(super) holders: &'static [(&'static str, u32)],
+    /// The same, made once everything is lost.
+    pub(super) users: &'static [(&'static str, u32)],
+    /// KiB of trace buffer a CPU, with events on; 0 for no tracing.
+    pub(super) trace: u32,
+    /// MiB of a zram device, three quarters of it written; 0 for none.
+    pub(super) zram: u32,
+    /// Whether frames go on arriving until the guest stops.
+    pub(super) busy: bool,
+    /// Modules of the kernel to load besides those of every guest, in order,
+    /// by their path below `kernel/`.
+    pub(super) modules: &'static [&'static str],
+    /// The network device with its properties, as QEMU's `-device` takes them.
+    pub(super) nic: &'static str,
+    /// QEMU's options for a machine other than its default.
+    pub(super) machine: &'static [&'static str],
+    /// Kernel parameters; those of [`Variant::append`] come after them.
+    pub(super) append: &'static str,
 }
 
 /// How the machine differs from the plain one; independent of what is planted.
@@ -99,7 +119,29 @@ const FRAMES: Scenario = Scenario {
     small: 1024,
     pipes: 20,
     files: 20,
+    holders: &[],
+    users: &[],
+    trace: 0,
+    zram: 0,
+    busy: false,
+    modules: &[],
+    nic: "e1000",
+    machine: &[],
+    append: "",
 };
+
+const ZRAM: &[&str] = &["mm/zsmalloc.ko", "drivers/block/zram/zram.ko"];
+
+const VIRTIO_NET: &[&str] = &[
+    "drivers/virtio/virtio.ko",
+    "drivers/virtio/virtio_ring.ko",
+    "drivers/virtio/virtio_pci_legacy_dev.ko",
+    "drivers/virtio/virtio_pci_modern_dev.ko",
+    "drivers/virtio/virtio_pci.ko",
+    "net/core/failover.ko",
+    "drivers/net/net_failover.ko",
+    "drivers/net/virtio_net.ko",
+];
 
 /// All scenarios, in the order in which they are listed.
 pub(super) const ALL: &[Scenario] = &[
@@ -141,6 +183,104 @@ pub(super) const ALL: &[Scenario] = &[
         ..FRAMES
     },
     Scenario {
+        name: "lost",
+        about: "every way to be lost; freed memory keeps its old content",
+        memory: 384,
+        held: &[("array", 400), ("pool", 100), ("slab", 2000)],
+        lost: &[
+            ("text", 500),
+            ("order2", 100),
+            ("order3", 60),
+            ("lostcompound", 50),
+            ("lostkmalloc", 50),
+            ("zero", 200),
+            ("noise", 300),
+            ("cycle", 300),
+            ("singly", 300),
+            ("doubly", 300),
+            ("stale", 320),
+            ("freedskb", 150),
+            ("poolgone", 640),
+            ("detached", 300),
+            ("unmapped", 300),
+        ],
+        takes: &[
+            ("frames", 3000),
+            ("offset64", 600),
+            ("offset192", 600),
+            ("offset2048", 600),
+            ("skb", 300),
+        ],
+        users: &[("user", 600)],
+        append: "init_on_free=0",
+        ..FRAMES
+    },
+    Scenario {
+        name: "held",
+        about: "every way to be held by the kernel, and one leak",
+        memory: 320,
+        held: &[
+            ("array", 400),
+            ("vmalloc", 200),
+            ("split", 24),
+            ("splitpage", 40),
+            ("tagged", 100),
+            ("compound", 32),
+            ("pagefrag", 40),
+            ("private", 200),
+            ("chain", 200),
+            ("lru", 300),
+            ("xarray", 300),
+            ("sg", 200),
+            ("stack", 4),
+            ("percpu", 1),
+            ("objects", 8),
+            ("netmem", 60),
+            ("queued", 60),
+            ("pool", 300),
+            ("slab", 2000),
+            ("kmalloc", 200),
+        ],
+        lost: &[],
+        takes: &[("frames", 2000), ("list", 500)],
+        ..FRAMES
+    },
+    Scenario {
+        name: "rings",
+        about: "what user space makes the kernel hold: rings, pipes, traces, zram; and one leak",
+        memory: 512,
+        held: &[("array", 100)],
+        lost: &[("text", 300)],
+        takes: &[("frames", 2000)],
+        holders: &[("pipe", 40), ("packet", 8), ("uring", 8), ("perf", 4)],
+        users: &[("user", 600)],
+        trace: 4096,
+        zram: 64,
+        modules: ZRAM,
+        ..FRAMES
+    },
+    Scenario {
+        name: "virtio",
+        about: "virtio-net without merged buffers, jumbo frames, dumped under traffic; frames lost",
+        held: &[("array", 100)],
+        lost: &[],
+        takes: &[("frames", 3000), ("list", 300)],
+        busy: true,
+        modules: VIRTIO_NET,
+        nic: "virtio-net-pci,mrg_rxbuf=off,host_mtu=9000",
+        ..FRAMES
+    },
+    Scenario {
+        name: "iommu",
+        about: "an emulated Intel IOMMU translates for the network device; frames lost",
+        held: &[("array", 100)],
+        lost: &[("text", 300)],
+        takes: &[("frames", 3000), ("list", 300)],
+        machine: &["-machine", "q35", "-device", "intel-iommu"],
+        append: "intel_iommu=on",
+        ..FRAMES
+    },
+    Scenario {
         name: "demo",
         about: "the small bond leak that the repository carries as a dump; a case for every rule",
         memory: 112,
@@ -169,6 +309,7 @@ pub(super) const ALL: &[Scenario] = &[
         small: 2048,
         pipes: 4,
         files: 2,
+        ..FRAMES
     },
 ];
 
@@ -184,14 +325,20 @@ impl Scenario {
     /// The guest's copy: shell assignments that its init reads.
     pub(super) fn plan(&self) -> String {
         format!(
-            "bond={}\nsmall={}\npipes={}\nfiles={}\nplants='{} {}'\ntakes='{}'\n",
+            "bond={}\nbusy={}\nsmall={}\npipes={}\nfiles={}\ntrace={}\nzram={}\n\
+             plants='{} {}'\ntakes='{}'\nholders='{}'\nusers='{}'\n",
             u8::from(self.bond),
+            u8::from(self.busy),
             self.small,
             self.pipes,
             self.files,
+            self.trace,
+            self.zram,
             words(self.held),
             words(self.lost),
             words(self.takes),
+            words(self.holders),
+            words(self.users),
         )
     }
 }
@@ -213,9 +360,11 @@ pub(super) fn print_all() {
             ("received", scenario.takes),
             ("lost", scenario.lost),
             ("held", scenario.held),
+            ("from user space", scenario.holders),
+            ("at the end", scenario.users),
         ] {
             if !kinds.is_empty() {
-                println!("          {name:<9} {}", words(kinds));
+                println!("          {name:<15} {}", words(kinds));
             }
         }
     }
