@@ -23,20 +23,39 @@ static unsigned long in_pages, copied;
 static LIST_HEAD(held_by_lru);
 static DEFINE_SPINLOCK(lock);
 
+/*
+ * The page a driver built the sk_buff around (build_skb()), if it shares it
+ * with nobody; heads from the stack's own page fragments are no such pages.
+ */
+static struct page *head_page(struct sk_buff *skb)
+{
+	struct page *page;
+
+	if (!skb->head_frag)
+		return NULL;
+	page = virt_to_head_page(skb->head);
+	return page_count(page) == 1 && !PageCompound(page) ? page : NULL;
+}
+
+static void keep_page(struct page *page)
+{
+	if (!remaining || !record(page_to_pfn(page), mode, 0))
+		return;
+	get_page(page);
+	if (mode == KIND_LIST)
+		list_add(&page->lru, &held_by_lru);
+	remaining--;
+}
+
 static void keep_pages(struct sk_buff *skb)
 {
+	struct page *head = head_page(skb);
 	int i;
 
-	for (i = 0; i < skb_shinfo(skb)->nr_frags && remaining; i++) {
-		struct page *page = skb_frag_page(&skb_shinfo(skb)->frags[i]);
-
-		if (!record(page_to_pfn(page), mode, 0))
-			return;
-		get_page(page);
-		if (mode == KIND_LIST)
-			list_add(&page->lru, &held_by_lru);
-		remaining--;
-	}
+	if (head)
+		keep_page(head);
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++)
+		keep_page(skb_frag_page(&skb_shinfo(skb)->frags[i]));
 }
 
 /*
@@ -80,7 +99,7 @@ static void lose_skb(struct sk_buff *skb)
 static int on_frame(struct sk_buff *skb, struct net_device *dev,
 		    struct packet_type *type, struct net_device *orig_dev)
 {
-	bool lost = false;
+	bool lost = false, paged;
 	__be16 port;
 
 	if (skb_copy_bits(skb, PORT_OFFSET, &port, sizeof(port)) ||
@@ -89,11 +108,12 @@ static int on_frame(struct sk_buff *skb, struct net_device *dev,
 		return NET_RX_DROP;
 	}
 	spin_lock(&lock);
-	if (!skb_shinfo(skb)->nr_frags)
-		copied++;
-	else
+	paged = skb_shinfo(skb)->nr_frags || head_page(skb);
+	if (paged)
 		in_pages++;
-	if (remaining && skb_shinfo(skb)->nr_frags) {
+	else
+		copied++;
+	if (remaining && paged) {
 		switch (mode) {
 		case KIND_SKB:
 			lost = true;

@@ -133,8 +133,8 @@ const FRAMES: Scenario = Scenario {
 const ZRAM: &[&str] = &["mm/zsmalloc.ko", "drivers/block/zram/zram.ko"];
 
 const VIRTIO_NET: &[&str] = &[
-    "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_ring.ko",
+    "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_pci_legacy_dev.ko",
     "drivers/virtio/virtio_pci_modern_dev.ko",
     "drivers/virtio/virtio_pci.ko",
@@ -265,6 +265,8 @@ pub(super) const ALL: &[Scenario] = &[
         held: &[("array", 100)],
         lost: &[],
         takes: &[("frames", 3000), ("list", 300)],
+        // Every frame is received into pages of its own, however small.
+        small: 0,
         busy: true,
         modules: VIRTIO_NET,
         nic: "virtio-net-pci,mrg_rxbuf=off,host_mtu=9000",
