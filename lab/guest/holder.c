@@ -8,6 +8,8 @@
  *   packet   COUNT AF_PACKET rings; every second one is not mapped any more
  *   uring    COUNT io_uring instances, likewise
  *   perf     COUNT perf ring buffers
+ *   mapped   COUNT mappings of 64 pages that the module makes
+ *   poison   COUNT pages declared to have a memory error
  *   user     COUNT pages of memory, private and shared, filled with the
  *            addresses of all that the module lost
  */
@@ -18,6 +20,7 @@
 #include <linux/if_packet.h>
 #include <linux/io_uring.h>
 #include <linux/perf_event.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +31,13 @@
 #include <unistd.h>
 
 /* The same numbers as in lab/module/pagelab.h. */
-enum { KIND_PACKET = 45, KIND_URING = 46, KIND_PERF = 47, KIND_USER = 48 };
+enum {
+	KIND_PACKET = 45,
+	KIND_URING = 46,
+	KIND_PERF = 47,
+	KIND_USER = 48,
+	KIND_POISONED = 52,
+};
 
 static size_t page_size;
 
@@ -155,6 +164,28 @@ static void hold_perf(unsigned int number)
 	show(fd, 0, (1 + 64) * page_size, KIND_PERF, 1);
 }
 
+static void hold_mapped(unsigned int number)
+{
+	int module = open("/proc/pagelab", O_RDWR);
+
+	if (module < 0)
+		fail("/proc/pagelab");
+	map(64 * page_size, module, number % 2 * page_size);
+	close(module);
+}
+
+/* The page leaves the process, which is told so by a signal. */
+static void hold_poison(unsigned int number)
+{
+	char *page = map(page_size, -1, 0);
+
+	signal(SIGBUS, SIG_IGN);
+	snprintf(page, page_size, "poisoned page %u\n", number);
+	print_frames(page, page_size, KIND_POISONED);
+	if (madvise(page, page_size, MADV_HWPOISON))
+		fail("MADV_HWPOISON");
+}
+
 /* Words of the module, over and over; a page behind them that is shared. */
 static void hold_user(unsigned int pages)
 {
@@ -192,6 +223,8 @@ static void hold(const char *what, unsigned int count)
 		{ "packet", hold_packet },
 		{ "uring", hold_uring },
 		{ "perf", hold_perf },
+		{ "mapped", hold_mapped },
+		{ "poison", hold_poison },
 	};
 	unsigned int i, n;
 

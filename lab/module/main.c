@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /proc/pagelab        write "KIND COUNT" to plant; read "pfn kind order" lines
+ * /proc/pagelab        write "KIND COUNT" to plant; read "pfn kind order" lines;
+ *                      a mapping of it is held by page tables alone
  * /proc/pagelab_state  progress of the frames taken from the network
  * /proc/pagelab_names  addresses of all that is lost, raw words
  */
@@ -65,7 +66,7 @@ static int frames_open(struct inode *inode, struct file *file)
 static const struct proc_ops records_ops = {
 	.proc_open = records_open, .proc_read = seq_read,
 	.proc_lseek = seq_lseek, .proc_release = single_release,
-	.proc_write = command,
+	.proc_write = command, .proc_mmap = map_to_user,
 };
 
 static const struct proc_ops frames_ops = {

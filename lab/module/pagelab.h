@@ -58,12 +58,16 @@ enum kind {
 	KIND_POOL_RING = 41,	/* held: recycled into a live page_pool */
 	KIND_POOL_FLIGHT = 42,	/* held: given out by a live page_pool */
 	KIND_PAGE_FRAG = 43,	/* held: one 2 KiB fragment of the block in use */
-	/* 44 to 48 are written down in user space too: lab/guest/holder.c. */
+	/* Most of the following user space writes down: lab/guest/holder.c. */
 	KIND_PIPE = 44,		/* held: pipe buffers */
 	KIND_PACKET = 45,	/* held: AF_PACKET ring */
 	KIND_URING = 46,	/* held: io_uring rings */
 	KIND_PERF = 47,		/* held: perf ring buffer */
 	KIND_USER = 48,		/* held: user memory full of lost pages' names */
+	KIND_MAPPED = 49,	/* held: only a process's page table maps it */
+	KIND_VMAPPED = 50,	/* held: only the kernel's page table maps it */
+	KIND_BALLOON = 51,	/* held: inflated memory balloon */
+	KIND_POISONED = 52,	/* held: taken out of use for a memory error */
 };
 
 /* records.c */
@@ -72,6 +76,10 @@ void records_free(void);
 bool record(unsigned long pfn, enum kind kind, unsigned int order);
 int records_show(struct seq_file *m, void *v);
 ssize_t names_read(struct file *file, char __user *to, size_t len, loff_t *pos);
+
+/* mapped.c */
+struct vm_area_struct;
+int map_to_user(struct file *file, struct vm_area_struct *vma);
 
 /* plant.c */
 int plant(const char *what, unsigned int count);

@@ -45,6 +45,8 @@ static const struct {
 	{ "splitpage", hold_split_page },
 	{ "pool", hold_pool },
 	{ "pagefrag", hold_page_frag },
+	{ "vmapped", hold_vmapped },
+	{ "balloon", hold_balloon },
 	{ "pipe", record_pipe },
 };
 

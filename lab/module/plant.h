@@ -48,6 +48,7 @@ extern struct holders {
 	struct sg_table *sg;
 	struct sk_buff_head queue, netmem;
 	struct page_pool *pool;
+	void *vmapped;
 } holders;
 
 /* blocks.c */
@@ -113,6 +114,10 @@ int hold_percpu(unsigned int unused);
 int hold_objects(unsigned int count);
 int hold_slab(unsigned int count);
 int hold_kmalloc(unsigned int count);
+
+/* mapped.c, balloon.c */
+int hold_vmapped(unsigned int count);
+int hold_balloon(unsigned int count);
 
 /* pipes.c: the buffers of the caller's file descriptor, a pipe */
 int record_pipe(unsigned int fd);

@@ -15,7 +15,7 @@ pub enum Fate {
 
 /// Number, name and fate of every kind, as `lab/module/pagelab.h` and the
 /// corpus number them.
-pub const KINDS: [(u32, &str, Fate); 48] = [
+pub const KINDS: [(u32, &str, Fate); 52] = [
     (1, "frames", Fate::Lost),
     (2, "text", Fate::Lost),
     (3, "order2", Fate::Lost),
@@ -64,6 +64,10 @@ pub const KINDS: [(u32, &str, Fate); 48] = [
     (46, "uring", Fate::Held),
     (47, "perf", Fate::Held),
     (48, "user", Fate::Held),
+    (49, "mapped", Fate::Held),
+    (50, "vmapped", Fate::Held),
+    (51, "balloon", Fate::Held),
+    (52, "poisoned", Fate::Held),
 ];
 
 /// One planted block.

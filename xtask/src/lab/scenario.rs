@@ -200,7 +200,6 @@ pub(super) const ALL: &[Scenario] = &[
             ("doubly", 300),
             ("stale", 320),
             ("freedskb", 150),
-            ("poolgone", 640),
             ("detached", 300),
             ("unmapped", 300),
         ],
@@ -240,9 +239,20 @@ pub(super) const ALL: &[Scenario] = &[
             ("pool", 300),
             ("slab", 2000),
             ("kmalloc", 200),
+            ("vmapped", 100),
+            ("balloon", 300),
         ],
         lost: &[],
         takes: &[("frames", 2000), ("list", 500)],
+        holders: &[("mapped", 4), ("poison", 64)],
+        ..FRAMES
+    },
+    Scenario {
+        name: "pool",
+        about: "page_pools: one at work, one that waits for ever for pages that are lost",
+        held: &[("array", 100), ("pool", 300)],
+        lost: &[("poolgone", 640)],
+        takes: &[("frames", 2000)],
         ..FRAMES
     },
     Scenario {
