@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Pages that a guest gave back to its hypervisor, on a list through page->lru. */
+#if __has_include(<linux/balloon.h>)
+/* The name in 7.2. */
+#include <linux/balloon.h>
+#else
 #include <linux/balloon_compaction.h>
+#endif
 
 #include "plant.h"
 

@@ -9,12 +9,9 @@
 
 use assert_cmd::Command;
 use pagehound_model::{Report, State, Verdict};
-use pagehound_testdata::{Truth, corpus, demo};
+use pagehound_testdata::{Fate, Truth, corpus, demo, fate};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-
-/// Kinds of planted pages that nothing holds; lab/README.md lists all kinds.
-const LOST_KINDS: [u32; 9] = [1, 2, 3, 7, 8, 12, 13, 17, 18];
 
 /// The demo, and with the corpus its dumps of x86_64: whether pages are lost.
 fn dumps() -> Vec<(PathBuf, bool)> {
@@ -136,7 +133,7 @@ fn planted_pages_have_their_state() {
             // NAPI's per-CPU cache keeps the addresses of the last sk_buffs it
             // gave out (napi_skb_cache_get, f450d539c05a, 5.13).
             let permille = if kind == 17 { 950 } else { 995 };
-            if LOST_KINDS.contains(&kind) {
+            if fate(kind) == Some(Fate::Lost) {
                 assert!(
                     lost * 1000 >= all * permille,
                     "{dump}: {lost} of {all} of kind {kind}"
