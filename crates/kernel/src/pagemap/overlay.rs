@@ -42,6 +42,7 @@ impl Pages {
         let known = kernel.dump.memory.end_pfn().0.min(MAX_FRAMES);
         let end = end.min(known.next_multiple_of(1 << 18));
         let memmap = MemMap::discover(kernel, Pfn(end))?;
+        warnings.extend(memmap.warning.clone());
         let decoder = Decoder::new(kernel)?;
         let scanned = scan(kernel, &memmap, &decoder);
         let mut pages = Pages {
