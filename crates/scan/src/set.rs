@@ -284,7 +284,8 @@ fn regex(text: &str) -> Result<Regex, PatternError> {
     let regex = regex.map_err(|source| {
         error(match source {
             regex::Error::CompiledTooBig(_) => {
-                "it repeats too much to be searched for in all of memory; shorten its `{m,n}`"
+                "it is too large to be searched for in all of memory; shorten its `{m,n}`, \
+                 and leave out `(?u)`"
                     .into()
             }
             other => other.to_string(),
