@@ -270,7 +270,7 @@ fn word_match(pfn: Pfn, offset: usize, pattern: u32, word: u64) -> Match {
 
 /// Largest compiled expression, in bytes. Time for a byte of memory grows with
 /// it where an expression defeats the automaton's cache.
-const REGEX_SIZE: usize = 1 << 18;
+const REGEX_SIZE: usize = 1 << 19;
 
 fn regex(text: &str) -> Result<Regex, PatternError> {
     let error = |reason: String| PatternError::Regex {
