@@ -11,6 +11,7 @@ mod referrers;
 mod survey;
 #[cfg(test)]
 mod testing;
+mod units;
 
 pub use diagnose::{Diagnosis, Options, PageState, format_name};
 pub use ledger::ledger;
