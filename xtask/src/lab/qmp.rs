@@ -16,7 +16,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// A container that `dump-guest-memory` writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// kdump-compressed: pages without content left out, the rest in zlib
     KdumpZlib,
@@ -72,6 +72,11 @@ impl Monitor {
     /// Stops the guest's processors.
     pub(super) fn stop(&mut self) -> Result<()> {
         self.execute("stop", &json!({}))
+    }
+
+    /// Lets the guest's processors go on.
+    pub(super) fn proceed(&mut self) -> Result<()> {
+        self.execute("cont", &json!({}))
     }
 
     /// Writes guest memory to `path`; returns when the file is complete.
