@@ -74,7 +74,7 @@ pub(super) fn take(
         None => guest.quit()?,
         Some(crash) => {
             crash.take(guest, &dir)?;
-            crash.filter_here(ways, scenario.name, target, &dir)?;
+            crash.filter_here(ways, scenario.name, &kernel.programs, &dir)?;
         }
     }
     fs::remove_file(&initrd).context("cannot remove the initrd")?;

@@ -40,7 +40,7 @@ impl Kernel {
     /// Fetches the newest kernel and builds the module; quick when cached.
     pub(super) fn prepare(target: &Target) -> Result<Self> {
         let unpacked = packages::newest(target)?;
-        let module = build_module(&unpacked)?;
+        let module = build_module(target, &unpacked)?;
         Ok(Self {
             target: target.clone(),
             image: image(&unpacked)?,
@@ -77,7 +77,7 @@ fn image(unpacked: &packages::Unpacked) -> Result<PathBuf> {
     .with_context(|| format!("the packages of {release} hold no vmlinuz"))
 }
 
-fn build_module(unpacked: &packages::Unpacked) -> Result<PathBuf> {
+fn build_module(target: &Target, unpacked: &packages::Unpacked) -> Result<PathBuf> {
     let dir = unpacked.dir.join("module");
     cache::create(&dir)?;
     copy_sources(&cache::sources().join("module"), &dir)?;
@@ -98,6 +98,7 @@ fn build_module(unpacked: &packages::Unpacked) -> Result<PathBuf> {
             .arg(&headers)
             .arg(folder)
             .arg(flags)
+            .arg(format!("CROSS_COMPILE={}", target.arch.tool_prefix()))
             .arg("modules"),
         &unpacked.dir.join("module.log"),
         MAKE_LIMIT,

@@ -2,17 +2,20 @@
 //! architecture, with the libraries they load.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use super::apt::Apt;
 use super::bytes::{get_size, get_u16, get_u32, slice};
 use super::cache;
-use super::target::Target;
+use super::target::{Arch, Target};
 
 const PACKAGES: [&str; 3] = ["busybox-static", "kexec-tools", "makedumpfile"];
+const PROGRAM_FOLDERS: [&str; 4] = ["bin", "sbin", "usr/bin", "usr/sbin"];
 const PROGRAM_HEADER: usize = 56;
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
@@ -26,6 +29,7 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 /// Unpacked packages, most of whose files no guest needs.
 pub(super) struct Programs {
     root: PathBuf,
+    arch: Arch,
 }
 
 impl Programs {
@@ -40,12 +44,15 @@ impl Programs {
             apt.unpack(&apt.closure(&PACKAGES.map(str::to_owned))?, &root)?;
             fs::write(&complete, []).context("cannot mark the programs as unpacked")?;
         }
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            arch: target.arch,
+        })
     }
 
     /// The statically linked busybox.
     pub(super) fn busybox(&self) -> Result<Vec<u8>> {
-        fs::read(self.find("busybox", &["bin", "usr/bin"])?).context("cannot read busybox")
+        fs::read(self.find("busybox", &PROGRAM_FOLDERS)?).context("cannot read busybox")
     }
 
     /// kexec and makedumpfile as `bin/NAME`, their libraries as `lib/NAME`,
@@ -53,11 +60,33 @@ impl Programs {
     pub(super) fn crash_tools(&self) -> Result<Files> {
         let mut files = Files::new();
         for name in ["kexec", "makedumpfile"] {
-            let path = self.find(name, &["bin", "sbin", "usr/bin", "usr/sbin"])?;
+            let path = self.find(name, &PROGRAM_FOLDERS)?;
             self.add(&format!("bin/{name}"), &path, &mut files)
                 .with_context(|| format!("cannot pack {name}"))?;
         }
         Ok(files)
+    }
+
+    /// A command that runs one of them here, which needs the guest's
+    /// architecture to be the host's: makedumpfile reads no other's dumps.
+    pub(super) fn run(&self, name: &str) -> Result<Command> {
+        ensure!(
+            self.arch.is_host(),
+            "{name} of the guest does not run on this host: take the dump inside the guest"
+        );
+        let path = self.find(name, &PROGRAM_FOLDERS)?;
+        let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let interpreter = Program::parse(&content)?
+            .interpreter
+            .with_context(|| format!("{name} has no dynamic linker"))?;
+        let linker = self.library(interpreter.rsplit('/').next().unwrap_or_default())?;
+        let folders: Vec<PathBuf> = self.library_folders();
+        let mut command = Command::new(linker);
+        command
+            .arg("--library-path")
+            .arg(env::join_paths(folders).context("a folder's name holds a colon")?)
+            .arg(path);
+        Ok(command)
     }
 
     fn add(&self, name: &str, path: &Path, files: &mut Files) -> Result<()> {
@@ -82,23 +111,21 @@ impl Programs {
         Ok(())
     }
 
-    /// A library in the folder of its architecture, whose name has a triplet.
     fn library(&self, name: &str) -> Result<PathBuf> {
-        for folder in ["lib", "usr/lib"] {
-            let Ok(entries) = fs::read_dir(self.root.join(folder)) else {
-                continue;
-            };
-            for entry in entries {
-                let dir = entry
-                    .with_context(|| format!("cannot list {folder}"))?
-                    .path();
-                let path = dir.join(name);
-                if dir.to_string_lossy().ends_with("-linux-gnu") && path.exists() {
-                    return Ok(path);
-                }
-            }
-        }
-        anyhow::bail!("the packages hold no library {name}")
+        self.library_folders()
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|path| path.exists())
+            .with_context(|| format!("the packages hold no library {name}"))
+    }
+
+    /// Before the merge of `/lib` into `/usr/lib` there were two.
+    fn library_folders(&self) -> Vec<PathBuf> {
+        let triplet = self.arch.tool_prefix().trim_end_matches('-');
+        ["lib", "usr/lib"]
+            .iter()
+            .map(|folder| self.root.join(folder).join(triplet))
+            .collect()
     }
 
     fn find(&self, name: &str, folders: &[&str]) -> Result<PathBuf> {

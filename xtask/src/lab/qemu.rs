@@ -287,22 +287,19 @@ fn follow(machine: &mut Running, report: &Path, sender: &Sender, dir: &Path) -> 
             .rfind('\n')
             .and_then(|end| text.get(..=end))
             .unwrap_or("");
-        match whole
-            .lines()
-            .filter_map(|line| line.strip_prefix('@'))
-            .next_back()
-        {
+        let words = || whole.lines().filter_map(|line| line.strip_prefix('@'));
+        if let Some(line) = words().find(|line| line.starts_with("failed")) {
+            bail!(
+                "the guest could not plant: {line}; see {}",
+                console(dir).display()
+            );
+        }
+        match words().next_back() {
             Some("send large") => sender.set(Traffic::Large),
             Some("send small") => sender.set(Traffic::Small),
             Some("done") => {
                 let lines = whole.lines().filter(|line| !line.starts_with('@'));
                 return Ok(lines.flat_map(|line| [line, "\n"]).collect());
-            }
-            Some(line) if line.starts_with("failed") => {
-                bail!(
-                    "the guest could not plant: {line}; see {}",
-                    console(dir).display()
-                );
             }
             _ => sender.set(Traffic::Nothing),
         }

@@ -107,6 +107,14 @@ impl Arch {
         }
     }
 
+    /// How the names of its compiler and binutils start.
+    pub(super) fn tool_prefix(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-linux-gnu-",
+            Self::Aarch64 => "aarch64-linux-gnu-",
+        }
+    }
+
     /// True when the host's processor is of this architecture.
     pub(super) fn is_host(self) -> bool {
         let name = match self {
