@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::dump::Way;
 use super::qmp::Format;
 use super::scenario::{Scenario, Variant};
+use super::target::Target;
 use super::{cache, elf, guest, process, repack};
 
 const NAME: &str = "leak-6.1-x86_64";
@@ -24,7 +26,8 @@ pub(super) fn make(out: &Path) -> Result<()> {
     cache::create(out)?;
     let dir = env::temp_dir().join(format!("pagehound-demo-{}", own::id()));
     let scenario = Scenario::named("demo")?;
-    let taken = guest::take(&scenario, &Variant::PLAIN, &[Format::Elf], &dir)?;
+    let ways = [Way::Qemu(Format::Elf)];
+    let taken = guest::take(&Target::USUAL, &scenario, &Variant::PLAIN, &ways, &dir)?;
     let core = taken.dumps.first().context("no dump was taken")?;
     let truth = fs::read(&taken.truth).context("cannot read the truth")?;
 

@@ -8,35 +8,51 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use super::crash::Crash;
+use super::dump::Way;
 use super::kernel::Kernel;
 use super::qemu::{Accelerator, Guest};
-use super::qmp::Format;
 use super::scenario::{Scenario, Variant};
+use super::target::Target;
 use super::{RunArguments, cache, initrd, score};
 
-/// Dumps of one stopped guest, with the truth they share.
+/// Dumps of one guest, with the truth they share.
 pub(super) struct Taken {
     pub(super) dumps: Vec<PathBuf>,
     pub(super) truth: PathBuf,
 }
 
-/// Boots `scenario`, dumps it in every format of `formats` to `dir`.
+/// Boots `scenario` on the target's kernel and dumps it to `dir` in all `ways`.
 /// The files are called after the scenario.
 pub(super) fn take(
+    target: &Target,
     scenario: &Scenario,
     variant: &Variant,
-    formats: &[Format],
+    ways: &[Way],
     dir: &Path,
 ) -> Result<Taken> {
     cache::create(dir)?;
     let dir = fs::canonicalize(dir).with_context(|| format!("cannot find {}", dir.display()))?;
-    let kernel = Kernel::prepare()?;
+    let kernel = Kernel::prepare(target)?;
     let accelerator = Accelerator::find(&kernel)?;
     let start = Instant::now();
+    let crash = Crash::prepare(scenario, ways, &dir)?;
     let initrd = dir.join("initrd.cpio");
-    fs::write(&initrd, initrd::build(&kernel, scenario, variant.mac)?)
-        .context("cannot write the initrd")?;
-    let mut guest = Guest::boot(&kernel, accelerator, scenario, variant, &initrd, &dir)?;
+    let lines = crash.as_ref().map_or("", Crash::lines);
+    let archive = initrd::build(&kernel, scenario, variant.mac, lines)?;
+    fs::write(&initrd, archive).context("cannot write the initrd")?;
+    if let Some(crash) = &crash {
+        crash.share(&kernel.image, &initrd)?;
+    }
+    let mut guest = Guest::boot(
+        &kernel,
+        accelerator,
+        scenario,
+        variant,
+        crash.as_ref(),
+        &initrd,
+        &dir,
+    )?;
     println!(
         "{}: {} under {} planted after {:.1} s",
         scenario.name,
@@ -46,22 +62,37 @@ pub(super) fn take(
     );
     let truth = dir.join(format!("{}.truth.txt", scenario.name));
     fs::write(&truth, &guest.truth).context("cannot write the truth")?;
-    let mut dumps = Vec::new();
-    for format in formats {
-        let start = Instant::now();
-        let dump = dir.join(format!("{}.{}", scenario.name, format.extension()));
-        guest.monitor.dump(*format, &dump)?;
-        println!(
-            "{}: {} MiB in {:.1} s",
-            dump.display(),
-            fs::metadata(&dump).map_or(0, |file| file.len()) >> 20,
-            start.elapsed().as_secs_f64(),
-        );
-        dumps.push(dump);
+    for way in ways {
+        if let Way::Qemu(format) = way {
+            let start = Instant::now();
+            let dump = dir.join(way.file_name(scenario.name));
+            guest.monitor.dump(*format, &dump)?;
+            print_size(&dump, &start);
+        }
     }
-    guest.quit()?;
+    match crash {
+        None => guest.quit()?,
+        Some(crash) => {
+            crash.take(guest, &dir)?;
+            crash.filter_here(ways, scenario.name, &kernel.programs, &dir)?;
+        }
+    }
     fs::remove_file(&initrd).context("cannot remove the initrd")?;
+    let dumps = ways
+        .iter()
+        .map(|way| dir.join(way.file_name(scenario.name)))
+        .collect();
     Ok(Taken { dumps, truth })
+}
+
+/// Prints a finished dump's size and the time since `start`.
+pub(super) fn print_size(dump: &Path, start: &Instant) {
+    println!(
+        "{}: {} MiB in {:.1} s",
+        dump.display(),
+        fs::metadata(dump).map_or(0, |file| file.len()) >> 20,
+        start.elapsed().as_secs_f64(),
+    );
 }
 
 /// Runs a scenario as the command line asks and scores every dump.
@@ -74,7 +105,13 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
             false,
         ),
     };
-    let taken = take(&scenario, &arguments.variant, &arguments.format, &dir)?;
+    let taken = take(
+        &arguments.target,
+        &scenario,
+        &arguments.variant,
+        &arguments.dump,
+        &dir,
+    )?;
     let mut scores = Vec::new();
     if !arguments.no_score {
         for dump in &taken.dumps {

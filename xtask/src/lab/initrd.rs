@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 
 use super::frames::Mac;
 use super::kernel::Kernel;
+use super::modules::Module;
 use super::scenario::Scenario;
-use super::{cache, frames, holder};
+use super::{cache, frames};
 
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
@@ -18,46 +19,46 @@ const FILE: u32 = 0o100_644;
 /// before devtmpfs is mounted.
 const CONSOLE: (u32, u32, u32) = (0o020_600, 5, 1);
 
-/// Packs busybox, the modules and the scenario's plan.
-pub(super) fn build(kernel: &Kernel, scenario: &Scenario, mac: Mac) -> Result<Vec<u8>> {
+/// Packs busybox, the modules and the scenario's plan. With `captures`, lines
+/// for the guest's second kernel, also what it takes to load and run that one.
+pub(super) fn build(
+    kernel: &Kernel,
+    scenario: &Scenario,
+    mac: Mac,
+    captures: &str,
+) -> Result<Vec<u8>> {
+    let guest = cache::sources().join("guest");
     let mut archive = Archive::default();
-    for dir in ["bin", "dev", "proc", "sys", "modules"] {
+    for dir in [
+        "bin", "dev", "proc", "sys", "modules", "host", "lib", "lib64",
+    ] {
         archive.add(dir, DIRECTORY, (0, 0), &[])?;
     }
     archive.add("dev/console", CONSOLE.0, (CONSOLE.1, CONSOLE.2), &[])?;
-    archive.add("bin/busybox", PROGRAM, (0, 0), &read(&kernel.busybox)?)?;
-    archive.add(
-        "init",
-        PROGRAM,
-        (0, 0),
-        &read(&cache::sources().join("guest/init"))?,
-    )?;
-    archive.add(
-        "bin/holder",
-        PROGRAM,
-        (0, 0),
-        &read(&holder::build(kernel)?)?,
-    )?;
-    let mut order = String::new();
-    for (name, path) in &kernel.stock {
-        archive.add(&format!("modules/{name}.ko"), FILE, (0, 0), &read(path)?)?;
-        let options = if name == "bonding" {
-            " max_bonds=0"
-        } else {
-            ""
-        };
-        order.push_str(&format!("{name}{options}\n"));
-    }
-    for path in scenario.modules {
-        let path = kernel.modules.join("kernel").join(path);
-        let name = path.file_stem().context("a module has no name")?;
-        let name = name.to_str().context("a module's name is not UTF-8")?;
-        archive.add(&format!("modules/{name}.ko"), FILE, (0, 0), &read(&path)?)?;
-        order.push_str(&format!("{name}\n"));
+    archive.add("bin/busybox", PROGRAM, (0, 0), &kernel.programs.busybox()?)?;
+    archive.add("bin/holder", PROGRAM, (0, 0), &read(&kernel.holder)?)?;
+    archive.add("init", PROGRAM, (0, 0), &read(&guest.join("init"))?)?;
+    let mut order = archive.modules(&kernel.load(scenario.modules)?)?;
+    if !captures.is_empty() {
+        let share = archive.modules(&kernel.share()?)?;
+        archive.add("modules/share", FILE, (0, 0), share.as_bytes())?;
+        for name in ["capture", "share"] {
+            archive.add(name, PROGRAM, (0, 0), &read(&guest.join(name))?)?;
+        }
+        archive.add("captures", FILE, (0, 0), captures.as_bytes())?;
+        for (name, content) in kernel.programs.crash_tools()? {
+            archive.add(&name, PROGRAM, (0, 0), &content)?;
+        }
     }
     archive.add("modules/pagelab.ko", FILE, (0, 0), &read(&kernel.module)?)?;
     order.push_str(&format!("pagelab port={}\n", frames::PORT));
     archive.add("modules/order", FILE, (0, 0), order.as_bytes())?;
+    let machine = format!(
+        "report={}\nconsole={}\n",
+        kernel.target.arch.report(),
+        kernel.target.arch.console(),
+    );
+    archive.add("machine", FILE, (0, 0), machine.as_bytes())?;
     archive.add("plan", FILE, (0, 0), scenario.plan().as_bytes())?;
     archive.add("frames.bin", FILE, (0, 0), &frames::pages(mac, 16))?;
     archive.end()
@@ -74,6 +75,21 @@ struct Archive {
 }
 
 impl Archive {
+    /// Adds modules and returns the lines by which the guest loads them.
+    fn modules(&mut self, modules: &[Module]) -> Result<String> {
+        let mut order = String::new();
+        for (name, content) in modules {
+            self.add(&format!("modules/{name}.ko"), FILE, (0, 0), content)?;
+            let options = if name == "bonding" {
+                " max_bonds=0"
+            } else {
+                ""
+            };
+            order.push_str(&format!("{name}{options}\n"));
+        }
+        Ok(order)
+    }
+
     fn add(&mut self, name: &str, mode: u32, device: (u32, u32), data: &[u8]) -> Result<()> {
         self.entries += 1;
         let size = u32::try_from(data.len()).with_context(|| format!("{name} is too large"))?;

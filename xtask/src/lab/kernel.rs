@@ -1,76 +1,86 @@
 //! The kernel to boot, with the planting module built for it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use super::{cache, packages, process};
+use super::modules::{Module, Modules};
+use super::programs::Programs;
+use super::target::Target;
+use super::{cache, holder, packages, process};
 
 const MAKE_LIMIT: Duration = Duration::from_secs(300);
 
-/// Modules the guest loads, in order. `qemu_fw_cfg` is what hands the
-/// hypervisor the address of VMCOREINFO; `bonding` needs `tls`.
-const STOCK_MODULES: [(&str, &str); 4] = [
-    ("qemu_fw_cfg", "kernel/drivers/firmware/qemu_fw_cfg.ko"),
-    ("tls", "kernel/net/tls/tls.ko"),
-    ("bonding", "kernel/drivers/net/bonding/bonding.ko"),
-    ("e1000", "kernel/drivers/net/ethernet/intel/e1000/e1000.ko"),
-];
+/// Modules the guest loads. `qemu_fw_cfg` is what hands the hypervisor the
+/// address of VMCOREINFO.
+const STOCK_MODULES: [&str; 3] = ["qemu_fw_cfg", "bonding", "e1000"];
+/// Modules for the folder that a crashing guest shares with the host.
+const SHARE_MODULES: [&str; 3] = ["virtio_pci", "9pnet_virtio", "9p"];
 
 /// A kernel that is ready to boot.
 pub(super) struct Kernel {
+    pub(super) target: Target,
     /// As `uname -r` prints it.
     pub(super) release: String,
     /// The boot image.
     pub(super) image: PathBuf,
     /// The planting module.
     pub(super) module: PathBuf,
-    /// Where `depmod` files its modules: `lib/modules/RELEASE` of the packages.
-    pub(super) modules: PathBuf,
-    /// Stock modules by name, in loading order.
-    pub(super) stock: Vec<(String, PathBuf)>,
-    /// A statically linked busybox.
-    pub(super) busybox: PathBuf,
+    modules: Modules,
+    /// What runs in the guest.
+    pub(super) programs: Programs,
+    /// `lab/guest/holder.c`, compiled.
+    pub(super) holder: PathBuf,
     /// Cache folder of this kernel's version.
     pub(super) dir: PathBuf,
 }
 
 impl Kernel {
     /// Fetches the newest kernel and builds the module; quick when cached.
-    pub(super) fn prepare() -> Result<Self> {
-        let unpacked = packages::newest()?;
-        let module = build_module(&unpacked)?;
-        let modules = unpacked.root.join("lib/modules").join(&unpacked.release);
-        let stock = STOCK_MODULES
-            .iter()
-            .map(|(name, path)| ((*name).to_owned(), modules.join(path)))
-            .collect();
-        let image = unpacked
-            .root
-            .join(format!("boot/vmlinuz-{}", unpacked.release));
-        if !image.exists() {
-            bail!(
-                "the package of {} has no {}",
-                unpacked.release,
-                image.display()
-            );
-        }
+    pub(super) fn prepare(target: &Target) -> Result<Self> {
+        let unpacked = packages::newest(target)?;
+        let module = build_module(target, &unpacked)?;
         Ok(Self {
-            image,
+            target: target.clone(),
+            image: image(&unpacked)?,
             module,
-            modules,
-            stock,
-            busybox: unpacked.root.join("bin/busybox"),
+            modules: Modules::of(&unpacked.root, &unpacked.release)?,
+            programs: Programs::prepare(target)?,
+            holder: holder::build(target, &unpacked)?,
             dir: unpacked.dir,
             release: unpacked.release,
         })
     }
+
+    /// Stock modules that every guest loads, then `more`, in order.
+    pub(super) fn load(&self, more: &[&str]) -> Result<Vec<Module>> {
+        self.modules.load(&[&STOCK_MODULES, more].concat())
+    }
+
+    /// Modules for a folder shared with the host, in order.
+    pub(super) fn share(&self) -> Result<Vec<Module>> {
+        self.modules.load(&SHARE_MODULES)
+    }
 }
 
-fn build_module(unpacked: &packages::Unpacked) -> Result<PathBuf> {
+/// Signed or not, in `boot` or, since 7.x, beside the modules.
+fn image(unpacked: &packages::Unpacked) -> Result<PathBuf> {
+    let release = &unpacked.release;
+    [
+        format!("boot/vmlinuz-{release}"),
+        format!("usr/lib/modules/{release}/vmlinuz"),
+        format!("usr/lib/modules/{release}/vmlinuz.unsigned"),
+    ]
+    .iter()
+    .map(|path| unpacked.root.join(path))
+    .find(|path| path.exists())
+    .with_context(|| format!("the packages of {release} hold no vmlinuz"))
+}
+
+fn build_module(target: &Target, unpacked: &packages::Unpacked) -> Result<PathBuf> {
     let dir = unpacked.dir.join("module");
     cache::create(&dir)?;
     copy_sources(&cache::sources().join("module"), &dir)?;
@@ -79,21 +89,24 @@ fn build_module(unpacked: &packages::Unpacked) -> Result<PathBuf> {
         .join(format!("usr/src/linux-headers-{}", unpacked.release));
     let mut mapping = dir.clone().into_os_string();
     mapping.push("=.");
-    let mut flags = std::ffi::OsString::from("KCFLAGS=-ffile-prefix-map=");
+    let mut flags = OsString::from("KCFLAGS=-ffile-prefix-map=");
     flags.push(&mapping);
-    let mut folder = std::ffi::OsString::from("M=");
+    let mut folder = OsString::from("M=");
     folder.push(&dir);
     process::run(
-        Command::new("make")
+        unpacked
+            .tools
+            .command("make")?
             .arg("-C")
             .arg(&headers)
             .arg(folder)
             .arg(flags)
+            .arg(format!("CROSS_COMPILE={}", target.arch.tool_prefix()))
             .arg("modules"),
         &unpacked.dir.join("module.log"),
         MAKE_LIMIT,
     )
-    .context("the module did not build: it needs make and gcc-12")?;
+    .context("the module did not build")?;
     Ok(dir.join("pagelab.ko"))
 }
 

@@ -1,26 +1,34 @@
 //! The lab: real kernels in QEMU, with pages whose fate is known.
 //!
 //! One run is a line of stages: [`packages`] unpacks a stock Debian kernel,
-//! [`kernel`] builds the planting module for it, [`initrd`] packs the guest,
+//! [`kernel`] builds the planting module for it with the [`tools`] of its own
+//! suite, [`initrd`] packs the guest,
 //! [`qemu`] boots it while [`frames`] sends it traffic, [`qmp`] dumps it, and
 //! [`score`] compares pagehound's answer with the [`truth`] the guest wrote.
 
+mod apt;
 mod bytes;
 mod cache;
+mod crash;
 mod demo;
+mod dump;
 mod elf;
 mod frames;
 mod guest;
 mod holder;
 mod initrd;
 mod kernel;
+mod modules;
 mod packages;
 mod process;
+mod programs;
 mod qemu;
 mod qmp;
 mod repack;
 mod scenario;
 mod score;
+mod target;
+mod tools;
 
 use std::path::PathBuf;
 
@@ -37,7 +45,7 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Fetch the kernel, build the module and probe the accelerator
-    Build,
+    Build(target::Target),
     /// Name the scenarios and what each of them plants
     List,
     /// Boot a scenario, dump it and score pagehound's answer
@@ -59,12 +67,20 @@ struct RunArguments {
     /// Keep dump, truth and logs in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Dump formats to take from the one stopped guest
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "kdump-zlib")]
-    format: Vec<qmp::Format>,
+    /// Ways of dumping the one guest: qemu-kdump-zlib, qemu-elf, vmcore-raw,
+    /// makedumpfile:ARGS, host-makedumpfile:ARGS, incomplete:MIB:ARGS
+    #[arg(
+        long,
+        value_name = "WAY,...",
+        value_delimiter = ',',
+        default_value = "qemu-kdump-zlib"
+    )]
+    dump: Vec<dump::Way>,
     /// Take the dumps but do not score them
     #[arg(long)]
     no_score: bool,
+    #[command(flatten)]
+    target: target::Target,
     #[command(flatten)]
     variant: scenario::Variant,
     #[command(flatten)]
@@ -84,8 +100,8 @@ struct ScoreArguments {
 /// Carries out one `lab` command; an error also when a score misses its goal.
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
-        Command::Build => {
-            let kernel = kernel::Kernel::prepare()?;
+        Command::Build(target) => {
+            let kernel = kernel::Kernel::prepare(&target)?;
             let accelerator = qemu::Accelerator::find(&kernel)?;
             println!("kernel       {}", kernel.release);
             println!("module       {}", kernel.module.display());

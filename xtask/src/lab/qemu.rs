@@ -1,20 +1,22 @@
 //! Booting the guest.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
+use super::crash::{Crash, RESERVED, TAG};
 use super::frames::{Link, Sender, Traffic};
 use super::kernel::Kernel;
 use super::process::{POLL, Running};
 use super::qmp::Monitor;
 use super::scenario::{Scenario, Variant};
+use super::target::Arch;
 
-const PROGRAM: &str = "qemu-system-x86_64";
 /// A working KVM reaches the kernel's panic for want of an initrd in two seconds.
 const PROBE_LIMIT: Duration = Duration::from_secs(12);
 /// From power-on to the last line of the truth; emulation needs about 30 s.
@@ -37,7 +39,8 @@ impl Accelerator {
             Ok("tcg") => return Ok(Self::Tcg),
             _ => {}
         }
-        let found = if Path::new("/dev/kvm").exists() && Self::Kvm.boots(kernel)? {
+        let possible = kernel.target.arch.is_host() && Path::new("/dev/kvm").exists();
+        let found = if possible && Self::Kvm.boots(kernel)? {
             Self::Kvm
         } else {
             Self::Tcg
@@ -53,15 +56,26 @@ impl Accelerator {
         }
     }
 
-    /// The processor of the host or all that emulation has; without `la57`
-    /// it is denied page tables of five levels.
-    fn options(self, la57: bool) -> [&'static str; 4] {
-        match (self, la57) {
-            (Self::Kvm, true) => ["-accel", "kvm", "-cpu", "host"],
-            (Self::Kvm, false) => ["-accel", "kvm", "-cpu", "host,-la57"],
-            (Self::Tcg, true) => ["-accel", "tcg", "-cpu", "max,arch-capabilities=off"],
-            (Self::Tcg, false) => ["-accel", "tcg", "-cpu", "max,arch-capabilities=off,-la57"],
-        }
+    /// Processor and board. On x86-64 it is the host's processor or all that
+    /// emulation has, which `la57` denies page tables of five levels; emulated
+    /// aarch64 is a small old core, because later ones are slower to emulate.
+    fn options(self, arch: Arch, la57: bool) -> Vec<&'static str> {
+        let mut options = match arch {
+            Arch::X86_64 => Vec::new(),
+            Arch::Aarch64 => vec!["-machine", "virt"],
+        };
+        options.extend(match (self, arch, la57) {
+            (Self::Kvm, Arch::X86_64, false) => ["-accel", "kvm", "-cpu", "host,-la57"],
+            (Self::Kvm, ..) => ["-accel", "kvm", "-cpu", "host"],
+            (Self::Tcg, Arch::X86_64, true) => {
+                ["-accel", "tcg", "-cpu", "max,arch-capabilities=off"]
+            }
+            (Self::Tcg, Arch::X86_64, false) => {
+                ["-accel", "tcg", "-cpu", "max,arch-capabilities=off,-la57"]
+            }
+            (Self::Tcg, Arch::Aarch64, _) => ["-accel", "tcg", "-cpu", "cortex-a57"],
+        });
+        options
     }
 
     /// True when the kernel gets as far as missing its root file system.
@@ -69,15 +83,18 @@ impl Accelerator {
         let console = kernel.dir.join("probe-console.log");
         fs::write(&console, []).context("cannot write the probe's console log")?;
         let mut machine = Running::start(
-            Command::new(PROGRAM)
-                .args(self.options(true))
+            Command::new(kernel.target.arch.emulator())
+                .args(self.options(kernel.target.arch, true))
                 .args(["-m", "256", "-smp", "2", "-nodefaults", "-display", "none"])
                 .arg("-no-reboot")
                 .arg("-serial")
                 .arg(file_option(&console))
                 .arg("-kernel")
                 .arg(&kernel.image)
-                .args(["-append", "console=ttyS0 panic=-1"]),
+                .args([
+                    "-append",
+                    &format!("{} panic=-1", kernel.target.arch.console()),
+                ]),
             &kernel.dir.join("probe.log"),
         )?;
         let start = Instant::now();
@@ -100,8 +117,8 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-fn file_option(path: &Path) -> std::ffi::OsString {
-    let mut option = std::ffi::OsString::from("file:");
+fn file_option(path: &Path) -> OsString {
+    let mut option = OsString::from("file:");
     option.push(path);
     option
 }
@@ -109,6 +126,8 @@ fn file_option(path: &Path) -> std::ffi::OsString {
 /// A stopped guest that has planted everything and written its truth.
 pub(super) struct Guest {
     machine: Running,
+    /// Folder of the logs.
+    dir: PathBuf,
     pub(super) monitor: Monitor,
     /// Text of the truth file.
     pub(super) truth: String,
@@ -121,6 +140,7 @@ impl Guest {
         accelerator: Accelerator,
         scenario: &Scenario,
         variant: &Variant,
+        crash: Option<&Crash>,
         initrd: &Path,
         dir: &Path,
     ) -> Result<Self> {
@@ -129,33 +149,47 @@ impl Guest {
             links.push(Link::new()?);
         }
         let socket = dir.join("qmp.sock");
-        let report = dir.join("report.log");
+        let report = report(dir);
         // What an earlier guest left here must not be taken for this one's.
         for old in [&socket, &report] {
             if old.exists() {
                 fs::remove_file(old).with_context(|| format!("cannot remove {}", old.display()))?;
             }
         }
-        let mut command = Command::new(PROGRAM);
+        let arch = kernel.target.arch;
+        ensure!(
+            scenario.machine.is_empty() || arch == Arch::X86_64,
+            "{} needs a machine that only x86_64 has",
+            scenario.name
+        );
+        let reserved = crash.map_or(0, |_| RESERVED);
+        let memory = variant.memory.unwrap_or(scenario.memory) + reserved;
+        let mut command = Command::new(arch.emulator());
         command
-            .args(accelerator.options(variant.la57))
+            .args(accelerator.options(arch, variant.la57))
             .args(scenario.machine)
             .args(["-nodefaults", "-display", "none", "-no-reboot"])
-            .args(["-m", &variant.memory.unwrap_or(scenario.memory).to_string()])
+            .args(["-m", &memory.to_string()])
             .args(["-smp", &scenario.cpus.to_string()])
             .arg("-kernel")
             .arg(&kernel.image)
             .arg("-initrd")
             .arg(initrd)
-            .args(["-append", &command_line(scenario, variant)])
+            .args(["-append", &command_line(arch, scenario, variant, reserved)])
             .arg("-serial")
-            .arg(file_option(&dir.join("console.log")))
-            .arg("-serial")
-            .arg(file_option(&report))
+            .arg(file_option(&console(dir)))
+            .args(report_options(arch, &report))
             .arg("-qmp")
             .arg(format!("unix:{},server=on,wait=off", socket.display()));
         if !variant.no_vmcoreinfo {
             command.args(["-device", "vmcoreinfo"]);
+        }
+        if let Some(crash) = crash {
+            let mut folder = OsString::from(format!("local,id={TAG},security_model=none,path="));
+            folder.push(crash.folder());
+            command.arg("-fsdev").arg(folder);
+            let device = format!("virtio-9p-pci,fsdev={TAG},mount_tag={TAG}");
+            command.args(["-device", &device]);
         }
         let mut mac = variant.mac;
         for (number, link) in links.iter().enumerate() {
@@ -175,9 +209,41 @@ impl Guest {
         drop(sender);
         Ok(Self {
             machine,
+            dir: dir.to_owned(),
             monitor,
             truth,
         })
+    }
+
+    /// Waits until the second kernel of a crashing guest has made all its
+    /// dumps, which ends the machine.
+    pub(super) fn capture(mut self, limit: Duration) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let text = fs::read(report(&self.dir)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let said = |word: &str| text.lines().any(|line| line.trim_end() == word);
+            if let Some(line) = text.lines().find(|line| line.starts_with("@failed")) {
+                bail!("no dump: {line}; see {}", console(&self.dir).display());
+            }
+            if said("@captured") {
+                return self.quit();
+            }
+            if let Some(status) = self.machine.ended()? {
+                bail!(
+                    "the guest ended without a dump, with {status}: see {}",
+                    console(&self.dir).display()
+                );
+            }
+            if start.elapsed() > limit {
+                bail!(
+                    "the second kernel was not ready after {} s: see {}",
+                    limit.as_secs(),
+                    console(&self.dir).display()
+                );
+            }
+            thread::sleep(POLL);
+        }
     }
 
     /// Ends the machine.
@@ -190,11 +256,32 @@ impl Guest {
 
 /// `init_on_free=1` makes free pages zero instead of full of old frames; of two
 /// parameters that contradict each other the kernel takes the last.
-fn command_line(scenario: &Scenario, variant: &Variant) -> String {
+fn command_line(arch: Arch, scenario: &Scenario, variant: &Variant, reserved: u32) -> String {
+    let reserve = match reserved {
+        0 => String::new(),
+        mib => format!("crashkernel={mib}M "),
+    };
     format!(
-        "console=ttyS0 panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {} {}",
-        scenario.append, variant.append
+        "{} panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {reserve}{} {}",
+        arch.console(),
+        scenario.append,
+        variant.append
     )
+}
+
+/// The serial port behind `arch.report()`.
+fn report_options(arch: Arch, report: &Path) -> Vec<OsString> {
+    let mut options: Vec<OsString> = Vec::new();
+    match arch {
+        Arch::X86_64 => options.extend(["-serial".into(), file_option(report)]),
+        Arch::Aarch64 => {
+            let mut port = OsString::from("file,id=report,path=");
+            port.push(report);
+            options.extend(["-chardev".into(), port]);
+            options.extend(["-device".into(), "pci-serial,chardev=report".into()]);
+        }
+    }
+    options
 }
 
 /// Does what the guest's `@` lines ask for; returns the truth once it is whole.
@@ -208,22 +295,19 @@ fn follow(machine: &mut Running, report: &Path, sender: &Sender, dir: &Path) -> 
             .rfind('\n')
             .and_then(|end| text.get(..=end))
             .unwrap_or("");
-        match whole
-            .lines()
-            .filter_map(|line| line.strip_prefix('@'))
-            .next_back()
-        {
+        let words = || whole.lines().filter_map(|line| line.strip_prefix('@'));
+        if let Some(line) = words().find(|line| line.starts_with("failed")) {
+            bail!(
+                "the guest could not plant: {line}; see {}",
+                console(dir).display()
+            );
+        }
+        match words().next_back() {
             Some("send large") => sender.set(Traffic::Large),
             Some("send small") => sender.set(Traffic::Small),
             Some("done") => {
                 let lines = whole.lines().filter(|line| !line.starts_with('@'));
                 return Ok(lines.flat_map(|line| [line, "\n"]).collect());
-            }
-            Some(line) if line.starts_with("failed") => {
-                bail!(
-                    "the guest could not plant: {line}; see {}",
-                    console(dir).display()
-                );
             }
             _ => sender.set(Traffic::Nothing),
         }
@@ -243,6 +327,10 @@ fn follow(machine: &mut Running, report: &Path, sender: &Sender, dir: &Path) -> 
         }
         thread::sleep(POLL);
     }
+}
+
+fn report(dir: &Path) -> PathBuf {
+    dir.join("report.log")
 }
 
 fn console(dir: &Path) -> PathBuf {

@@ -16,7 +16,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// A container that `dump-guest-memory` writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// kdump-compressed: pages without content left out, the rest in zlib
     KdumpZlib,
@@ -74,6 +74,11 @@ impl Monitor {
         self.execute("stop", &json!({}))
     }
 
+    /// Lets the guest's processors go on.
+    pub(super) fn proceed(&mut self) -> Result<()> {
+        self.execute("cont", &json!({}))
+    }
+
     /// Writes guest memory to `path`; returns when the file is complete.
     pub(super) fn dump(&mut self, format: Format, path: &Path) -> Result<()> {
         let path = path.to_str().context("the dump's path is not UTF-8")?;
@@ -94,7 +99,11 @@ impl Monitor {
 
     fn execute(&mut self, command: &str, arguments: &Value) -> Result<()> {
         let request = json!({ "execute": command, "arguments": arguments });
-        writeln!(self.writer, "{request}").context("cannot write to QEMU's monitor")?;
+        // In one piece: QEMU acts on a whole object, and after `quit` there is
+        // nobody left to take the end of its line.
+        self.writer
+            .write_all(format!("{request}\n").as_bytes())
+            .context("cannot write to QEMU's monitor")?;
         loop {
             let mut line = String::new();
             let read = self.reader.read_line(&mut line);

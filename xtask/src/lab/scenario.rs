@@ -38,8 +38,7 @@ pub(super) struct Scenario {
     pub(super) zram: u32,
     /// Whether frames go on arriving until the guest stops.
     pub(super) busy: bool,
-    /// Modules of the kernel to load besides those of every guest, in order,
-    /// by their path below `kernel/`.
+    /// Modules of the kernel to load besides those of every guest.
     pub(super) modules: &'static [&'static str],
     /// The network device with its properties, as QEMU's `-device` takes them.
     pub(super) nic: &'static str,
@@ -129,19 +128,6 @@ const FRAMES: Scenario = Scenario {
     machine: &[],
     append: "",
 };
-
-const ZRAM: &[&str] = &["mm/zsmalloc.ko", "drivers/block/zram/zram.ko"];
-
-const VIRTIO_NET: &[&str] = &[
-    "drivers/virtio/virtio_ring.ko",
-    "drivers/virtio/virtio.ko",
-    "drivers/virtio/virtio_pci_legacy_dev.ko",
-    "drivers/virtio/virtio_pci_modern_dev.ko",
-    "drivers/virtio/virtio_pci.ko",
-    "net/core/failover.ko",
-    "drivers/net/net_failover.ko",
-    "drivers/net/virtio_net.ko",
-];
 
 /// All scenarios, in the order in which they are listed.
 pub(super) const ALL: &[Scenario] = &[
@@ -266,7 +252,7 @@ pub(super) const ALL: &[Scenario] = &[
         users: &[("user", 600)],
         trace: 4096,
         zram: 64,
-        modules: ZRAM,
+        modules: &["zram"],
         ..FRAMES
     },
     Scenario {
@@ -278,7 +264,7 @@ pub(super) const ALL: &[Scenario] = &[
         // Every frame is received into pages of its own, however small.
         small: 0,
         busy: true,
-        modules: VIRTIO_NET,
+        modules: &["virtio_pci", "virtio_net"],
         nic: "virtio-net-pci,mrg_rxbuf=off,host_mtu=9000",
         ..FRAMES
     },

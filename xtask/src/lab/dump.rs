@@ -1,0 +1,140 @@
+//! The ways in which a guest's memory gets into a file.
+
+use std::str::FromStr;
+
+use anyhow::{Error, Result, bail};
+
+use super::qmp::Format;
+
+/// One dump to take of a guest. Arguments are makedumpfile's own, such as
+/// `-d 31 -l`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The hypervisor writes it while the guest stands still.
+    Qemu(Format),
+    /// The guest crashes, its second kernel copies `/proc/vmcore`.
+    Copy,
+    /// The guest crashes, its second kernel runs makedumpfile.
+    Makedumpfile(String),
+    /// The same with room for fewer MiB than the dump has: it is cut short.
+    Incomplete(u32, String),
+    /// The guest crashes, the host runs makedumpfile on the copy of
+    /// `/proc/vmcore`: the same file as above, without emulation.
+    HostMakedumpfile(String),
+}
+
+/// For errors and `--help`.
+const WAYS: &str = "qemu-kdump-zlib, qemu-elf, vmcore-raw, makedumpfile:ARGS, \
+    host-makedumpfile:ARGS and incomplete:MIB:ARGS";
+
+impl FromStr for Way {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (way, rest) = text.split_once(':').unwrap_or((text, ""));
+        match (way, rest) {
+            ("qemu-kdump-zlib", "") => Ok(Self::Qemu(Format::KdumpZlib)),
+            ("qemu-elf", "") => Ok(Self::Qemu(Format::Elf)),
+            ("vmcore-raw", "") => Ok(Self::Copy),
+            ("makedumpfile", args) => Ok(Self::Makedumpfile(arguments(args)?)),
+            ("host-makedumpfile", args) => Ok(Self::HostMakedumpfile(arguments(args)?)),
+            ("incomplete", rest) => match rest.split_once(':') {
+                Some((mib, args)) => Ok(Self::Incomplete(mib.parse()?, arguments(args)?)),
+                None => bail!("{text} is not incomplete:MIB:ARGS, such as incomplete:8:-d 31 -c"),
+            },
+            _ => bail!("{text} is none of {WAYS}"),
+        }
+    }
+}
+
+/// Arguments go through a shell in the guest, word by word.
+fn arguments(args: &str) -> Result<String> {
+    let plain = |next: char| next.is_ascii_alphanumeric() || " -_.=,".contains(next);
+    if let Some(other) = args.chars().find(|next| !plain(*next)) {
+        bail!("makedumpfile's arguments hold {other:?}");
+    }
+    Ok(args.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+impl Way {
+    /// The dump's file name, for a scenario called `scenario`.
+    pub(super) fn file_name(&self, scenario: &str) -> String {
+        match self {
+            Self::Qemu(format) => format!("{scenario}.{}", format.extension()),
+            Self::Copy => format!("{scenario}.vmcore"),
+            Self::Makedumpfile(args) => filtered(scenario, "", args),
+            Self::Incomplete(mib, args) => filtered(scenario, &format!("-{mib}mib"), args),
+            Self::HostMakedumpfile(args) => filtered(scenario, "-host", args),
+        }
+    }
+
+    /// True when the guest must crash for it.
+    pub(super) fn crashes(&self) -> bool {
+        !matches!(self, Self::Qemu(_))
+    }
+
+    /// What the guest's second kernel does: a line of name, way, MiB of room
+    /// and arguments. Nothing for what is taken from outside.
+    pub(super) fn capture(&self, scenario: &str) -> Option<String> {
+        let name = self.file_name(scenario);
+        match self {
+            Self::Qemu(_) | Self::HostMakedumpfile(_) => None,
+            Self::Copy => Some(format!("{name} copy 0\n")),
+            Self::Makedumpfile(args) => Some(format!("{name} makedumpfile 0 {args}\n")),
+            Self::Incomplete(mib, args) => Some(format!("{name} incomplete {mib} {args}\n")),
+        }
+    }
+}
+
+fn filtered(scenario: &str, remark: &str, args: &str) -> String {
+    let mut name = format!("{scenario}{remark}");
+    for word in args.split(" -") {
+        name.push('-');
+        name.extend(word.chars().filter(char::is_ascii_alphanumeric));
+    }
+    name.push_str(if args.split(' ').any(|word| word == "-E") {
+        ".elf"
+    } else {
+        ".kdump"
+    });
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_parse_and_name_their_files() {
+        for (text, name) in [
+            ("qemu-elf", "bond.elf"),
+            ("qemu-kdump-zlib", "bond.kdump"),
+            ("vmcore-raw", "bond.vmcore"),
+            ("makedumpfile:-d 31 -l", "bond-d31-l.kdump"),
+            ("makedumpfile:-E -d 31", "bond-E-d31.elf"),
+            ("host-makedumpfile:-d 1 -c", "bond-host-d1-c.kdump"),
+            ("incomplete:8:-d 0  -z", "bond-8mib-d0-z.kdump"),
+        ] {
+            let way: Way = text.parse().unwrap();
+            assert_eq!(way.file_name("bond"), name);
+        }
+        let way: Way = "incomplete:8:-d 0 -z".parse().unwrap();
+        assert_eq!(
+            way.capture("bond").unwrap(),
+            "bond-8mib-d0-z.kdump incomplete 8 -d 0 -z\n"
+        );
+    }
+
+    #[test]
+    fn what_a_shell_would_not_take_literally_is_refused() {
+        for text in [
+            "makedumpfile:-d 31; reboot",
+            "makedumpfile:$(id)",
+            "incomplete:-d 31",
+            "vmcore-raw:-d 31",
+            "elf",
+        ] {
+            assert!(text.parse::<Way>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The compiler a kernel was made with, run without being installed.
+//!
+//! Programs of another suite than the host's need that suite's C library, so
+//! each becomes a script that starts it through the dynamic linker unpacked
+//! beside it. That is why the host must be amd64; its suite does not matter.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, io};
+
+use anyhow::{Context, Result, ensure};
+
+use super::apt::Apt;
+use super::bytes::{get_size, get_u16, get_u32};
+use super::cache;
+use super::target::Target;
+
+/// What the programs run on.
+const HOST: &str = "amd64";
+const EM_X86_64: u16 = 62;
+const PT_INTERP: u32 = 3;
+const PROGRAM_HEADER: usize = 56;
+const LINKER: &str = "ld-linux-x86-64.so.2";
+/// Before the merge of /lib into /usr/lib the C library was in the first.
+const LIBRARIES: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
+/// Where packages put programs, the compiler's own passes among them.
+const PROGRAMS: [&str; 4] = ["bin", "usr/bin", "usr/lib/gcc", "usr/libexec"];
+/// Follows the name of a program that a script now stands for.
+const HIDDEN: &str = ".program";
+
+/// An unpacked compiler with binutils and what else kbuild runs.
+pub(super) struct Tools {
+    root: PathBuf,
+    /// The compiler's name, such as `aarch64-linux-gnu-gcc-12`.
+    compiler: String,
+}
+
+impl Tools {
+    /// Unpacks `gcc` (a package such as `gcc-12`) for the target's architecture
+    /// and what `kbuild`, its package of build programs, needs to run.
+    pub(super) fn prepare(target: &Target, gcc: &str, kbuild: &str) -> Result<Self> {
+        let compiler = target.arch.compiler(gcc);
+        let suite = target.kernel.suite();
+        let dir = cache::root()?.join(format!("tools/{suite}-{compiler}"));
+        let tools = Self {
+            root: dir.join("root"),
+            compiler: format!("{}{gcc}", target.arch.tool_prefix()),
+        };
+        let complete = dir.join("unpacked");
+        if !complete.exists() {
+            if tools.root.exists() {
+                fs::remove_dir_all(&tools.root).context("cannot remove half a compiler")?;
+            }
+            let apt = Self::apt(target)?;
+            let packages = apt.closure(&[compiler, kbuild.to_owned()])?;
+            apt.unpack(&packages, &tools.root)?;
+            for folder in PROGRAMS {
+                tools.adopt(&tools.root.join(folder))?;
+            }
+            fs::write(&complete, []).context("cannot mark the compiler as unpacked")?;
+        }
+        Ok(tools)
+    }
+
+    /// Packages of the target's suite for the host.
+    pub(super) fn apt(target: &Target) -> Result<Apt> {
+        Apt::open(target.kernel.suite(), HOST)
+    }
+
+    /// The compiler, for code of the target.
+    pub(super) fn compiler(&self) -> Result<Command> {
+        self.command(&self.compiler)
+    }
+
+    /// A command that finds these tools before the host's.
+    pub(super) fn command(&self, program: &str) -> Result<Command> {
+        let mut path = self.root.join("usr/bin").into_os_string();
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin")));
+        let mut command = Command::new(program);
+        command.env("PATH", path);
+        Ok(command)
+    }
+
+    /// Puts a script in the place of every program of `folder` and below.
+    pub(super) fn adopt(&self, folder: &Path) -> Result<()> {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot list {}", folder.display()));
+            }
+        };
+        for entry in entries {
+            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+            let kind = entry.file_type().context("cannot tell a file's type")?;
+            let path = entry.path();
+            if kind.is_dir() {
+                self.adopt(&path)?;
+            } else if kind.is_file() && is_program(&path)? {
+                self.stand_for(&path)
+                    .with_context(|| format!("cannot adopt {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stand_for(&self, path: &Path) -> Result<()> {
+        let libraries: Vec<PathBuf> = LIBRARIES.iter().map(|dir| self.root.join(dir)).collect();
+        let linker = libraries
+            .iter()
+            .map(|dir| dir.join(LINKER))
+            .find(|linker| linker.exists());
+        let linker = linker.context("the packages hold no dynamic linker")?;
+        let hidden = with_suffix(path, HIDDEN);
+        fs::rename(path, &hidden)?;
+        let script = format!(
+            "#!/bin/sh\nexec {} --library-path {} {} \"$@\"\n",
+            quoted(&linker),
+            libraries
+                .iter()
+                .map(|dir| quoted(dir))
+                .collect::<Vec<_>>()
+                .join(":"),
+            quoted(&hidden),
+        );
+        fs::write(path, script)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        // Debian's kbuild has programs that only start NAME.real-KIND, by the
+        // name they were started with themselves.
+        if let Some((name, kind)) = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.split_once(".real-"))
+        {
+            let link = path.with_file_name(format!("{name}{HIDDEN}.real-{kind}"));
+            if !link.exists() {
+                symlink(path, link)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// For a shell: a path between single quotes.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
+/// True for an executable of the host's architecture that needs a linker.
+fn is_program(path: &Path) -> Result<bool> {
+    let metadata = fs::metadata(path).context("cannot tell a file's mode")?;
+    if metadata.permissions().mode() & 0o111 == 0 || path.to_string_lossy().ends_with(HIDDEN) {
+        return Ok(false);
+    }
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if !bytes.starts_with(b"\x7fELF\x02\x01") || get_u16(&bytes, 18)? != EM_X86_64 {
+        return Ok(false);
+    }
+    let headers = get_size(&bytes, 32)?;
+    let count = usize::from(get_u16(&bytes, 56)?);
+    ensure!(headers < bytes.len(), "program headers beyond the end");
+    for number in 0..count {
+        if get_u32(&bytes, headers + number * PROGRAM_HEADER)? == PT_INTERP {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
