@@ -174,12 +174,20 @@ static void hold_mapped(unsigned int number)
 	close(module);
 }
 
-/* The page leaves the process, which is told so by a signal. */
+static void do_nothing(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * The page leaves the process, which is told so by a signal; newer kernels
+ * force it, and would end a process that ignores it.
+ */
 static void hold_poison(unsigned int number)
 {
 	char *page = map(page_size, -1, 0);
 
-	signal(SIGBUS, SIG_IGN);
+	signal(SIGBUS, do_nothing);
 	snprintf(page, page_size, "poisoned page %u\n", number);
 	print_frames(page, page_size, KIND_POISONED);
 	if (madvise(page, page_size, MADV_HWPOISON))

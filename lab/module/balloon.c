@@ -7,14 +7,36 @@
 #include <linux/balloon_compaction.h>
 #endif
 
+#include <linux/fs.h>
+#include <linux/version.h>
+
 #include "plant.h"
 
 /* Not static: the list's head is what holds the pages. */
 struct balloon_dev_info balloon;
 
+/* Until 68f2736a8583 (6.0) pages could move by way of an inode's operations. */
+static int give_inode(void)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0) && \
+	defined(CONFIG_BALLOON_COMPACTION)
+	struct file *file = filp_open("/tmp/balloon", O_CREAT | O_RDWR, 0600);
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	balloon.inode = file_inode(file);
+#endif
+	return 0;
+}
+
 int hold_balloon(unsigned int count)
 {
+	int err;
+
 	balloon_devinfo_init(&balloon);
+	err = give_inode();
+	if (err)
+		return err;
 	while (count--) {
 		struct page *page = balloon_page_alloc();
 
