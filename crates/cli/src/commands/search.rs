@@ -24,6 +24,7 @@ const SHOWN: usize = 64;
 const CACHE_PAGES: usize = 16;
 
 pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit> {
+    args.target.stands_first("search", &args.words)?;
     let patterns = args.patterns()?;
     let addresses = args.addresses().map_err(anyhow::Error::msg)?;
     let classes = super::classes(&args.class)?;

@@ -27,6 +27,8 @@ const WORDS: usize = 8;
 const LINKS: usize = 8;
 
 pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
+    args.target
+        .stands_first("why", std::slice::from_ref(&args.page))?;
     let asked = args.page().map_err(anyhow::Error::msg)?;
     let dump = pagehound_vmcore::open(args.target.file()?)?;
     let kernel = context.kernel(&dump)?;
