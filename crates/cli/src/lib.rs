@@ -69,8 +69,10 @@ fn failure(error: &anyhow::Error, json: bool) -> Exit {
     // Where the message cannot be printed there is nobody left to tell.
     if json {
         let report = ErrorReport::new(one_line(error));
-        let _ =
-            output::plain(|out| render::json(&report, out)).map_err(|error| failure(&error, false));
+        if let Err(unwritten) = output::plain(|out| render::json(&report, out)) {
+            failure(error, false);
+            failure(&unwritten, false);
+        }
     } else {
         let style = render::page::BAD;
         let text = lines(error);
