@@ -12,7 +12,7 @@ mod survey;
 #[cfg(test)]
 mod testing;
 
-pub use diagnose::{Diagnosis, Options, PageState, format_name};
+pub use diagnose::{Diagnosis, Options, PageState};
 pub use ledger::ledger;
 pub use referrers::{Referrer, Referrers, referrers};
 pub use survey::{is_damaged, survey};

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use pagehound_vmcore::{Dump, Machine, PageCache, PhysAddr, VirtAddr};
+use pagehound_vmcore::{Dump, PageCache, PhysAddr, VirtAddr};
 
 use crate::btf::{Btf, BtfError};
 use crate::kallsyms::{Kallsyms, KallsymsError};
@@ -145,14 +145,6 @@ impl<'m> Kernel<'m> {
     /// Page size in bytes.
     pub fn page_size(&self) -> u64 {
         1 << self.page_shift()
-    }
-
-    /// Architecture name as `uname -m` prints it.
-    pub fn arch(&self) -> &'static str {
-        match self.memory.space.machine {
-            Machine::X86_64 => "x86_64",
-            Machine::Aarch64 => "aarch64",
-        }
     }
 
     /// Address of a variable or function by kallsyms, which knows it as the

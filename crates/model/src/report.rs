@@ -259,6 +259,25 @@ pub struct Pattern {
     pub share: f64,
 }
 
+impl Pattern {
+    /// The pattern of `bytes`, `None` where they vary.
+    pub fn new(offset: u64, bytes: &[Option<u8>], share: f64) -> Pattern {
+        let pair = |byte: &Option<u8>| byte.map_or("??".to_owned(), |byte| format!("{byte:02x}"));
+        Pattern {
+            offset,
+            hex: bytes.iter().map(pair).collect(),
+            share,
+        }
+    }
+
+    /// Its bytes, `None` where they vary.
+    pub fn bytes(&self) -> Vec<Option<u8>> {
+        let digits: Vec<char> = self.hex.chars().collect();
+        let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).ok();
+        digits.chunks(2).map(byte).collect()
+    }
+}
+
 /// A device the content names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {

@@ -8,7 +8,6 @@ use crate::render;
 use crate::render::number::{count, percent, size, thousands};
 use crate::render::page::Page;
 use jiff::Timestamp;
-use pagehound_hunt::format_name;
 use pagehound_kernel::Kernel;
 use pagehound_model::Coverage;
 use pagehound_vmcore::{Dump, Machine};
@@ -93,14 +92,13 @@ fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
         schema: "pagehound.info/1",
         path: path.display().to_string(),
         bytes: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
-        format: format_name(dump.info.format),
+        format: dump.info.format.name(),
         dump_level: dump.info.dump_level,
-        arch: kernel.as_ref().map(Kernel::arch).or_else(|| {
-            dump.info.machine.map(|machine| match machine {
-                Machine::X86_64 => "x86_64",
-                Machine::Aarch64 => "aarch64",
-            })
-        }),
+        arch: kernel
+            .as_ref()
+            .map(|kernel| kernel.memory.space.machine)
+            .or(dump.info.machine)
+            .map(Machine::name),
         page_size: dump.memory.page_size() as u64,
         coverage: Coverage {
             present: coverage.present,

@@ -5,7 +5,7 @@ use crate::args;
 use crate::exit::Exit;
 use crate::output;
 use crate::render::{self, page};
-use pagehound_kernel::{Mac, NetDevice};
+use pagehound_kernel::NetDevice;
 use serde::Serialize;
 use std::io;
 
@@ -54,8 +54,8 @@ pub(super) fn run(args: &args::Net, context: &Context) -> anyhow::Result<Exit> {
 
 fn device(device: NetDevice) -> Device {
     Device {
-        mac: device.dev_addr.map(mac),
-        permanent_mac: device.perm_addr.map(mac),
+        mac: device.dev_addr.map(|mac| mac.to_string()),
+        permanent_mac: device.perm_addr.map(|mac| mac.to_string()),
         bus: device.pci_address.or(device.bus_address),
         rx_packets: device.stats.map(|stats| stats.rx_packets),
         tx_packets: device.stats.map(|stats| stats.tx_packets),
@@ -69,11 +69,6 @@ fn device(device: NetDevice) -> Device {
         module: device.module,
         mtu: device.mtu,
     }
-}
-
-fn mac(mac: Mac) -> String {
-    let pairs: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-    pairs.join(":")
 }
 
 fn table(devices: &[Device], page: &mut page::Page) -> io::Result<()> {

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use pagehound_hunt::Diagnosis;
 use pagehound_kernel::{Class, Kernel, Linear, Pages};
 use pagehound_scan::{End, Found, Match, Pass, PatternSet, Tally};
-use pagehound_vmcore::{Dump, PageCache, Pfn, PhysAddr, VirtAddr};
+use pagehound_vmcore::{Dump, PageCache, Pfn, PhysAddr, VirtAddr, hex};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::ops::{ControlFlow, Range};
@@ -246,8 +246,7 @@ impl Search<'_> {
         {
             return format!("\"{}\"{more}", render::escape(&bytes));
         }
-        let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        pairs.join(" ") + more
+        hex(&bytes, " ") + more
     }
 
     /// Counts and coverage, apart from the matches so that these can be piped.

@@ -14,7 +14,7 @@ use pagehound_hunt::holders::Holders;
 use pagehound_hunt::{Diagnosis, Referrers, referrers};
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::Evidence;
-use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr};
+use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr, hex};
 use std::io;
 
 /// Bytes of the page that are shown.
@@ -298,10 +298,9 @@ impl Why<'_> {
         }
         page.item("Bytes", &format!("the first {SHOWN} of them"))?;
         for (number, line) in bytes.chunks(16).enumerate() {
-            let pairs: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
             let text = render::ascii(line);
             let offset = number * 16;
-            page.indented(&format!("{offset:03x}: {:<47}   {text}", pairs.join(" ")))?;
+            page.indented(&format!("{offset:03x}: {:<47}   {text}", hex(line, " ")))?;
         }
         Ok(())
     }

@@ -294,7 +294,7 @@ fn frames(finding: &Finding) -> Option<String> {
         return None;
     }
     let (pattern, offset) = finding.patterns.iter().find_map(|pattern| {
-        let bytes = bytes_of(pattern);
+        let bytes = pattern.bytes();
         let mut macs = finding
             .owners
             .iter()
@@ -329,7 +329,7 @@ fn pattern_line(pattern: &Pattern) -> String {
         .unwrap_or_default();
     format!(
         "{}{text} at offset {}, in {:.1} % of the pages",
-        hex(&bytes_of(pattern), PATTERN_BYTES),
+        pairs(&pattern.bytes(), PATTERN_BYTES),
         pattern.offset,
         pattern.share * 100.0
     )
@@ -341,7 +341,7 @@ fn telling(patterns: &[Pattern]) -> impl Iterator<Item = &Pattern> {
     let within = |one: &Pattern, other: &Pattern| {
         one.offset == other.offset
             && one.hex != other.hex
-            && bytes_of(other).starts_with(&bytes_of(one))
+            && other.bytes().starts_with(&one.bytes())
     };
     let is_told = move |one: &&Pattern| {
         !patterns
@@ -351,16 +351,9 @@ fn telling(patterns: &[Pattern]) -> impl Iterator<Item = &Pattern> {
     patterns.iter().filter(is_told).take(PATTERNS)
 }
 
-/// The pattern's bytes, `None` where they vary.
-fn bytes_of(pattern: &Pattern) -> Vec<Option<u8>> {
-    let digits: Vec<char> = pattern.hex.chars().filter(|c| !c.is_whitespace()).collect();
-    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok();
-    digits.chunks(2).map(byte).collect()
-}
-
 /// The text at the pattern's begin, in quotes, where it is worth a look.
 fn text_of(pattern: &Pattern) -> Option<String> {
-    let bytes = bytes_of(pattern);
+    let bytes = pattern.bytes();
     let text: String = bytes
         .iter()
         .map_while(|byte| byte.filter(|byte| (b' '..=b'~').contains(byte)))
@@ -372,11 +365,11 @@ fn text_of(pattern: &Pattern) -> Option<String> {
 
 /// The pattern in a word: its text, else its first bytes.
 fn brief(pattern: &Pattern) -> String {
-    text_of(pattern).unwrap_or_else(|| hex(&bytes_of(pattern), 6))
+    text_of(pattern).unwrap_or_else(|| pairs(&pattern.bytes(), 6))
 }
 
 /// At most `most` bytes as hex pairs.
-fn hex(bytes: &[Option<u8>], most: usize) -> String {
+fn pairs(bytes: &[Option<u8>], most: usize) -> String {
     let pair = |byte: &Option<u8>| byte.map_or("??".to_owned(), |byte| format!("{byte:02x}"));
     let pairs: Vec<String> = bytes.iter().take(most).map(pair).collect();
     pairs.join(" ") + if bytes.len() > most { " …" } else { "" }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::{
-    Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, State,
+    Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, State,
 };
-use pagehound_vmcore::Pfn;
+use pagehound_vmcore::{Mac, Pfn, hex};
 
 use super::verdict::stray;
 use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Via};
-use crate::fingerprint::{Fingerprints, GROUP, Key, order};
+use crate::fingerprint::{Fingerprints, GROUP, Key, Shared, order};
 use crate::holders::{HolderName, Holders};
 
 /// Held groups that get a finding of their own; the rest is one together.
@@ -231,8 +231,7 @@ impl Maker<'_> {
         } else {
             Confidence::Possible
         };
-        finding.patterns = self.prints.patterns(self.kernel, key, units);
-        finding.owners = self.owners(key, &finding);
+        self.describe(&mut finding, key, units);
         let searched = self.census.roots_bytes >> 20;
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),
@@ -284,8 +283,7 @@ impl Maker<'_> {
         } else {
             Confidence::Possible
         };
-        finding.patterns = self.prints.patterns(self.kernel, key, units);
-        finding.owners = self.owners(key, &finding);
+        self.describe(&mut finding, key, units);
         finding.holders = vec![self.holder(cache, units)];
         let census = self.census;
         finding.evidence.push(Evidence {
@@ -304,8 +302,7 @@ impl Maker<'_> {
     fn company(&self, key: Key, holder: &HolderName, units: &[Pfn]) -> Finding {
         let signature = format!("{}/{}", short(key), holder.kind);
         let mut finding = self.plain(State::Suspect, signature, units);
-        finding.patterns = self.prints.patterns(self.kernel, key, units);
-        finding.owners = self.owners(key, &finding);
+        self.describe(&mut finding, key, units);
         finding.holders = vec![self.holder(holder, units)];
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),
@@ -386,7 +383,17 @@ impl Maker<'_> {
         finding
     }
 
-    fn owners(&self, key: Key, finding: &Finding) -> Vec<Owner> {
+    /// What the units have in common, and the devices that names.
+    fn describe(&self, finding: &mut Finding, key: Key, units: &[Pfn]) {
+        let shared = self.prints.patterns(self.kernel, key, units);
+        finding.owners = self.owners(key, &shared);
+        finding.patterns = shared
+            .iter()
+            .map(|shared| Pattern::new(shared.offset, &shared.bytes, shared.share))
+            .collect();
+    }
+
+    fn owners(&self, key: Key, shared: &[Shared]) -> Vec<Owner> {
         if let Key::Ethernet(mac) = key {
             let owners = self.attribution.owners(mac).into_iter();
             return owners
@@ -398,21 +405,14 @@ impl Maker<'_> {
         }
         // Data written by a device may name it without being a frame that
         // parses: look for known addresses in what all pages share.
-        finding
-            .patterns
-            .iter()
-            .find_map(|pattern| {
-                let bytes = fixed_bytes(&pattern.hex);
-                bytes.windows(6).find_map(|window| {
-                    let mac: [u8; 6] = window
-                        .iter()
-                        .copied()
-                        .collect::<Option<Vec<u8>>>()?
-                        .try_into()
-                        .ok()?;
-                    Some(self.attribution.owners(mac)).filter(|owners| !owners.is_empty())
-                })
+        let windows = shared.iter().flat_map(|shared| shared.bytes.windows(6));
+        windows
+            .filter_map(|window| {
+                let bytes: Option<Vec<u8>> = window.iter().copied().collect();
+                Mac::starting(&bytes?)
             })
+            .map(|mac| self.attribution.owners(mac))
+            .find(|owners| !owners.is_empty())
             .unwrap_or_default()
     }
 
@@ -471,17 +471,9 @@ fn signature(key: Key, order: u32, detached: bool) -> String {
 
 fn short(key: Key) -> String {
     match key {
-        Key::Ethernet(mac) => {
-            let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("ethernet/{hex}")
-        }
+        Key::Ethernet(Mac(mac)) => format!("ethernet/{}", hex(&mac, "")),
         Key::Anchor(anchor) => {
-            let bytes: String = anchor
-                .value
-                .to_le_bytes()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let bytes = hex(&anchor.value.to_le_bytes(), "");
             format!("pattern/{bytes}@{}", anchor.offset)
         }
         Key::Kind(Content::Zero) => "zero".into(),
@@ -492,15 +484,4 @@ fn short(key: Key) -> String {
         Key::Kind(_) => "mixed".into(),
         Key::Absent => "absent".into(),
     }
-}
-
-/// The bytes of a pattern, `None` where it varies.
-fn fixed_bytes(hex: &str) -> Vec<Option<u8>> {
-    hex.as_bytes()
-        .chunks_exact(2)
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair).ok()?;
-            u8::from_str_radix(pair, 16).ok()
-        })
-        .collect()
 }

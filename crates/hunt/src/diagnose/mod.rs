@@ -12,7 +12,7 @@ use pagehound_kernel::{Class, Kernel, KernelError, Log, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted};
 use pagehound_scan::{Pass, Progress};
-use pagehound_vmcore::{Format, Pfn};
+use pagehound_vmcore::{Mac, Pfn};
 
 use crate::attribution::Attribution;
 use crate::census::{Census, Fate, NAMED_PART, Naming, Run, Without};
@@ -102,7 +102,7 @@ impl Diagnosis {
         });
         let attribution = Attribution::of(kernel, &log);
         warnings.extend(attribution.warnings.iter().cloned());
-        let devices: Vec<[u8; 6]> = attribution.addresses().collect();
+        let devices: Vec<Mac> = attribution.addresses().collect();
         let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices);
         settle(&mut census, &pages, &prints);
         let (rows, differences) = ledger(kernel, &pages);
@@ -235,9 +235,9 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         .fold(0, |sum, zone| sum.saturating_add(zone.managed));
     model::Target {
         path: path.into(),
-        format: format_name(kernel.dump.info.format).into(),
+        format: kernel.dump.info.format.name().into(),
         kernel: kernel.vmcoreinfo.osrelease().into(),
-        arch: kernel.arch().into(),
+        arch: kernel.memory.space.machine.name().into(),
         page_size: kernel.page_size(),
         pages: pages.map.end().0,
         mem_total_bytes: managed.saturating_mul(kernel.page_size()),
@@ -248,15 +248,5 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
             absent: coverage.absent,
             unreadable: coverage.unreadable,
         },
-    }
-}
-
-/// Name of a container in reports.
-pub fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Elf => "elf",
-        Format::Kdump => "kdump",
-        Format::FlattenedKdump => "kdump-flattened",
-        Format::FlattenedElf => "elf-flattened",
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::Content;
 use pagehound_scan::Pass;
-use pagehound_vmcore::Pfn;
+use pagehound_vmcore::{Mac, Pfn};
 
 use super::content::classify;
 use super::ethernet::{Frame, frames};
@@ -30,7 +30,7 @@ pub(super) fn read(
     pages: &Pages,
     naming: &Naming,
     pass: &Pass<'_>,
-    devices: &[[u8; 6]],
+    devices: &[Mac],
 ) -> (HashMap<u64, Traits>, u64) {
     let shift = kernel.page_shift();
     let outcome = pass.fold(
@@ -57,7 +57,7 @@ pub(super) fn read(
     (units, outcome.tally.bytes)
 }
 
-fn of_page(page: &[u8], naming: &Naming, devices: &[[u8; 6]]) -> Traits {
+fn of_page(page: &[u8], naming: &Naming, devices: &[Mac]) -> Traits {
     let frames = frames(page, devices);
     let Some(&first) = frames.first() else {
         return Traits {
