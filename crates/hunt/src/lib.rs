@@ -8,11 +8,13 @@ pub mod holders;
 pub mod host;
 mod ledger;
 mod referrers;
+mod standing;
 mod survey;
 #[cfg(test)]
 mod testing;
 
-pub use diagnose::{Diagnosis, Options, PageState};
+pub use diagnose::{Diagnosis, Options};
 pub use ledger::ledger;
 pub use referrers::{Referrer, Referrers, referrers};
+pub use standing::Standing;
 pub use survey::{is_damaged, survey};

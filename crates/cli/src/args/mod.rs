@@ -18,7 +18,7 @@ pub use info::Info;
 pub use ledger::Ledger;
 pub use log::{Level, Levels, Log};
 pub use net::Net;
-pub use pages::{Format, PageState, Pages};
+pub use pages::{Format, Pages};
 pub use read::Read;
 pub use search::Search;
 pub use target::Target;

@@ -8,7 +8,7 @@ use crate::progress::Bar;
 use crate::render;
 use crate::render::number::{percent, size, thousands};
 use anyhow::{Context as _, bail};
-use pagehound_hunt::Diagnosis;
+use pagehound_hunt::{Diagnosis, Standing};
 use pagehound_kernel::{Class, Kernel, Linear, Pages};
 use pagehound_scan::{End, Found, Match, Pass, PatternSet, Tally};
 use pagehound_vmcore::{Dump, PageCache, Pfn, PhysAddr, VirtAddr, hex};
@@ -57,7 +57,7 @@ pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit
 /// Which kind of pages to search.
 struct Kind {
     classes: Vec<Class>,
-    states: Vec<&'static str>,
+    states: Vec<Standing>,
     pages: Known,
 }
 
@@ -76,8 +76,7 @@ impl Kind {
         args: &args::Search,
         context: &Context,
     ) -> anyhow::Result<Self> {
-        let states: Vec<&str> = args.state.iter().map(|state| state.name()).collect();
-        let pages = if states.is_empty() {
+        let pages = if args.state.is_empty() {
             Known::Classes(Box::new(Pages::of(kernel).context("the map of all pages")?))
         } else {
             Known::States(Box::new(
@@ -86,7 +85,7 @@ impl Kind {
         };
         Ok(Kind {
             classes,
-            states,
+            states: args.state.clone(),
             pages,
         })
     }
@@ -96,7 +95,7 @@ impl Kind {
             Known::Classes(pages) => (pages.map.class(pfn), None),
             Known::States(diagnosis) => (
                 diagnosis.pages.map.class(pfn),
-                Some(diagnosis.state(pfn).name()),
+                Some(diagnosis.standing(pfn)),
             ),
         };
         let in_class = self.classes.is_empty() || self.classes.contains(&class);

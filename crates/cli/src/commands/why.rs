@@ -107,7 +107,7 @@ impl Why<'_> {
         let unit = self.pages().map.unit(self.pfn);
         page.item("Unit", &self.unit(unit))?;
         page.item("Struct", &self.page_struct())?;
-        let state = self.diagnosis.state(self.pfn).name();
+        let state = self.diagnosis.standing(self.pfn).name();
         let finding = self.diagnosis.finding(self.pfn);
         let finding = finding.and_then(|index| self.diagnosis.report.findings.get(index));
         let of = finding.map(|finding| {

@@ -18,6 +18,7 @@ use crate::attribution::Attribution;
 use crate::census::{Census, Fate, NAMED_PART, Naming, Run, Without};
 use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::ledger::ledger;
+use crate::standing::Standing;
 
 /// What a diagnosis is given besides the kernel.
 #[derive(Clone, Copy)]
@@ -32,31 +33,6 @@ pub struct Options<'a> {
     pub threads: Option<NonZeroUsize>,
     /// Census rules left out (for tests).
     pub without: Without,
-}
-
-/// The state of one page, as `pages` prints it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PageState {
-    /// On a free list.
-    Free,
-    /// In a class that some counter shows.
-    Accounted,
-    /// In a finding of this state.
-    Unaccounted(State),
-}
-
-impl PageState {
-    /// Name on the command line and in `pages`.
-    pub fn name(self) -> &'static str {
-        match self {
-            PageState::Free => "free",
-            PageState::Accounted => "accounted",
-            PageState::Unaccounted(State::Lost) => "lost",
-            PageState::Unaccounted(State::Suspect) => "suspect",
-            PageState::Unaccounted(State::Held) => "held",
-            PageState::Unaccounted(State::Unknown) => "unknown",
-        }
-    }
 }
 
 /// The report, and what it was drawn from.
@@ -144,18 +120,17 @@ impl Diagnosis {
         self.findings.get(&head.0).map(|&index| index as usize)
     }
 
-    /// State of a page.
-    pub fn state(&self, pfn: Pfn) -> PageState {
-        let class = self.pages.map.class(pfn);
-        match class {
-            Class::Free | Class::FreePcp => PageState::Free,
+    /// How a page stands.
+    pub fn standing(&self, pfn: Pfn) -> Standing {
+        match self.pages.map.class(pfn) {
+            Class::Free | Class::FreePcp => Standing::Free,
             class if class.is_unaccounted() => {
                 let finding = self
                     .finding(pfn)
                     .and_then(|index| self.report.findings.get(index));
-                PageState::Unaccounted(finding.map_or(State::Unknown, |finding| finding.verdict))
+                finding.map_or(Standing::Unknown, |finding| finding.verdict.into())
             }
-            _ => PageState::Accounted,
+            _ => Standing::Accounted,
         }
     }
 }
