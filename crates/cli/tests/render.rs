@@ -11,8 +11,8 @@
 use pagehound::output;
 use pagehound::render;
 use pagehound_model::{
-    Confidence, Content, Control, Coverage, Estimate, Evidence, Finding, KnownIssue, NodePages,
-    Pattern, Report, State, Unaccounted, Verdict,
+    Confidence, Content, Control, Coverage, Estimate, Evidence, Finding, Holder, KnownIssue,
+    NodePages, Pattern, Reach, Report, State, Unaccounted, Verdict,
 };
 
 fn reference() -> Report {
@@ -45,6 +45,8 @@ fn several_findings() {
     let mut report = reference();
     let mut ring = report.findings.remove(1);
     ring.signature = "pattern/52494e4742554632@0/o2".into();
+    ring.group = Some("pattern/52494e4742554632@0".into());
+    ring.reach = Reach::Unreferenced;
     ring.holders.clear();
     ring.owners.clear();
     ring.content = Content::Text;
@@ -79,6 +81,41 @@ fn several_findings() {
     }];
     report.findings.insert(1, ring);
     insta::assert_snapshot!(text(&report));
+}
+
+/// Frames of em1 lost in two ways, and a cache with a slash in its name.
+#[test]
+fn lost_through_a_cache() {
+    let mut report = reference();
+    let mut through = report.findings[0].clone();
+    through.signature = "ethernet/246e96433e38/o0/through/skb%2fhead".into();
+    through.reach = Reach::LostObjects;
+    through.confidence = Confidence::Likely;
+    through.pages = 400;
+    through.bytes = 400 * 4096;
+    through.holders = vec![Holder {
+        kind: "slab".into(),
+        name: "skb/head".into(),
+        pages: 400,
+    }];
+    report.findings.insert(1, through);
+    let text = text(&report);
+    let heads: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains(" lost: "))
+        .collect();
+    assert_eq!(heads.len(), 2, "{text}");
+    assert!(!heads[0].contains("held only by"), "{text}");
+    let (first, _) = text
+        .split_once("held only by lost skb/head objects")
+        .unwrap();
+    // The company of the frames is told with those that nothing refers to.
+    assert!(first.contains("something still refers to them"), "{text}");
+    assert_eq!(
+        text.matches("something still refers to").count(),
+        1,
+        "{text}"
+    );
 }
 
 #[test]

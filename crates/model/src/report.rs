@@ -157,11 +157,16 @@ pub struct Control {
 pub struct Finding {
     /// Number within this report, from 1.
     pub id: u32,
-    /// Short stable name of the kind, equal in reports of equal leaks. What
-    /// comes after the last slash tells apart findings with the same content.
+    /// Short stable name of the kind, equal in reports of equal leaks: parts
+    /// with slashes between. In names out of the dump a slash is `%2f`.
     pub signature: String,
+    /// What the pages have in common, equal in findings with the same content;
+    /// none where they were not grouped by content.
+    pub group: Option<String>,
     /// State of these pages.
     pub verdict: State,
+    /// Whether something refers to them.
+    pub reach: Reach,
     /// How many pages.
     pub pages: u64,
     /// The same in bytes.
@@ -190,16 +195,19 @@ pub struct Finding {
     pub sample_pfns: Vec<u64>,
 }
 
-impl Finding {
-    /// Whether the pages of `other` hold the same.
-    pub fn same_content(&self, other: &Finding) -> bool {
-        let content = |signature: &'_ str| {
-            signature
-                .rsplit_once('/')
-                .map(|(content, _)| content.to_owned())
-        };
-        content(&self.signature).is_some_and(|own| content(&other.signature) == Some(own))
-    }
+/// Whether something refers to the pages of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// Nothing in use refers to them.
+    Unreferenced,
+    /// Objects refer to them that nothing in use refers to; `holders` names
+    /// their cache.
+    LostObjects,
+    /// Something in use refers to them; `holders` names it.
+    Referenced,
+    /// They were being allocated or freed at that moment.
+    InTransit,
 }
 
 /// State of unaccounted pages.

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::{
-    Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, State,
+    Confidence, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, Reach, State,
 };
-use pagehound_vmcore::{Mac, Pfn, hex};
+use pagehound_vmcore::{Mac, Pfn};
 
+use super::signature;
 use super::verdict::stray;
 use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Via};
@@ -195,7 +196,7 @@ impl Maker<'_> {
     }
 
     /// A finding with what every finding has.
-    fn plain(&self, verdict: State, signature: String, units: &[Pfn]) -> Finding {
+    fn plain(&self, verdict: State, reach: Reach, signature: String, units: &[Pfn]) -> Finding {
         let pages = self.count(units);
         let first = units.first().map(|&head| order(self.pages, head));
         let same = units
@@ -205,7 +206,9 @@ impl Maker<'_> {
         Finding {
             id: 0,
             signature,
+            group: None,
             verdict,
+            reach,
             pages,
             bytes: pages * self.kernel.page_size(),
             order: first.filter(|_| same),
@@ -225,7 +228,12 @@ impl Maker<'_> {
     fn orphans(&self, key: Key, order: u32, detached: bool, units: &[Pfn]) -> Finding {
         let proof = self.census.is_proof();
         let verdict = if proof { State::Lost } else { State::Suspect };
-        let mut finding = self.plain(verdict, signature(key, order, detached), units);
+        let mut finding = self.plain(
+            verdict,
+            Reach::Unreferenced,
+            signature::orphans(key, order, detached),
+            units,
+        );
         finding.confidence = if proof {
             Confidence::Proved
         } else {
@@ -276,8 +284,12 @@ impl Maker<'_> {
         let key = self.prints.main_key(units);
         let proof = self.census.is_proof();
         let verdict = if proof { State::Lost } else { State::Suspect };
-        let signature = format!("{}/through/{}", signature(key, order, false), cache.name);
-        let mut finding = self.plain(verdict, signature, units);
+        let signature = format!(
+            "{}/through/{}",
+            signature::orphans(key, order, false),
+            signature::part(&cache.name)
+        );
+        let mut finding = self.plain(verdict, Reach::LostObjects, signature, units);
         finding.confidence = if proof {
             Confidence::Likely
         } else {
@@ -300,23 +312,25 @@ impl Maker<'_> {
     }
 
     fn company(&self, key: Key, holder: &HolderName, units: &[Pfn]) -> Finding {
-        let signature = format!("{}/{}", short(key), holder.kind);
-        let mut finding = self.plain(State::Suspect, signature, units);
+        let signature = format!("{}/{}", signature::group(key), holder.kind);
+        let mut finding = self.plain(State::Suspect, Reach::Referenced, signature, units);
         self.describe(&mut finding, key, units);
         finding.holders = vec![self.holder(holder, units)];
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),
             checked: finding.pages,
             matched: 0,
-            text: "same content as lost pages, but each is still referred to: not counted as lost"
-                .into(),
+            text:
+                "same content as lost pages, but something still refers to each (a ring, or a word \
+                   left on a stack): not counted as lost"
+                    .into(),
         });
         finding
     }
 
     fn held(&self, holder: &HolderName, units: &[Pfn]) -> Finding {
-        let signature = format!("held/{}/{}", holder.kind, holder.name);
-        let mut finding = self.plain(State::Held, signature, units);
+        let signature = format!("held/{}/{}", holder.kind, signature::part(&holder.name));
+        let mut finding = self.plain(State::Held, Reach::Referenced, signature, units);
         finding.holders = vec![self.holder(holder, units)];
         let mut ways: BTreeMap<&str, u64> = BTreeMap::new();
         for &head in units {
@@ -356,7 +370,7 @@ impl Maker<'_> {
             ),
             (false, false) => (State::Suspect, "no reference to these pages was found"),
         };
-        let mut finding = self.plain(verdict, "stray".into(), units);
+        let mut finding = self.plain(verdict, Reach::Unreferenced, "stray".into(), units);
         finding.confidence = match verdict {
             State::Lost => Confidence::Proved,
             _ => Confidence::Possible,
@@ -371,7 +385,7 @@ impl Maker<'_> {
     }
 
     fn in_transit(&self, units: &[Pfn]) -> Finding {
-        let mut finding = self.plain(State::Unknown, "in-transit".into(), units);
+        let mut finding = self.plain(State::Unknown, Reach::InTransit, "in-transit".into(), units);
         finding.confidence = Confidence::Possible;
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),
@@ -385,6 +399,7 @@ impl Maker<'_> {
 
     /// What the units have in common, and the devices that names.
     fn describe(&self, finding: &mut Finding, key: Key, units: &[Pfn]) {
+        finding.group = Some(signature::group(key));
         let shared = self.prints.patterns(self.kernel, key, units);
         finding.owners = self.owners(key, &shared);
         finding.patterns = shared
@@ -461,27 +476,5 @@ impl Maker<'_> {
             .into_iter()
             .map(|(node, pages)| NodePages { node, pages })
             .collect()
-    }
-}
-
-fn signature(key: Key, order: u32, detached: bool) -> String {
-    let class = if detached { "detached/" } else { "" };
-    format!("{class}{}/o{order}", short(key))
-}
-
-fn short(key: Key) -> String {
-    match key {
-        Key::Ethernet(Mac(mac)) => format!("ethernet/{}", hex(&mac, "")),
-        Key::Anchor(anchor) => {
-            let bytes = hex(&anchor.value.to_le_bytes(), "");
-            format!("pattern/{bytes}@{}", anchor.offset)
-        }
-        Key::Kind(Content::Zero) => "zero".into(),
-        Key::Kind(Content::Random) => "random".into(),
-        Key::Kind(Content::Text) => "text".into(),
-        Key::Kind(Content::Pointers) => "pointers".into(),
-        Key::Kind(Content::PageTable) => "page-table".into(),
-        Key::Kind(_) => "mixed".into(),
-        Key::Absent => "absent".into(),
     }
 }

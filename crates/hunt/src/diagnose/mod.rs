@@ -1,6 +1,7 @@
 //! The main job: from an opened kernel to the report.
 
 mod findings;
+mod signature;
 mod verdict;
 
 use std::collections::HashMap;
