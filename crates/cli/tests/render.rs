@@ -163,6 +163,7 @@ fn incomplete() {
         excluded: 0,
         absent: 50,
         unreadable: 50,
+        outside: 0,
     };
     report.target.dump_level = None;
     report.warnings = vec!["The dump says of itself that it is incomplete.".into()];

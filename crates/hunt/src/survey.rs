@@ -82,6 +82,7 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
                 excluded: coverage.excluded,
                 absent: coverage.absent,
                 unreadable: coverage.unreadable,
+                outside: 0,
             },
             dump_level: dump.info.dump_level,
         },

@@ -23,7 +23,11 @@ pub struct Report {
     pub tool_version: String,
     /// The answer in one word.
     pub verdict: Verdict,
-    /// Whether all that was needed for the verdict could be read.
+    /// Whether everything that bears on the answer could be read: no memory that
+    /// could refer to a page, no unaccounted page, no list or table of the kernel
+    /// that tells what a page is, nothing that names devices was missing or
+    /// broken, and the search was not ended early. What bears on nothing, such as
+    /// free pages and memory of processes, may be missing all the same.
     pub complete: bool,
     /// The machine.
     pub host: Host,
@@ -85,7 +89,9 @@ pub struct Target {
     pub pages: u64,
     /// What the kernel calls MemTotal, in bytes.
     pub mem_total_bytes: u64,
-    /// How much of the memory is in the dump.
+    /// How much of the memory is in the dump; adds up to `pages`. Memory the
+    /// kernel has no map of, such as a graphics card's, may be in the dump but is
+    /// not counted.
     pub coverage: Coverage,
     /// `makedumpfile -d` level, where the dump records it.
     pub dump_level: Option<u32>,
@@ -102,6 +108,9 @@ pub struct Coverage {
     pub absent: u64,
     /// In the dump, but broken.
     pub unreadable: u64,
+    /// In no dump: holes between the memory, memory of the firmware, and what is
+    /// set aside for the crash kernel.
+    pub outside: u64,
 }
 
 /// One class of pages.

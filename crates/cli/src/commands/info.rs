@@ -26,6 +26,7 @@ struct Info {
     dump_level: Option<u32>,
     arch: Option<&'static str>,
     page_size: u64,
+    /// Of all pages the container lists, whether the kernel manages them or not.
     coverage: Coverage,
     /// When the dump was written, by its container.
     captured_at: Option<String>,
@@ -105,6 +106,7 @@ fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
             excluded: coverage.excluded,
             absent: coverage.absent,
             unreadable: coverage.unreadable,
+            outside: 0,
         },
         captured_at: dump.info.captured_at.and_then(time),
         release: release.filter(|text| !text.is_empty()),
@@ -189,6 +191,7 @@ fn coverage(coverage: &Coverage, page_size: u64) -> String {
         excluded,
         absent,
         unreadable,
+        outside: _,
     } = *coverage;
     let states = [
         (present, "in the dump"),

@@ -1,5 +1,6 @@
 //! The main job: from an opened kernel to the report.
 
+mod coverage;
 mod findings;
 mod signature;
 mod verdict;
@@ -73,9 +74,9 @@ impl Diagnosis {
             pass.threads = threads;
         }
         let mut warnings = kernel.dump.info.warnings.clone();
-        let log = kernel.log().unwrap_or_else(|error| {
-            warnings.push(format!("no kernel log: {error}"));
-            Log::default()
+        let log = kernel.log().unwrap_or_else(|error| Log {
+            problem: Some(error.to_string()),
+            ..Log::default()
         });
         let attribution = Attribution::of(kernel, &log);
         warnings.extend(attribution.warnings.iter().cloned());
@@ -90,11 +91,17 @@ impl Diagnosis {
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
         warnings.extend(reasons);
+        let unread = coverage::unread(kernel, &pages, &prints);
+        if unread > 0 {
+            warnings.push(format!(
+                "the content of {unread} unaccounted pages cannot be read: whose they are is not known"
+            ));
+        }
         let report = Report {
             schema: model::SCHEMA.into(),
             tool_version: env!("CARGO_PKG_VERSION").into(),
             verdict,
-            complete: census.missing == 0 && !census.cancelled,
+            complete: coverage::is_complete(&pages, &census, &attribution, unread),
             host: host(kernel),
             target: target(kernel, &pages, options.path),
             ledger: rows,
@@ -203,7 +210,6 @@ fn host(kernel: &Kernel<'_>) -> model::Host {
 }
 
 fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
-    let coverage = kernel.dump.memory.coverage();
     let managed: u64 = pages
         .nodes
         .iter()
@@ -218,11 +224,6 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         pages: pages.map.end().0,
         mem_total_bytes: managed.saturating_mul(kernel.page_size()),
         dump_level: kernel.dump.info.dump_level,
-        coverage: model::Coverage {
-            present: coverage.present,
-            excluded: coverage.excluded,
-            absent: coverage.absent,
-            unreadable: coverage.unreadable,
-        },
+        coverage: coverage::coverage(kernel.dump.memory.as_ref(), &pages.map),
     }
 }
