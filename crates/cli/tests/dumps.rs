@@ -243,7 +243,14 @@ fn one_page_explained() {
         text.contains("  Held by   nothing in use points to it"),
         "{text}"
     );
-    assert!(text.contains("000: 52 54 00 a1 5e 01 "), "{text}");
+    // What the leak is known by may be shown, the rest only on demand.
+    assert!(
+        text.contains("  Pattern   52 54 00 a1 5e 01 at offset 0"),
+        "{text}"
+    );
+    assert!(!text.contains("000: "), "{text}");
+    let shown = run("why", dump, &[&lost.to_string(), "--show-content"], 0);
+    assert!(shown.contains("000: 52 54 00 a1 5e 01 "), "{shown}");
     // An array of struct page pointers in a module's data.
     let held = why(first(6));
     assert!(held.contains("  State     held"), "{held}");
@@ -310,4 +317,16 @@ fn network_devices() {
         text.lines().any(|line| line.starts_with("bond0 ")),
         "{text}"
     );
+}
+
+#[test]
+fn info_and_report_agree() {
+    for (dump, lost) in &dumps() {
+        let info = json(&run("info", dump, &["--json"], 0));
+        let report = json(&run("diagnose", dump, &["--json"], i32::from(*lost)));
+        assert_eq!(info["captured_at"], report["host"]["captured_at"]);
+        assert!(info["captured_at"].is_string(), "{}", dump.display());
+        assert_eq!(info["arch"], report["target"]["arch"]);
+        assert_eq!(info["format"], report["target"]["format"]);
+    }
 }

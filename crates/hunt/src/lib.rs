@@ -2,6 +2,7 @@
 
 pub mod attribution;
 pub mod census;
+mod clock;
 mod diagnose;
 pub mod fingerprint;
 pub mod holders;
@@ -13,6 +14,7 @@ mod survey;
 #[cfg(test)]
 mod testing;
 
+pub use clock::{captured_at, rfc3339};
 pub use diagnose::{Diagnosis, Options};
 pub use ledger::ledger;
 pub use referrers::{Referrer, Referrers, referrers};

@@ -9,6 +9,7 @@ use pagehound_model as model;
 use pagehound_scan::Pass;
 use pagehound_vmcore::{Dump, Mac, Machine};
 
+use crate::clock::captured_at;
 use crate::diagnose::Options;
 use crate::fingerprint::{GROUP, frames};
 
@@ -67,7 +68,8 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
                 .as_ref()
                 .map(|uname| uname.nodename.clone())
                 .filter(|name| !name.is_empty()),
-            ..model::Host::default()
+            boot_id: None,
+            captured_at: captured_at(&dump.info, None),
         },
         target: model::Target {
             path: options.path.into(),

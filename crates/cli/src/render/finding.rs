@@ -348,7 +348,8 @@ fn frames(finding: &Finding) -> Option<String> {
     Some(format!("{how_many} hold {what} at offset {offset}"))
 }
 
-fn pattern_line(pattern: &Pattern) -> String {
+/// `52 54 00 a1 5e 01 at offset 0, in 97.7 % of the pages`.
+pub fn pattern_line(pattern: &Pattern) -> String {
     let text = text_of(pattern)
         .map(|text| format!(" ({text})"))
         .unwrap_or_default();

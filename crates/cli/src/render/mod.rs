@@ -7,7 +7,7 @@ pub mod number;
 pub mod page;
 mod report;
 
-pub use finding::title as finding_title;
+pub use finding::{pattern_line, title as finding_title};
 pub use ledger::ledger;
 pub use report::report;
 

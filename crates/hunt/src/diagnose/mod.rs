@@ -18,6 +18,7 @@ use pagehound_vmcore::{Mac, Pfn};
 
 use crate::attribution::Attribution;
 use crate::census::{Census, Fate, NAMED_PART, Naming, Run, Without};
+use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::ledger::ledger;
 use crate::standing::Standing;
@@ -198,14 +199,10 @@ fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted 
 
 fn host(kernel: &Kernel<'_>) -> model::Host {
     let info = kernel.host();
-    let written = kernel.dump.info.captured_at.filter(|&at| at > 0);
-    let seconds = written.or_else(|| i64::try_from(info.time?).ok());
     model::Host {
+        captured_at: captured_at(&kernel.dump.info, Some(&info)),
         name: info.uname.map(|uname| uname.nodename),
         boot_id: info.boot_id,
-        captured_at: seconds
-            .and_then(|at| jiff::Timestamp::from_second(at).ok())
-            .map(|at| at.to_string()),
     }
 }
 
