@@ -330,3 +330,22 @@ fn info_and_report_agree() {
         assert_eq!(info["format"], report["target"]["format"]);
     }
 }
+
+#[test]
+fn what_is_not_mapped_is_told_from_what_is_not_in_the_dump() {
+    let dump = &demo();
+    let said = |command: &str, address: &str| {
+        let mut line = Command::cargo_bin("pagehound").unwrap();
+        let output = line.arg(command).arg(dump).arg(address).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command} {address}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // The image's range before the image, its last page, and vmalloc's first.
+    for address in ["ffffffff80000000", "ffffffffbffff000", "ffffa00000000000"] {
+        for command in ["read", "why"] {
+            let text = said(command, address);
+            assert!(text.contains("not mapped"), "{command}: {text}");
+            assert!(!text.contains("not in the dump"), "{command}: {text}");
+        }
+    }
+}

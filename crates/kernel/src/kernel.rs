@@ -260,6 +260,19 @@ impl<'m> Kernel<'m> {
         Some(pointer.add(*offset))
     }
 
+    /// Whether a kernel virtual address is mapped; also where the page tables
+    /// that would tell cannot be read. [`phys`](Self::phys) does not ask them
+    /// within the direct map and the image, whose ranges have gaps.
+    pub fn is_mapped(&self, addr: VirtAddr) -> bool {
+        let space = &self.memory.space;
+        let tables = || {
+            space
+                .geometry
+                .translate(&self.memory.cache, space.root, addr)
+        };
+        space.direct.phys(addr).is_some() || !matches!(tables(), Ok(None))
+    }
+
     /// Physical address of a kernel virtual address.
     pub fn phys(&self, addr: VirtAddr) -> Result<PhysAddr, VirtFault> {
         self.memory.space.translate(&self.memory.cache, addr)

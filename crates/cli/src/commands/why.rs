@@ -12,7 +12,7 @@ use anyhow::ensure;
 use pagehound_hunt::census::{Fate, Via};
 use pagehound_hunt::holders::Holders;
 use pagehound_hunt::{Diagnosis, Referrers, referrers};
-use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_kernel::{Class, Kernel, Pages, VirtFault};
 use pagehound_model::{Evidence, Finding, Pattern};
 use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr, hex};
 use std::io;
@@ -36,7 +36,11 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
     let pfn = match asked {
         PageRef::Pfn(pfn) => Pfn(pfn),
         PageRef::Physical(addr) => PhysAddr(addr).pfn(shift),
-        PageRef::Virtual(addr) => kernel.phys(VirtAddr(addr))?.pfn(shift),
+        PageRef::Virtual(addr) => {
+            let addr = VirtAddr(addr);
+            ensure!(kernel.is_mapped(addr), VirtFault::NotMapped(addr));
+            kernel.phys(addr)?.pfn(shift)
+        }
     };
     let diagnosis = context.diagnose(&kernel, &args.target.to_string())?;
     let end = diagnosis.pages.map.end();
