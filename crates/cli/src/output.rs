@@ -25,7 +25,9 @@ pub fn set_color(global: &Global) {
 /// is no error.
 pub fn page(write: impl FnOnce(&mut Page) -> io::Result<()>) -> anyhow::Result<()> {
     let columns = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0);
-    let width = columns.unwrap_or(COLUMNS).min(COLUMNS);
+    // As for the help, and as `column` and others do where there is no terminal.
+    let told = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let width = columns.or_else(told).unwrap_or(COLUMNS).min(COLUMNS);
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     let written = write(&mut Page::new(&mut out, width.into())).and_then(|()| out.flush());
     unless_closed(written)

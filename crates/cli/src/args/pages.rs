@@ -12,7 +12,11 @@ Examples:
   pagehound pages vmcore --class slab --format jsonl
   pagehound pages vmcore --finding 1 | wc -l
 
-Columns: pfn,count,class,order,refcount,state,finding; --each leaves out count.";
+Columns: pfn,count,class,order,refcount,state,finding; --each leaves out count.
+pfn is decimal, the first frame of the run:
+  pfn,count,class,order,refcount,state,finding
+  107187,12,raw,0,1,lost,1
+are 12 lost pages from 0x1a2b3 on; `pagehound why vmcore 107187` explains one.";
 
 /// Arguments of `pages`.
 #[derive(clap::Args, Clone, Debug)]

@@ -206,8 +206,8 @@ fn coverage(coverage: &Coverage, page_size: u64) -> String {
         .map(|(pages, what)| format!("{} ({}) {what}", thousands(*pages), percent(*pages, all)))
         .collect();
     format!(
-        "{} of {}: {}",
-        thousands(all),
+        "{} of {} listed: {}",
+        count(all, "page"),
         size(page_size),
         parts.join(", ")
     )

@@ -6,6 +6,7 @@ mod ledger;
 pub mod number;
 pub mod page;
 mod report;
+pub(crate) mod table;
 
 pub use finding::{pattern_line, title as finding_title};
 pub use ledger::ledger;
