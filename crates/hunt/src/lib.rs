@@ -13,6 +13,7 @@ mod standing;
 mod survey;
 #[cfg(test)]
 mod testing;
+mod units;
 
 pub use clock::{captured_at, rfc3339};
 pub use diagnose::{Diagnosis, Options};

@@ -12,61 +12,17 @@ use common::{demo, diagnose, kernel};
 use pagehound_hunt::census::Without;
 use pagehound_kernel::Class;
 use pagehound_model::{Report, Verdict};
-use pagehound_vmcore::{
-    Coverage, Dump, Fault, FaultReason, PageState, Pfn, PfnRange, PhysicalMemory,
-};
-
-/// Memory with a page whose data turns out to be broken when it is read.
-struct Broken {
-    inner: Box<dyn PhysicalMemory>,
-    pfn: Pfn,
-}
-
-impl PhysicalMemory for Broken {
-    fn page_shift(&self) -> u32 {
-        self.inner.page_shift()
-    }
-
-    fn end_pfn(&self) -> Pfn {
-        self.inner.end_pfn()
-    }
-
-    fn state(&self, pfn: Pfn) -> PageState {
-        self.inner.state(pfn)
-    }
-
-    fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
-        if pfn == self.pfn {
-            let reason = FaultReason::Unreadable("does not decompress".into());
-            let addr = pfn.addr(self.page_shift());
-            return Err(Fault { addr, reason });
-        }
-        self.inner.read_page(pfn, page)
-    }
-
-    fn page_slice(&self, _pfn: Pfn) -> Option<&[u8]> {
-        None
-    }
-
-    fn present_runs(&self) -> Vec<PfnRange> {
-        self.inner.present_runs()
-    }
-
-    fn coverage(&self) -> Coverage {
-        self.inner.coverage()
-    }
-}
+use pagehound_testdata::Damage;
+use pagehound_vmcore::Pfn;
+use std::collections::BTreeSet;
 
 /// The report of the demo without the content of `pfn`.
 fn without(pfn: Pfn) -> Report {
-    let (dump, _) = demo();
-    let dump = Dump {
-        info: dump.info,
-        memory: Box::new(Broken {
-            inner: dump.memory,
-            pfn,
-        }),
+    let damage = Damage {
+        broken: BTreeSet::from([pfn]),
+        ..Damage::default()
     };
+    let dump = damage.open(&pagehound_testdata::demo());
     let kernel = kernel(&dump);
     let report = diagnose(&kernel, Without::default()).report;
     assert_eq!(report.contradictions(), Vec::<String>::new());

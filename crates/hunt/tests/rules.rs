@@ -332,3 +332,23 @@ fn content_convicts_nobody() {
             .all(|&pfn| with_all().standing(Pfn(pfn)) == Standing::Held)
     );
 }
+
+#[test]
+fn the_answer_does_not_depend_on_the_threads() {
+    let with = |threads: usize| {
+        let cancel = std::sync::atomic::AtomicBool::new(false);
+        let options = pagehound_hunt::Options {
+            path: "test",
+            progress: &pagehound_scan::NoProgress,
+            cancel: &cancel,
+            threads: std::num::NonZeroUsize::new(threads),
+            without: Without::default(),
+        };
+        let mut report = Diagnosis::of(&DEMO.kernel, &options).unwrap().report;
+        report.timing.seconds = 0.0;
+        serde_json::to_string_pretty(&report).unwrap()
+    };
+    let one = with(1);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(5));
+}

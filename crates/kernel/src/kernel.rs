@@ -6,6 +6,7 @@ use pagehound_vmcore::{Dump, PageCache, PhysAddr, VirtAddr};
 
 use crate::btf::{Btf, BtfError};
 use crate::kallsyms::{Kallsyms, KallsymsError};
+use crate::landmarks::Landmarks;
 use crate::layouts::{Field, Layouts, Unknown};
 use crate::translate::{AddressSpace, KernelMemory, SpaceError};
 use crate::virt::{VirtFault, VirtualRead};
@@ -92,6 +93,7 @@ pub struct Kernel<'m> {
     pub percpu_offsets: Vec<u64>,
     /// What could not be had, a sentence each.
     pub warnings: Vec<String>,
+    landmarks: Landmarks,
 }
 
 impl<'m> Kernel<'m> {
@@ -125,7 +127,7 @@ impl<'m> Kernel<'m> {
                 .map(|conflict| format!("layout of {conflict}")),
         );
         let percpu_offsets = percpu_offsets(&memory, symbols.as_ref());
-        Ok(Kernel {
+        let mut kernel = Kernel {
             dump,
             memory,
             vmcoreinfo,
@@ -134,7 +136,16 @@ impl<'m> Kernel<'m> {
             layouts,
             percpu_offsets,
             warnings,
-        })
+            landmarks: Landmarks::default(),
+        };
+        // The one variable that no kernel is without.
+        if kernel.address("init_task").is_none() {
+            kernel.landmarks = Landmarks::find(&kernel);
+            if !kernel.landmarks.percpu_offsets.is_empty() {
+                kernel.percpu_offsets = kernel.landmarks.percpu_offsets.clone();
+            }
+        }
+        Ok(kernel)
     }
 
     /// log2 of the page size.
@@ -148,9 +159,11 @@ impl<'m> Kernel<'m> {
     }
 
     /// Address of a variable or function by kallsyms, which knows it as the
-    /// kernel's source does (VMCOREINFO gives the value of some).
+    /// kernel's source does (VMCOREINFO gives the value of some); where it
+    /// knows no variables, some are found by what they hold.
     pub fn address(&self, name: &str) -> Option<VirtAddr> {
-        self.symbols.as_ref()?.address(name)
+        let symbol = self.symbols.as_ref().and_then(|all| all.address(name));
+        symbol.or_else(|| self.landmarks.address(name))
     }
 
     /// Address of a symbol that the caller cannot do without. VMCOREINFO is

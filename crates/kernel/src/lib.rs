@@ -5,6 +5,7 @@ mod counters;
 mod host;
 mod kallsyms;
 mod kernel;
+mod landmarks;
 pub mod layouts;
 mod memmap;
 mod modules;

@@ -1,4 +1,4 @@
-use pagehound_kernel::{LogRecord, Options};
+use pagehound_kernel::LogRecord;
 use pagehound_vmcore::{Mac, VirtAddr};
 use proptest::prelude::*;
 
@@ -329,7 +329,7 @@ fn the_address_of_the_leak_is_that_of_two_devices_under_a_bond() {
     ] {
         let dump = pagehound_vmcore::open(&pagehound_testdata::corpus(file)).unwrap();
         for without_btf in [false, true] {
-            let kernel = Kernel::open(&dump, Options { without_btf }).unwrap();
+            let kernel = Kernel::open(&dump, pagehound_kernel::Options { without_btf }).unwrap();
             let attribution = Attribution::of(&kernel, &kernel.log().unwrap());
             let owners = told(&attribution, BOND);
             assert_eq!(

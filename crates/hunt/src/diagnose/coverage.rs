@@ -8,6 +8,7 @@ use pagehound_vmcore::{PageState, Pfn, PhysicalMemory};
 use crate::attribution::Attribution;
 use crate::census::Census;
 use crate::fingerprint::{Fingerprints, Key};
+use crate::units::Units;
 
 /// Frames the kernel has a memory map for, by what the dump has of them.
 ///
@@ -34,12 +35,15 @@ pub(super) fn coverage(memory: &dyn PhysicalMemory, map: &PageMap) -> Coverage {
 
 /// Unaccounted pages whose content could not be read although the dump level
 /// left it in.
-pub(super) fn unread(kernel: &Kernel<'_>, pages: &Pages, prints: &Fingerprints) -> u64 {
+pub(super) fn unread(
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+    units: &Units,
+    prints: &Fingerprints,
+) -> u64 {
     let memory = kernel.dump.memory.as_ref();
-    let heads = [Class::Raw, Class::Detached]
-        .into_iter()
-        .flat_map(|class| pages.map.heads(class));
-    heads
+    units
+        .heads()
         .filter(|&head| prints.key(head) == Key::Absent)
         .flat_map(|head| {
             let unit = pages.map.unit(head);

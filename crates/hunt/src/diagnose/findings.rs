@@ -15,6 +15,7 @@ use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Via};
 use crate::fingerprint::{Fingerprints, GROUP, Key, Shared, order};
 use crate::holders::{HolderName, Holders};
+use crate::units::Units;
 
 /// Held groups that get a finding of their own; the rest is one together.
 const HELD_GROUPS: usize = 12;
@@ -36,15 +37,16 @@ enum Group {
     InTransit,
 }
 
-/// All findings, and the index of each unit's by its first frame.
+/// All findings, and the index of each unit's by its number.
 pub(super) fn findings(
     kernel: &Kernel<'_>,
     pages: &Pages,
+    units: &Units,
     census: &Census,
     prints: &Fingerprints,
     attribution: &Attribution,
-) -> (Vec<Finding>, HashMap<u64, u32>) {
-    let groups = groups(kernel, pages, census, prints);
+) -> (Vec<Finding>, Vec<u32>) {
+    let groups = groups(kernel, pages, units, census, prints);
     let maker = Maker {
         kernel,
         pages,
@@ -109,11 +111,15 @@ pub(super) fn findings(
         made.push((maker.held(&holder, &rest), rest));
     }
     made.sort_by_key(|(finding, _)| (finding.verdict, std::cmp::Reverse(finding.pages)));
-    let mut index = HashMap::new();
+    let mut index = vec![0; units.len()];
     let mut findings = Vec::new();
-    for (number, (mut finding, units)) in made.into_iter().enumerate() {
-        finding.id = number as u32 + 1;
-        index.extend(units.into_iter().map(|head| (head.0, number as u32)));
+    for (number, (mut finding, heads)) in (0u32..).zip(made) {
+        finding.id = number + 1;
+        for unit in heads.into_iter().filter_map(|head| units.number(head)) {
+            if let Some(finding) = index.get_mut(unit) {
+                *finding = number;
+            }
+        }
         findings.push(finding);
     }
     (findings, index)
@@ -122,17 +128,13 @@ pub(super) fn findings(
 fn groups(
     kernel: &Kernel<'_>,
     pages: &Pages,
+    units: &Units,
     census: &Census,
     prints: &Fingerprints,
 ) -> BTreeMap<Group, Vec<Pfn>> {
-    let heads = || {
-        [Class::Raw, Class::Detached]
-            .into_iter()
-            .flat_map(|class| pages.map.heads(class))
-    };
     let mut lost: HashMap<Key, usize> = HashMap::new();
     let mut listed: HashSet<u64> = HashSet::new();
-    for head in heads() {
+    for head in units.heads() {
         match census.fate(pages, head) {
             Fate::Orphan => *lost.entry(prints.key(head)).or_default() += 1,
             Fate::Held => {
@@ -145,7 +147,7 @@ fn groups(
     }
     let mut holders = Holders::new(kernel, pages, census);
     let mut groups: BTreeMap<Group, Vec<Pfn>> = BTreeMap::new();
-    for head in heads() {
+    for head in units.heads() {
         let key = prints.key(head);
         let group = match census.fate(pages, head) {
             Fate::InTransit => Group::InTransit,

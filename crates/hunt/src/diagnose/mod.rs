@@ -7,6 +7,7 @@ mod verdict;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -22,6 +23,7 @@ use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::ledger::ledger;
 use crate::standing::Standing;
+use crate::units::Units;
 
 /// What a diagnosis is given besides the kernel.
 #[derive(Clone, Copy)]
@@ -46,8 +48,9 @@ pub struct Diagnosis {
     pub pages: Pages,
     /// Fate of every unaccounted unit.
     pub census: Census,
-    /// Finding of a unit, as an index into the report's, by its first frame.
-    findings: HashMap<u64, u32>,
+    /// Finding of each unit, as an index into the report's.
+    findings: Vec<u32>,
+    units: Arc<Units>,
 }
 
 impl Diagnosis {
@@ -66,6 +69,7 @@ impl Diagnosis {
             without: options.without,
         };
         let mut census = Census::run(kernel, &pages, &run);
+        let units = Arc::clone(census.units());
         let naming = Naming::new(kernel, &pages);
         let mut pass = Pass {
             cancel: options.cancel,
@@ -82,17 +86,18 @@ impl Diagnosis {
         let attribution = Attribution::of(kernel, &log);
         warnings.extend(attribution.warnings.iter().cloned());
         let devices: Vec<Mac> = attribution.addresses().collect();
-        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices);
-        settle(&mut census, &pages, &prints);
+        let prints = Fingerprints::of(kernel, &pages, &units, &naming, &pass, &devices);
+        settle(&mut census, &pages, &units, &prints);
         let (rows, differences) = ledger(kernel, &pages);
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
-        let (found, by_unit) = findings::findings(kernel, &pages, &census, &prints, &attribution);
+        let (found, by_unit) =
+            findings::findings(kernel, &pages, &units, &census, &prints, &attribution);
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
         warnings.extend(reasons);
-        let unread = coverage::unread(kernel, &pages, &prints);
+        let unread = coverage::unread(kernel, &pages, &units, &prints);
         if unread > 0 {
             warnings.push(format!(
                 "the content of {unread} unaccounted pages cannot be read: whose they are is not known"
@@ -120,13 +125,15 @@ impl Diagnosis {
             pages,
             census,
             findings: by_unit,
+            units,
         })
     }
 
     /// Index in the report's findings of the one a page belongs to.
     pub fn finding(&self, pfn: Pfn) -> Option<usize> {
         let head = self.pages.map.head(pfn);
-        self.findings.get(&head.0).map(|&index| index as usize)
+        let index = self.findings.get(self.units.number(head)?)?;
+        Some(*index as usize)
     }
 
     /// How a page stands.
@@ -146,10 +153,9 @@ impl Diagnosis {
 
 /// What only content can decide: runs behind held pages (rule 8), groups that
 /// live in tables of hardware (rule 6), pages the kernel dropped on purpose.
-fn settle(census: &mut Census, pages: &Pages, prints: &Fingerprints) {
-    let orphans: Vec<Pfn> = [Class::Raw, Class::Detached]
-        .into_iter()
-        .flat_map(|class| pages.map.heads(class))
+fn settle(census: &mut Census, pages: &Pages, units: &Units, prints: &Fingerprints) {
+    let orphans: Vec<Pfn> = units
+        .heads()
         .filter(|&head| census.fate(pages, head) == Fate::Orphan)
         .collect();
     // By group: units, and those of them that hardware tables name.

@@ -83,6 +83,7 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
     let prints = Fingerprints::of(
         &DEMO.kernel,
         &DEMO.pages,
+        &Arc::new(Units::of(&DEMO.pages.map)),
         &DEMO.naming,
         &Pass::new(memory),
         &[],
@@ -110,18 +111,18 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
 fn broadcasts_go_with_the_device_that_received_most() {
     let (device, other) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
     let broadcast = Mac([0xff; 6]);
-    let mut keys: HashMap<u64, Key> = (0..5).map(|pfn| (pfn, Key::Ethernet(device))).collect();
-    keys.insert(5, Key::Ethernet(other));
-    keys.insert(6, Key::Ethernet(broadcast));
-    keys.insert(7, Key::Kind(Content::Text));
+    let mut keys = vec![Key::Ethernet(device); 5];
+    keys.push(Key::Ethernet(other));
+    keys.push(Key::Ethernet(broadcast));
+    keys.push(Key::Kind(Content::Text));
     join_group_addresses(&mut keys);
-    assert_eq!(keys[&6], Key::Ethernet(device));
-    assert_eq!(keys[&5], Key::Ethernet(other));
-    assert_eq!(keys[&7], Key::Kind(Content::Text));
+    assert_eq!(keys[6], Key::Ethernet(device));
+    assert_eq!(keys[5], Key::Ethernet(other));
+    assert_eq!(keys[7], Key::Kind(Content::Text));
     // With nobody to go with they stay.
-    let mut alone = HashMap::from([(6, Key::Ethernet(broadcast))]);
+    let mut alone = [Key::Ethernet(broadcast)];
     join_group_addresses(&mut alone);
-    assert_eq!(alone[&6], Key::Ethernet(broadcast));
+    assert_eq!(alone[0], Key::Ethernet(broadcast));
 }
 
 #[test]
