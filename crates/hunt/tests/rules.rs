@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use common::{Score, Truth, count_lost, demo, diagnose, kernel, lost};
 use pagehound_hunt::census::{Fate, Without};
-use pagehound_hunt::{Diagnosis, PageState};
+use pagehound_hunt::{Diagnosis, Standing};
 use pagehound_kernel::Kernel;
 use pagehound_model::{State, Verdict};
 use pagehound_testdata::fate;
@@ -329,7 +329,7 @@ fn content_convicts_nobody() {
     assert!(
         listed
             .iter()
-            .all(|&pfn| with_all().state(Pfn(pfn)) == PageState::Unaccounted(State::Held))
+            .all(|&pfn| with_all().standing(Pfn(pfn)) == Standing::Held)
     );
 }
 
