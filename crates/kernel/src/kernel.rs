@@ -59,6 +59,14 @@ pub enum KernelError {
     },
 }
 
+impl KernelError {
+    /// Whether something is there and makes no sense, so that memory is
+    /// damaged or a layout is wrong; otherwise this kernel does not tell.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        !matches!(self, KernelError::Unknown(_) | KernelError::NoSymbol(_))
+    }
+}
+
 impl From<VirtFault> for KernelError {
     fn from(fault: VirtFault) -> Self {
         KernelError::Read {

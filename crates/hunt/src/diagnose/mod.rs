@@ -88,7 +88,11 @@ impl Diagnosis {
         let devices: Vec<Mac> = attribution.addresses().collect();
         let prints = Fingerprints::of(kernel, &pages, &units, &naming, &pass, &devices);
         settle(&mut census, &pages, &units, &prints);
-        let (rows, differences) = ledger(kernel, &pages);
+        let (rows, mut differences) = ledger(kernel, &pages);
+        differences.extend(in_transit(kernel, &pages, &units));
+        if !differences.is_empty() {
+            census.doubt();
+        }
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
@@ -182,6 +186,16 @@ fn settle(census: &mut Census, pages: &Pages, units: &Units, prints: &Fingerprin
             census.hold_dropped(head);
         }
     }
+}
+
+/// Too many pages that are neither free nor in use: few are caught in between,
+/// so where there are many their reference counts were not read.
+fn in_transit(kernel: &Kernel<'_>, pages: &Pages, units: &Units) -> Option<String> {
+    let caught = units.heads().filter(|&head| pages.map.is_in_transit(head));
+    let caught = caught.count() as u64;
+    (caught > verdict::stray(kernel, pages)).then(|| {
+        format!("{caught} pages are neither free nor referred to: page._refcount is in doubt")
+    })
 }
 
 fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted {
