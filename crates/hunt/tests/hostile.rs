@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 
 use common::{demo, diagnose, kernel};
 use pagehound_hunt::census::Without;
-use pagehound_hunt::{Diagnosis, Options, PageState};
+use pagehound_hunt::{Diagnosis, Options, Standing};
 use pagehound_kernel::layouts::{Field, Struct};
 use pagehound_kernel::{Class, Kernel, VirtualRead};
-use pagehound_model::{State, Verdict};
+use pagehound_model::Verdict;
 use pagehound_scan::NoProgress;
 use pagehound_testdata::Damage;
-use pagehound_vmcore::{Dump, Pfn, PhysAddr, VirtAddr};
+use pagehound_vmcore::{Dump, PageState, Pfn, PhysAddr, VirtAddr};
 
 /// Longest time and most address space that a broken dump of 112 MiB may take.
 const TIME: Duration = Duration::from_secs(10);
@@ -165,8 +165,7 @@ fn unreadable_sections() {
     assert!(diagnosis.report.warnings.iter().any(warned));
     // The entries' own page might have held references: no proof without it.
     assert_ne!(diagnosis.report.verdict, Verdict::Lost);
-    let suspect =
-        |&&pfn: &&u64| diagnosis.state(Pfn(pfn)) == PageState::Unaccounted(State::Suspect);
+    let suspect = |&&pfn: &&u64| diagnosis.standing(Pfn(pfn)) == Standing::Suspect;
     let lost = truth.lost();
     let found = lost.iter().filter(suspect).count();
     assert!(
@@ -320,7 +319,7 @@ fn more_mapped_than_there_is() {
     let map = &diagnosis.pages.map;
     let tables = map
         .heads(Class::Raw)
-        .filter(|&pfn| dump.memory.state(pfn) == pagehound_vmcore::PageState::Present);
+        .filter(|&pfn| dump.memory.state(pfn) == PageState::Present);
     // In vmalloc space, which lies above the direct map.
     let first = kernel.memory.space.direct.virt.end >> 39 & 511;
     let mut patches: Vec<(PhysAddr, u64)> = Vec::new();
@@ -438,7 +437,7 @@ fn random_words() {
         .map(|&class| {
             (0..map.end().0)
                 .filter(|&pfn| map.class(Pfn(pfn)) == class)
-                .filter(|&pfn| dump.memory.state(Pfn(pfn)) == pagehound_vmcore::PageState::Present)
+                .filter(|&pfn| dump.memory.state(Pfn(pfn)) == PageState::Present)
                 .collect()
         })
         .collect();

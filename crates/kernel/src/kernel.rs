@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use pagehound_vmcore::{Dump, Machine, PageCache, PhysAddr, VirtAddr};
+use pagehound_vmcore::{Dump, PageCache, PhysAddr, VirtAddr};
 
 use crate::btf::{Btf, BtfError};
 use crate::kallsyms::{Kallsyms, KallsymsError};
@@ -57,6 +57,14 @@ pub enum KernelError {
         /// What is wrong with it.
         why: String,
     },
+}
+
+impl KernelError {
+    /// Whether something is there and makes no sense, so that memory is
+    /// damaged or a layout is wrong; otherwise this kernel does not tell.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        !matches!(self, KernelError::Unknown(_) | KernelError::NoSymbol(_))
+    }
 }
 
 impl From<VirtFault> for KernelError {
@@ -156,14 +164,6 @@ impl<'m> Kernel<'m> {
     /// Page size in bytes.
     pub fn page_size(&self) -> u64 {
         1 << self.page_shift()
-    }
-
-    /// Architecture name as `uname -m` prints it.
-    pub fn arch(&self) -> &'static str {
-        match self.memory.space.machine {
-            Machine::X86_64 => "x86_64",
-            Machine::Aarch64 => "aarch64",
-        }
     }
 
     /// Address of a variable or function by kallsyms, which knows it as the
@@ -279,6 +279,19 @@ impl<'m> Kernel<'m> {
     pub fn percpu(&self, pointer: VirtAddr, cpu: usize) -> Option<VirtAddr> {
         let offset = self.percpu_offsets.get(cpu)?;
         Some(pointer.add(*offset))
+    }
+
+    /// Whether a kernel virtual address is mapped; also where the page tables
+    /// that would tell cannot be read. [`phys`](Self::phys) does not ask them
+    /// within the direct map and the image, whose ranges have gaps.
+    pub fn is_mapped(&self, addr: VirtAddr) -> bool {
+        let space = &self.memory.space;
+        let tables = || {
+            space
+                .geometry
+                .translate(&self.memory.cache, space.root, addr)
+        };
+        space.direct.phys(addr).is_some() || !matches!(tables(), Ok(None))
     }
 
     /// Physical address of a kernel virtual address.

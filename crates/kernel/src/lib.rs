@@ -24,12 +24,12 @@ mod vmcoreinfo;
 mod zones;
 
 pub use btf::{Btf, BtfError, Member};
-pub use host::{HostInfo, Uname};
+pub use host::HostInfo;
 pub use kallsyms::{Encoding, Kallsyms, KallsymsError, Symbol};
 pub use kernel::{Kernel, KernelError, Options};
 pub use memmap::MemMap;
 pub use modules::Module;
-pub use net::{Mac, NetDevice, NetStats};
+pub use net::{NetDevice, NetStats};
 pub use pagemap::{Class, Decoder, PageMap, PageWords, Pages};
 pub use printk::{Caller, Log, LogDevice, LogRecord};
 pub use slab::{Cache, Slab, SlabIndex};

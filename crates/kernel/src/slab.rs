@@ -10,6 +10,7 @@ use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::Field;
+use crate::memmap::MemMap;
 use crate::pagemap::PageMap;
 use crate::virt::VirtualRead;
 use crate::zones::Node;
@@ -250,11 +251,20 @@ impl SlabIndex {
         self.slabs.is_empty()
     }
 
-    /// Marks the objects that lie free in sheaves; call after all slabs are
-    /// added.
-    pub(crate) fn add_sheaves(&mut self, kernel: &Kernel<'_>, map: &PageMap) {
+    /// Marks the objects that lie free in sheaves, and sees that the slabs CPUs
+    /// allocate from are slabs of their caches; call after all are added.
+    pub(crate) fn add_free_elsewhere(
+        &mut self,
+        kernel: &Kernel<'_>,
+        map: &PageMap,
+        memmap: &MemMap,
+    ) {
         let shift = kernel.page_shift();
         for (number, cache) in (0u32..).zip(&self.caches) {
+            for &(page, _) in &cache.cpu_freelists {
+                let slab = memmap.pfn(page).and_then(|pfn| self.slabs.get(&pfn.0));
+                self.broken += u64::from(slab.is_none_or(|slab| slab.cache != number));
+            }
             for &object in &cache.sheaved {
                 let slab = kernel.memory.space.direct.phys(object).and_then(|at| {
                     let head = map.head(at.pfn(shift));

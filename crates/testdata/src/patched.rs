@@ -13,8 +13,10 @@ pub struct Damage {
     /// Words and what is there instead; one that would cross a page of 4 KiB
     /// is put at the page's end.
     pub words: Vec<(PhysAddr, u64)>,
-    /// Frames that cannot be read.
+    /// Frames that cannot be read, as the container knows.
     pub unreadable: BTreeSet<Pfn>,
+    /// Frames whose data turns out to be broken when it is read.
+    pub broken: BTreeSet<Pfn>,
 }
 
 impl Damage {
@@ -44,6 +46,7 @@ impl Damage {
                 inner: dump.memory,
                 words,
                 unreadable: self.unreadable.clone(),
+                broken: self.broken.clone(),
             }),
         }
     }
@@ -54,6 +57,13 @@ struct Patched {
     /// By frame: offsets and what is there instead.
     words: BTreeMap<u64, Vec<(usize, u64)>>,
     unreadable: BTreeSet<Pfn>,
+    broken: BTreeSet<Pfn>,
+}
+
+impl Patched {
+    fn is_lost(&self, pfn: Pfn) -> bool {
+        self.unreadable.contains(&pfn) || self.broken.contains(&pfn)
+    }
 }
 
 impl PhysicalMemory for Patched {
@@ -73,7 +83,7 @@ impl PhysicalMemory for Patched {
     }
 
     fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
-        if self.unreadable.contains(&pfn) {
+        if self.is_lost(pfn) {
             let reason = FaultReason::Unreadable("damaged for a test".into());
             let addr = pfn.addr(self.page_shift());
             return Err(Fault { addr, reason });
@@ -86,7 +96,7 @@ impl PhysicalMemory for Patched {
     }
 
     fn page_slice(&self, pfn: Pfn) -> Option<&[u8]> {
-        match self.words.contains_key(&pfn.0) || self.unreadable.contains(&pfn) {
+        match self.words.contains_key(&pfn.0) || self.is_lost(pfn) {
             true => None,
             false => self.inner.page_slice(pfn),
         }

@@ -107,8 +107,8 @@ pub struct Census {
     pub control: Control,
     /// Pages that could bear pointers and cannot be read (rule 11).
     pub missing: u64,
-    /// See [`Pages::damaged`].
-    damaged: bool,
+    /// What the search went by does not hold together.
+    doubtful: bool,
     /// Bytes of memory with an owner that were searched for references.
     pub roots_bytes: u64,
     /// Bytes of content read in all.
@@ -135,7 +135,7 @@ impl Census {
             objects_reached: 0,
             control: Control::default(),
             missing: missing_referrers(kernel, pages),
-            damaged: pages.damaged,
+            doubtful: pages.damaged,
             roots_bytes: 0,
             bytes_read: 0,
             cancelled: false,
@@ -193,11 +193,17 @@ impl Census {
         self.via.get(head)
     }
 
+    /// Notes that the page map is in doubt, so that no orphan may be called
+    /// lost.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
     /// Whether every orphan may be called lost: nothing that could bear
     /// pointers was missing or damaged, and the control group passed.
     pub fn is_proof(&self) -> bool {
         self.missing == 0
-            && !self.damaged
+            && !self.doubtful
             && !self.cancelled
             && self.control.checked > 0
             && self.control.missed * 1000 <= self.control.checked

@@ -1,6 +1,8 @@
 //! The main job: from an opened kernel to the report.
 
+mod coverage;
 mod findings;
+mod signature;
 mod verdict;
 
 use std::collections::HashMap;
@@ -13,12 +15,14 @@ use pagehound_kernel::{Class, Kernel, KernelError, Log, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted};
 use pagehound_scan::{Pass, Progress};
-use pagehound_vmcore::{Format, Pfn};
+use pagehound_vmcore::{Mac, Pfn};
 
 use crate::attribution::Attribution;
 use crate::census::{Census, Fate, NAMED_PART, Naming, Run, Without};
+use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::ledger::ledger;
+use crate::standing::Standing;
 use crate::units::Units;
 
 /// What a diagnosis is given besides the kernel.
@@ -34,31 +38,6 @@ pub struct Options<'a> {
     pub threads: Option<NonZeroUsize>,
     /// Census rules left out (for tests).
     pub without: Without,
-}
-
-/// The state of one page, as `pages` prints it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PageState {
-    /// On a free list.
-    Free,
-    /// In a class that some counter shows.
-    Accounted,
-    /// In a finding of this state.
-    Unaccounted(State),
-}
-
-impl PageState {
-    /// Name on the command line and in `pages`.
-    pub fn name(self) -> &'static str {
-        match self {
-            PageState::Free => "free",
-            PageState::Accounted => "accounted",
-            PageState::Unaccounted(State::Lost) => "lost",
-            PageState::Unaccounted(State::Suspect) => "suspect",
-            PageState::Unaccounted(State::Held) => "held",
-            PageState::Unaccounted(State::Unknown) => "unknown",
-        }
-    }
 }
 
 /// The report, and what it was drawn from.
@@ -100,16 +79,20 @@ impl Diagnosis {
             pass.threads = threads;
         }
         let mut warnings = kernel.dump.info.warnings.clone();
-        let log = kernel.log().unwrap_or_else(|error| {
-            warnings.push(format!("no kernel log: {error}"));
-            Log::default()
+        let log = kernel.log().unwrap_or_else(|error| Log {
+            problem: Some(error.to_string()),
+            ..Log::default()
         });
         let attribution = Attribution::of(kernel, &log);
         warnings.extend(attribution.warnings.iter().cloned());
-        let devices: Vec<[u8; 6]> = attribution.addresses().collect();
+        let devices: Vec<Mac> = attribution.addresses().collect();
         let prints = Fingerprints::of(kernel, &pages, &units, &naming, &pass, &devices);
         settle(&mut census, &pages, &units, &prints);
-        let (rows, differences) = ledger(kernel, &pages);
+        let (rows, mut differences) = ledger(kernel, &pages);
+        differences.extend(in_transit(kernel, &pages, &units));
+        if !differences.is_empty() {
+            census.doubt();
+        }
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
@@ -118,11 +101,17 @@ impl Diagnosis {
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
         warnings.extend(reasons);
+        let unread = coverage::unread(kernel, &pages, &units, &prints);
+        if unread > 0 {
+            warnings.push(format!(
+                "the content of {unread} unaccounted pages cannot be read: whose they are is not known"
+            ));
+        }
         let report = Report {
             schema: model::SCHEMA.into(),
             tool_version: env!("CARGO_PKG_VERSION").into(),
             verdict,
-            complete: census.missing == 0 && !census.cancelled,
+            complete: coverage::is_complete(&pages, &census, &attribution, unread),
             host: host(kernel),
             target: target(kernel, &pages, options.path),
             ledger: rows,
@@ -151,18 +140,17 @@ impl Diagnosis {
         Some(*index as usize)
     }
 
-    /// State of a page.
-    pub fn state(&self, pfn: Pfn) -> PageState {
-        let class = self.pages.map.class(pfn);
-        match class {
-            Class::Free | Class::FreePcp => PageState::Free,
+    /// How a page stands.
+    pub fn standing(&self, pfn: Pfn) -> Standing {
+        match self.pages.map.class(pfn) {
+            Class::Free | Class::FreePcp => Standing::Free,
             class if class.is_unaccounted() => {
                 let finding = self
                     .finding(pfn)
                     .and_then(|index| self.report.findings.get(index));
-                PageState::Unaccounted(finding.map_or(State::Unknown, |finding| finding.verdict))
+                finding.map_or(Standing::Unknown, |finding| finding.verdict.into())
             }
-            _ => PageState::Accounted,
+            _ => Standing::Accounted,
         }
     }
 }
@@ -200,6 +188,20 @@ fn settle(census: &mut Census, pages: &Pages, units: &Units, prints: &Fingerprin
     }
 }
 
+/// Too many pages that are neither free nor in use: few are caught in between,
+/// so where there are many their reference counts were not read; unless free
+/// pages on per-CPU lists cannot be told, which look the same.
+fn in_transit(kernel: &Kernel<'_>, pages: &Pages, units: &Units) -> Option<String> {
+    if pages.nodes.is_empty() {
+        return None;
+    }
+    let caught = units.heads().filter(|&head| pages.map.is_in_transit(head));
+    let caught = caught.count() as u64;
+    (caught > verdict::stray(kernel, pages)).then(|| {
+        format!("{caught} pages are neither free nor referred to: page._refcount is in doubt")
+    })
+}
+
 fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted {
     let sum = |state: State| -> u64 {
         findings
@@ -221,19 +223,14 @@ fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted 
 
 fn host(kernel: &Kernel<'_>) -> model::Host {
     let info = kernel.host();
-    let written = kernel.dump.info.captured_at.filter(|&at| at > 0);
-    let seconds = written.or_else(|| i64::try_from(info.time?).ok());
     model::Host {
+        captured_at: captured_at(&kernel.dump.info, Some(&info)),
         name: info.uname.map(|uname| uname.nodename),
         boot_id: info.boot_id,
-        captured_at: seconds
-            .and_then(|at| jiff::Timestamp::from_second(at).ok())
-            .map(|at| at.to_string()),
     }
 }
 
 fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
-    let coverage = kernel.dump.memory.coverage();
     let managed: u64 = pages
         .nodes
         .iter()
@@ -241,28 +238,13 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         .fold(0, |sum, zone| sum.saturating_add(zone.managed));
     model::Target {
         path: path.into(),
-        format: format_name(kernel.dump.info.format).into(),
+        format: kernel.dump.info.format.name().into(),
         kernel: kernel.vmcoreinfo.osrelease().into(),
-        arch: kernel.arch().into(),
+        arch: kernel.memory.space.machine.name().into(),
         page_size: kernel.page_size(),
         pages: pages.map.end().0,
         mem_total_bytes: managed.saturating_mul(kernel.page_size()),
         dump_level: kernel.dump.info.dump_level,
-        coverage: model::Coverage {
-            present: coverage.present,
-            excluded: coverage.excluded,
-            absent: coverage.absent,
-            unreadable: coverage.unreadable,
-        },
-    }
-}
-
-/// Name of a container in reports.
-pub fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Elf => "elf",
-        Format::Kdump => "kdump",
-        Format::FlattenedKdump => "kdump-flattened",
-        Format::FlattenedElf => "elf-flattened",
+        coverage: coverage::coverage(kernel.dump.memory.as_ref(), &pages.map),
     }
 }

@@ -19,9 +19,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pagehound_kernel::{Kernel, Pages};
-use pagehound_model::{Content, Pattern};
+use pagehound_model::Content;
 use pagehound_scan::Pass;
-use pagehound_vmcore::Pfn;
+use pagehound_vmcore::{Mac, Pfn};
 
 pub(crate) use anchors::Anchor;
 pub use ethernet::{Frame, frames};
@@ -34,13 +34,24 @@ use crate::units::Units;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Key {
     /// Frames to this address.
-    Ethernet([u8; 6]),
+    Ethernet(Mac),
     /// A value at an offset.
     Anchor(Anchor),
     /// Nothing but the kind of bytes.
     Kind(Content),
     /// The content is not in the dump.
     Absent,
+}
+
+/// Bytes that units of a group have at the same place.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Shared {
+    /// Offset in the unit, in bytes.
+    pub offset: u64,
+    /// The bytes, `None` where they vary.
+    pub bytes: Vec<Option<u8>>,
+    /// Part of the units that has them, 0 to 1.
+    pub share: f64,
 }
 
 /// Groups of units, by what they hold.
@@ -64,7 +75,7 @@ impl Fingerprints {
         units: &Arc<Units>,
         naming: &Naming,
         pass: &Pass<'_>,
-        devices: &[[u8; 6]],
+        devices: &[Mac],
     ) -> Fingerprints {
         let (traits, bytes_read) = traits::read(kernel, pages, units, naming, pass, devices);
         let mut keys = vec![Key::Absent; units.len()];
@@ -142,7 +153,7 @@ impl Fingerprints {
 
     /// The patterns of a group: for frames first the address at each offset it
     /// is found at, then what the units agree on byte by byte.
-    pub fn patterns(&self, kernel: &Kernel<'_>, key: Key, heads: &[Pfn]) -> Vec<Pattern> {
+    pub fn patterns(&self, kernel: &Kernel<'_>, key: Key, heads: &[Pfn]) -> Vec<Shared> {
         let mut patterns = Vec::new();
         if let Key::Ethernet(mac) = key {
             patterns = self.addresses(mac, heads);
@@ -157,7 +168,7 @@ impl Fingerprints {
         patterns
     }
 
-    fn addresses(&self, mac: [u8; 6], heads: &[Pfn]) -> Vec<Pattern> {
+    fn addresses(&self, mac: Mac, heads: &[Pfn]) -> Vec<Shared> {
         let mut offsets: BTreeMap<u32, usize> = BTreeMap::new();
         for unit in heads.iter().filter_map(|&head| self.traits(head)) {
             if unit.dst == Some(mac) {
@@ -166,13 +177,12 @@ impl Fingerprints {
                 }
             }
         }
-        let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut patterns: Vec<Pattern> = offsets
+        let mut patterns: Vec<Shared> = offsets
             .into_iter()
             .filter(|(_, count)| count * 20 >= heads.len())
-            .map(|(offset, count)| Pattern {
+            .map(|(offset, count)| Shared {
                 offset: u64::from(offset),
-                hex: hex.clone(),
+                bytes: mac.0.map(Some).to_vec(),
                 share: share(count, heads.len()),
             })
             .collect();
@@ -185,10 +195,10 @@ impl Fingerprints {
 /// Frames to group addresses (broadcast, multicast) go with the address of the
 /// device that received them: the commonest single one.
 fn join_group_addresses(keys: &mut [Key]) {
-    let mut counts: BTreeMap<[u8; 6], usize> = BTreeMap::new();
+    let mut counts: BTreeMap<Mac, usize> = BTreeMap::new();
     for key in &*keys {
         if let Key::Ethernet(mac) = key
-            && mac[0] & 1 == 0
+            && !mac.is_group()
         {
             *counts.entry(*mac).or_default() += 1;
         }
@@ -198,7 +208,7 @@ fn join_group_addresses(keys: &mut [Key]) {
     };
     for key in keys {
         if let Key::Ethernet(mac) = key
-            && mac[0] & 1 == 1
+            && mac.is_group()
         {
             *mac = main;
         }

@@ -88,7 +88,7 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
         &Pass::new(memory),
         &[],
     );
-    let mac = [0x52, 0x54, 0x00, 0xa1, 0x5e, 0x01];
+    let mac = Mac([0x52, 0x54, 0x00, 0xa1, 0x5e, 0x01]);
     let frames = DEMO.of_kind(1);
     let right = frames
         .iter()
@@ -99,8 +99,8 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
     assert_eq!(prints.content(&frames), Content::Ethernet);
     let patterns = prints.patterns(&DEMO.kernel, Key::Ethernet(mac), &frames);
     assert_eq!(
-        (patterns[0].offset, patterns[0].hex.as_str()),
-        (0, "525400a15e01")
+        (patterns[0].offset, &patterns[0].bytes),
+        (0, &mac.0.map(Some).to_vec())
     );
     // The pages of alloc_pages_exact() were never written.
     assert_eq!(prints.key(DEMO.of_kind(10)[1]), Key::Kind(Content::Zero));
@@ -109,8 +109,8 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
 
 #[test]
 fn broadcasts_go_with_the_device_that_received_most() {
-    let (device, other) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
-    let broadcast = [0xff; 6];
+    let (device, other) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
+    let broadcast = Mac([0xff; 6]);
     let mut keys = vec![Key::Ethernet(device); 5];
     keys.push(Key::Ethernet(other));
     keys.push(Key::Ethernet(broadcast));

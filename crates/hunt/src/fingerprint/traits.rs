@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::Content;
 use pagehound_scan::Pass;
-use pagehound_vmcore::Pfn;
+use pagehound_vmcore::{Mac, Pfn};
 
 use super::content::classify;
 use super::ethernet::frames;
@@ -17,7 +17,7 @@ use crate::units::Units;
 pub(super) struct Traits {
     pub(super) content: Content,
     /// Destination of the first frame in it.
-    pub(super) dst: Option<[u8; 6]>,
+    pub(super) dst: Option<Mac>,
     /// The page is a VMCOREINFO text.
     pub(super) vmcoreinfo: bool,
     /// Offsets within the unit of all frames to that address, first four;
@@ -35,7 +35,7 @@ pub(super) fn read(
     units: &Units,
     naming: &Naming,
     pass: &Pass<'_>,
-    devices: &[[u8; 6]],
+    devices: &[Mac],
 ) -> (Vec<Option<Traits>>, u64) {
     let shift = kernel.page_shift();
     let mut all: Vec<Option<Traits>> = vec![None; units.len()];
@@ -63,7 +63,7 @@ pub(super) fn read(
     (all, tally.bytes)
 }
 
-fn of_page(page: &[u8], naming: &Naming, devices: &[[u8; 6]]) -> Traits {
+fn of_page(page: &[u8], naming: &Naming, devices: &[Mac]) -> Traits {
     let frames = frames(page, devices);
     let Some(first) = frames.first() else {
         return Traits {

@@ -26,8 +26,10 @@ impl Pages {
     /// Makes the page map of a dump.
     pub fn of(kernel: &Kernel<'_>) -> Result<Pages, KernelError> {
         let mut warnings = Vec::new();
+        let mut damaged = false;
         // Without BTF zones cannot be read; the map then ends where the dump does.
         let nodes = kernel.nodes().unwrap_or_else(|error| {
+            damaged |= error.is_doubtful();
             warnings.push(format!("zones, and free pages on per-CPU lists: {error}"));
             Vec::new()
         });
@@ -59,11 +61,11 @@ impl Pages {
             stacks_in_direct_map: false,
             kernel_tables: HashSet::new(),
             typed_tables: scanned.typed_tables,
-            damaged: false,
+            damaged,
             warnings,
         };
         let (pcp, problems) = kernel.pcp_pages(&pages.nodes);
-        pages.damaged = !problems.is_empty();
+        pages.damaged |= !problems.is_empty();
         pages.warnings.extend(problems);
         for (page, order) in pcp {
             if let Some(pfn) = pages.memmap.pfn(page) {
@@ -73,7 +75,7 @@ impl Pages {
         pages.map.join_plain_blocks();
         match kernel.vmap_areas() {
             Ok(areas) => pages.areas = areas,
-            Err(error) => pages.warnings.push(format!("vmalloc areas: {error}")),
+            Err(error) => pages.doubt("vmalloc areas", &error),
         }
         pages.reserved(kernel);
         match kernel.slab_caches() {
@@ -88,17 +90,16 @@ impl Pages {
                         .warnings
                         .push(format!("{strangers} slabs belong to no known cache"));
                 }
-                slabs.add_sheaves(kernel, &pages.map);
-                pages.damaged |= slabs.broken > 0;
+                slabs.add_free_elsewhere(kernel, &pages.map, &pages.memmap);
+                // A cache that is being destroyed is on no list any more.
+                pages.damaged |= slabs.broken > 0 || strangers * 100 > slabs.len();
                 pages.slabs = slabs;
             }
-            Err(error) => pages.warnings.push(format!(
-                "free slab objects cannot be told from live ones: {error}"
-            )),
+            Err(error) => pages.doubt("free slab objects cannot be told from live ones", &error),
         }
         match kernel.tasks() {
             Ok(tasks) => pages.tasks = tasks,
-            Err(error) => pages.warnings.push(format!("tasks: {error}")),
+            Err(error) => pages.doubt("tasks", &error),
         }
         pages.kernel_tables(kernel);
         pages.process_tables(kernel);
@@ -106,9 +107,14 @@ impl Pages {
         Ok(pages)
     }
 
+    fn doubt(&mut self, what: &str, error: &KernelError) {
+        self.damaged |= error.is_doubtful();
+        self.warnings.push(format!("{what}: {error}"));
+    }
+
     /// Splits what was set aside at boot.
     fn reserved(&mut self, kernel: &Kernel<'_>) {
-        for range in self.memmap.frames(kernel.page_shift()) {
+        for range in self.memmap.frames(&kernel.memory.space) {
             self.restrict(range, &[Class::Reserved, Class::Raw], Class::MemMap);
         }
         if let Some(image) = kernel_image(kernel, &self.areas) {
