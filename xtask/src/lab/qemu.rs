@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::crash::{Crash, RESERVED, TAG};
+use super::crash::{Crash, EXTRA, RESERVED, TAG};
 use super::frames::{Link, Sender, Traffic};
 use super::kernel::Kernel;
 use super::process::{POLL, Running};
@@ -157,8 +157,8 @@ impl Guest {
             }
         }
         let arch = kernel.target.arch;
-        let reserved = crash.map_or(0, |_| RESERVED);
-        let memory = variant.memory.unwrap_or(scenario.memory) + reserved;
+        let extra = crash.map_or(0, |_| EXTRA);
+        let memory = variant.memory.unwrap_or(scenario.memory) + extra;
         let mut command = Command::new(arch.emulator());
         command
             .args(accelerator.options(arch, variant.la57))
@@ -169,7 +169,7 @@ impl Guest {
             .arg(&kernel.image)
             .arg("-initrd")
             .arg(initrd)
-            .args(["-append", &command_line(arch, variant, reserved)])
+            .args(["-append", &command_line(arch, variant, crash.is_some())])
             .arg("-serial")
             .arg(file_option(&console(dir)))
             .args(report_options(arch, &report))
@@ -209,7 +209,7 @@ impl Guest {
     }
 
     /// Waits until the second kernel of a crashing guest has made all its
-    /// dumps, which ends the machine.
+    /// dumps, then ends the machine.
     pub(super) fn capture(mut self, limit: Duration) -> Result<()> {
         let start = Instant::now();
         loop {
@@ -219,8 +219,9 @@ impl Guest {
             if let Some(line) = text.lines().find(|line| line.starts_with("@failed")) {
                 bail!("no dump: {line}; see {}", console(&self.dir).display());
             }
+            // Dropped, the machine ends; the dumps are on the host by now.
             if said("@captured") {
-                return self.quit();
+                return Ok(());
             }
             if let Some(status) = self.machine.ended()? {
                 bail!(
@@ -249,10 +250,11 @@ impl Guest {
 
 /// `init_on_free=1` makes free pages zero instead of full of old frames; of two
 /// parameters that contradict each other the kernel takes the last.
-fn command_line(arch: Arch, variant: &Variant, reserved: u32) -> String {
-    let reserve = match reserved {
-        0 => String::new(),
-        mib => format!("crashkernel={mib}M "),
+fn command_line(arch: Arch, variant: &Variant, crash: bool) -> String {
+    let reserve = if crash {
+        format!("crashkernel={RESERVED}M ")
+    } else {
+        String::new()
     };
     format!(
         "{} panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {reserve}{}",
