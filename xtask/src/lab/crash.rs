@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::dump::Way;
 use super::guest::print_size;
@@ -83,15 +83,31 @@ impl Crash {
         guest.monitor.proceed()?;
         // The guest looks for this file.
         fs::write(self.share.join("crash"), []).context("cannot make the guest crash")?;
-        guest.capture(CAPTURE_LIMIT)?;
-        for line in self.lines.lines() {
-            let name = line.split(' ').next().unwrap_or_default();
+        let failed = guest.capture(CAPTURE_LIMIT)?;
+        for name in self.names() {
+            if failed.iter().any(|line| line.starts_with(name)) {
+                continue;
+            }
             let dump = dir.join(name);
             fs::rename(self.share.join(name), &dump)
                 .with_context(|| format!("the guest left no {name}"))?;
             print_size(&dump, &start);
         }
-        fs::remove_dir_all(&self.share).context("cannot remove the shared folder")
+        fs::remove_dir_all(&self.share).context("cannot remove the shared folder")?;
+        ensure!(
+            failed.is_empty(),
+            "the second kernel could not make {}: see console.log in {}",
+            failed.join(", "),
+            dir.display()
+        );
+        Ok(())
+    }
+
+    /// File names of the dumps that the second kernel makes.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.lines
+            .lines()
+            .map(|line| line.split(' ').next().unwrap_or_default())
     }
 
     /// Runs the guest's makedumpfile here for the ways that ask for it.
