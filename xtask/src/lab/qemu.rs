@@ -157,6 +157,7 @@ impl Guest {
             }
         }
         let arch = kernel.target.arch;
+        let reserved = crash.map_or(0, |_| RESERVED);
         let extra = crash.map_or(0, |_| EXTRA);
         let memory = variant.memory.unwrap_or(scenario.memory) + extra;
         let mut command = Command::new(arch.emulator());
@@ -169,7 +170,7 @@ impl Guest {
             .arg(&kernel.image)
             .arg("-initrd")
             .arg(initrd)
-            .args(["-append", &command_line(arch, variant, crash.is_some())])
+            .args(["-append", &command_line(arch, variant, reserved)])
             .arg("-serial")
             .arg(file_option(&console(dir)))
             .args(report_options(arch, &report))
@@ -250,11 +251,10 @@ impl Guest {
 
 /// `init_on_free=1` makes free pages zero instead of full of old frames; of two
 /// parameters that contradict each other the kernel takes the last.
-fn command_line(arch: Arch, variant: &Variant, crash: bool) -> String {
-    let reserve = if crash {
-        format!("crashkernel={RESERVED}M ")
-    } else {
-        String::new()
+fn command_line(arch: Arch, variant: &Variant, reserved: u32) -> String {
+    let reserve = match reserved {
+        0 => String::new(),
+        mib => format!("crashkernel={mib}M "),
     };
     format!(
         "{} panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {reserve}{}",
