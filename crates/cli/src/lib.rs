@@ -3,6 +3,7 @@
 
 pub mod args;
 mod commands;
+mod destination;
 pub mod exit;
 mod host_report;
 mod input;
@@ -13,6 +14,7 @@ pub mod render;
 
 use args::Cli;
 use exit::Exit;
+use output::StandardOutput;
 use pagehound_model::ErrorReport;
 use std::ffi::OsString;
 use std::io::Write;
@@ -27,15 +29,7 @@ pub fn main() -> ExitCode {
         Err(error) if json && error.use_stderr() => {
             failure(&anyhow::Error::msg(usage(&error)), json)
         }
-        Err(error) => {
-            // A closed pipe: nobody is left to tell.
-            let _ = error.print();
-            if error.use_stderr() {
-                Exit::FAILED
-            } else {
-                Exit::OK
-            }
-        }
+        Err(error) => told(&error),
     };
     exit.into()
 }
@@ -55,18 +49,53 @@ fn usage(error: &clap::Error) -> String {
     first.strip_prefix("error: ").unwrap_or(first).to_owned()
 }
 
-fn failure(error: &anyhow::Error, json: bool) -> Exit {
-    if output::is_closed(error) {
-        return Exit::OK;
+/// Prints clap's message, which may be the help that was asked for.
+fn told(error: &clap::Error) -> Exit {
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    if error.use_stderr() {
+        // Where it fails there is nobody left to tell.
+        return Exit::FAILED;
     }
-    // Where these fail too there is nobody left to tell.
+    match output::unless_closed(printed) {
+        Ok(()) => Exit::OK,
+        Err(error) => failure(&error, false),
+    }
+}
+
+/// Says why the command could not be carried out: on standard error, or as JSON
+/// on standard output unless that is what failed.
+fn failure(error: &anyhow::Error, json: bool) -> Exit {
+    let json = json && error.downcast_ref::<StandardOutput>().is_none();
+    // Where the message cannot be printed there is nobody left to tell.
     if json {
-        let report = ErrorReport::new(format!("{error:#}"));
-        let _ = render::json(&report, &mut std::io::stdout().lock());
+        let report = ErrorReport::new(one_line(error));
+        if let Err(unwritten) = output::plain(|out| render::json(&report, out)) {
+            failure(error, false);
+            failure(&unwritten, false);
+        }
     } else {
         let style = render::page::BAD;
-        let text = render::escape(format!("{error:#}"));
+        let text = lines(error);
         let _ = writeln!(anstream::stderr(), "{style}pagehound:{style:#} {text}");
     }
     Exit::FAILED
+}
+
+/// The error and its causes. A regular expression's error points at the place
+/// with a line of its own; such lines are indented, so that none passes for a
+/// message of ours.
+fn lines(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    let lines: Vec<String> = text.lines().map(render::escape).collect();
+    lines.join("\n  ")
+}
+
+/// The same as one line, without the line that only points.
+fn one_line(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    let lines = text.lines().map(str::trim);
+    let lines: Vec<&str> = lines
+        .filter(|line| !line.trim_matches('^').is_empty())
+        .collect();
+    lines.join(" ")
 }

@@ -77,6 +77,118 @@ fn a_mistyped_command_is_taken_for_a_path_and_told_apart() {
 }
 
 #[test]
+fn a_mistyped_command_with_arguments_is_told_too() {
+    for (line, command) in [
+        ("diagnos vmcore", "diagnose"),
+        ("serach 0000383e43966e24 vmcore -m ffff", "search"),
+        ("--color never serch vmcore --text x", "search"),
+    ] {
+        let ran = pagehound(line.split(' '));
+        assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{line}");
+        let said = format!("did you mean `{command}`?");
+        assert!(ran.stderr.contains(&said), "{line}: {}", ran.stderr);
+    }
+    let ran = pagehound(["diagnose", "vmcore", "vmcore"]);
+    assert!(!ran.stderr.contains("did you mean"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_pattern_before_the_target_is_told() {
+    let dump = demo();
+    let ran = pagehound([
+        "search".as_ref(),
+        "0000383e43966e24".as_ref(),
+        dump.as_os_str(),
+    ]);
+    assert_eq!(ran.status, 2);
+    let right = format!("`pagehound search {} 0000383e43966e24`", dump.display());
+    assert!(ran.stderr.contains(&right), "{}", ran.stderr);
+    let ran = pagehound(["why".as_ref(), "0x12".as_ref(), dump.as_os_str()]);
+    assert!(
+        ran.stderr.contains("the target stands first"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn errors_of_several_lines_stay_readable() {
+    let demo = demo();
+    let search = |pattern: &str| {
+        let args = ["search".as_ref(), demo.as_os_str(), "--regex".as_ref()];
+        pagehound(args.into_iter().chain([pattern.as_ref()]))
+    };
+    let ran = search("ab(");
+    assert_eq!(ran.status, 2);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert!(lines.len() > 2, "{}", ran.stderr);
+    assert!(
+        lines[0].starts_with("pagehound: regular expression `ab(`"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1..].iter().all(|line| line.starts_with("  ")),
+        "{lines:?}"
+    );
+    let place = lines.iter().find(|line| line.trim() == "^").unwrap();
+    let text = lines.iter().find(|line| line.trim() == "ab(").unwrap();
+    assert_eq!(place.find('^'), text.find('('), "{lines:?}");
+    let ran = search("\x1b[2J(");
+    assert!(ran.stderr.contains("\\x1b[2J("), "{}", ran.stderr);
+    assert!(!ran.stderr.contains('\x1b'), "{}", ran.stderr);
+}
+
+/// Runs with standard output on a device that takes nothing.
+fn into_full_device(args: &[&std::ffi::OsStr]) -> (i32, String) {
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = std::process::Command::new(assert_cmd::cargo::cargo_bin("pagehound"))
+        .args(args)
+        .stdout(full)
+        .output()
+        .unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let (demo, truth) = (demo(), truth());
+    let (demo, truth) = (demo.as_os_str(), truth.as_os_str());
+    for args in [
+        &["--help".as_ref()][..],
+        &["search".as_ref(), "--help".as_ref()],
+        &["--version".as_ref()],
+        &["--json".as_ref(), truth],
+        &[truth],
+        &["info".as_ref(), demo],
+        &["log".as_ref(), demo],
+        &[
+            "search".as_ref(),
+            demo,
+            "--text".as_ref(),
+            "Linux version".as_ref(),
+        ],
+        &[
+            "info".as_ref(),
+            "--json".as_ref(),
+            "/nowhere/vmcore".as_ref(),
+        ],
+    ] {
+        let (status, stderr) = into_full_device(args);
+        assert_eq!(status, 2, "{args:?}: {stderr}");
+        assert!(
+            stderr.contains("pagehound: standard output: No space left on device"),
+            "{args:?}: {stderr}"
+        );
+    }
+}
+
+#[test]
 fn what_is_no_dump_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty");
@@ -229,6 +341,17 @@ fn the_report_goes_where_it_is_told() {
     let ran = pagehound([file.as_os_str(), "-o".as_ref(), file.as_os_str()]);
     assert_eq!(ran.status, 2, "this is no dump");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    let nowhere = folder.path().join("nowhere/report.txt");
+    let ran = pagehound([demo().as_os_str(), "-o".as_ref(), nowhere.as_os_str()]);
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.stderr
+            .starts_with(&format!("pagehound: {}: ", nowhere.display())),
+        "{}",
+        ran.stderr
+    );
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 1, "nothing but the report");
     let quiet = pagehound([truth.as_os_str(), "-q".as_ref()]);
     assert_eq!((quiet.status, quiet.stdout.as_str()), (0, ""));
 }

@@ -243,7 +243,14 @@ fn one_page_explained() {
         text.contains("  Held by   nothing in use points to it"),
         "{text}"
     );
-    assert!(text.contains("000: 52 54 00 a1 5e 01 "), "{text}");
+    // What the leak is known by may be shown, the rest only on demand.
+    assert!(
+        text.contains("  Pattern   52 54 00 a1 5e 01 at offset 0"),
+        "{text}"
+    );
+    assert!(!text.contains("000: "), "{text}");
+    let shown = run("why", dump, &[&lost.to_string(), "--show-content"], 0);
+    assert!(shown.contains("000: 52 54 00 a1 5e 01 "), "{shown}");
     // An array of struct page pointers in a module's data.
     let held = why(first(6));
     assert!(held.contains("  State     held"), "{held}");
@@ -310,4 +317,35 @@ fn network_devices() {
         text.lines().any(|line| line.starts_with("bond0 ")),
         "{text}"
     );
+}
+
+#[test]
+fn info_and_report_agree() {
+    for (dump, lost) in &dumps() {
+        let info = json(&run("info", dump, &["--json"], 0));
+        let report = json(&run("diagnose", dump, &["--json"], i32::from(*lost)));
+        assert_eq!(info["captured_at"], report["host"]["captured_at"]);
+        assert!(info["captured_at"].is_string(), "{}", dump.display());
+        assert_eq!(info["arch"], report["target"]["arch"]);
+        assert_eq!(info["format"], report["target"]["format"]);
+    }
+}
+
+#[test]
+fn what_is_not_mapped_is_told_from_what_is_not_in_the_dump() {
+    let dump = &demo();
+    let said = |command: &str, address: &str| {
+        let mut line = Command::cargo_bin("pagehound").unwrap();
+        let output = line.arg(command).arg(dump).arg(address).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command} {address}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // The image's range before the image, its last page, and vmalloc's first.
+    for address in ["ffffffff80000000", "ffffffffbffff000", "ffffa00000000000"] {
+        for command in ["read", "why"] {
+            let text = said(command, address);
+            assert!(text.contains("not mapped"), "{command}: {text}");
+            assert!(!text.contains("not in the dump"), "{command}: {text}");
+        }
+    }
 }

@@ -2,17 +2,22 @@
 
 pub mod attribution;
 pub mod census;
+mod clock;
 mod diagnose;
 pub mod fingerprint;
 pub mod holders;
 pub mod host;
 mod ledger;
 mod referrers;
+mod standing;
 mod survey;
 #[cfg(test)]
 mod testing;
+mod units;
 
-pub use diagnose::{Diagnosis, Options, PageState, format_name};
+pub use clock::{captured_at, rfc3339};
+pub use diagnose::{Diagnosis, Options};
 pub use ledger::ledger;
 pub use referrers::{Referrer, Referrers, referrers};
+pub use standing::Standing;
 pub use survey::{is_damaged, survey};

@@ -122,7 +122,8 @@ impl Referrers {
     }
 }
 
-/// Why a word in a page of `class` does not count (census rule 2).
+/// Why a word in a page of `class` does not count. Whether it does is for the
+/// census to say (rule 2); here is only what to call the reason.
 fn barred(
     pages: &Pages,
     class: Class,
@@ -133,20 +134,21 @@ fn barred(
     if own {
         return Some("in the page itself");
     }
-    match class {
-        Class::Free | Class::FreePcp => Some("in free memory"),
-        Class::Slab if pages.slabs.is_free_at(&pages.map, at, shift) => {
-            Some("in a free slab object")
-        }
-        Class::Anon | Class::File | Class::Shmem | Class::Hugetlb | Class::Detached => {
-            Some("in memory of processes and files")
-        }
-        Class::MemMap => Some("in the memory map"),
-        Class::CrashKernel => Some("in the crash kernel's memory"),
-        Class::PagePool | Class::Zsmalloc => Some("in packet or swap data"),
-        Class::Offline | Class::HwPoison | Class::Hole | Class::Unknown => {
-            Some("in memory out of use")
-        }
-        _ => None,
+    if class == Class::Slab && pages.slabs.is_free_at(&pages.map, at, shift) {
+        return Some("in a free slab object");
     }
+    // Raw pages are no roots, but hold what they name once they are held.
+    if class.is_root() || class == Class::Raw {
+        return None;
+    }
+    Some(match class {
+        Class::Free | Class::FreePcp => "in free memory",
+        Class::Anon | Class::File | Class::Shmem | Class::Hugetlb | Class::Detached => {
+            "in memory of processes and files"
+        }
+        Class::MemMap => "in the memory map",
+        Class::CrashKernel => "in the crash kernel's memory",
+        Class::PagePool | Class::Zsmalloc => "in packet or swap data",
+        _ => "in memory out of use",
+    })
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use pagehound_kernel::find_in_memory;
 use pagehound_model as model;
 use pagehound_scan::Pass;
-use pagehound_vmcore::Dump;
+use pagehound_vmcore::{Dump, Mac, Machine};
 
-use crate::diagnose::{Options, format_name};
+use crate::clock::captured_at;
+use crate::diagnose::Options;
 use crate::fingerprint::{GROUP, frames};
 
 /// Surveys the readable pages of `dump`; `reason` is why its kernel could not
@@ -26,13 +27,13 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
     let outcome = pass.fold(
         |_| true,
         BTreeMap::new,
-        |found: &mut BTreeMap<[u8; 6], u64>, _, page| {
+        |found: &mut BTreeMap<Mac, u64>, _, page| {
             if let Some(frame) = frames(page, &[]).first() {
                 *found.entry(frame.dst).or_default() += 1;
             }
         },
     );
-    let mut by_mac: BTreeMap<[u8; 6], u64> = BTreeMap::new();
+    let mut by_mac: BTreeMap<Mac, u64> = BTreeMap::new();
     for (mac, pages) in outcome.states.into_iter().flatten() {
         *by_mac.entry(mac).or_default() += pages;
     }
@@ -49,7 +50,6 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
         outcome.tally.seen
     ));
     for (mac, pages) in by_mac.into_iter().take(8) {
-        let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
         warnings.push(format!(
             "{pages} of the readable pages hold Ethernet frames to {mac}; some may be free or in use"
         ));
@@ -68,18 +68,14 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
                 .as_ref()
                 .map(|uname| uname.nodename.clone())
                 .filter(|name| !name.is_empty()),
-            ..model::Host::default()
+            boot_id: None,
+            captured_at: captured_at(&dump.info, None),
         },
         target: model::Target {
             path: options.path.into(),
-            format: format_name(dump.info.format).into(),
+            format: dump.info.format.name().into(),
             kernel,
-            arch: match dump.info.machine {
-                Some(pagehound_vmcore::Machine::X86_64) => "x86_64",
-                Some(pagehound_vmcore::Machine::Aarch64) => "aarch64",
-                None => "unknown",
-            }
-            .into(),
+            arch: dump.info.machine.map_or("unknown", Machine::name).into(),
             page_size,
             pages,
             mem_total_bytes: pages * page_size,
@@ -88,6 +84,7 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
                 excluded: coverage.excluded,
                 absent: coverage.absent,
                 unreadable: coverage.unreadable,
+                outside: 0,
             },
             dump_level: dump.info.dump_level,
         },

@@ -10,7 +10,6 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
@@ -19,80 +18,20 @@ use std::time::{Duration, Instant};
 
 use common::{demo, diagnose, kernel};
 use pagehound_hunt::census::Without;
-use pagehound_hunt::{Diagnosis, Options};
+use pagehound_hunt::{Diagnosis, Options, Standing};
 use pagehound_kernel::layouts::{Field, Struct};
 use pagehound_kernel::{Class, Kernel, VirtualRead};
+use pagehound_model::Verdict;
 use pagehound_scan::NoProgress;
-use pagehound_vmcore::{
-    Coverage, Dump, Fault, PageState, Pfn, PfnRange, PhysAddr, PhysicalMemory, VirtAddr,
-};
+use pagehound_testdata::Damage;
+use pagehound_vmcore::{Dump, PageState, Pfn, PhysAddr, VirtAddr};
 
 /// Longest time and most address space that a broken dump of 112 MiB may take.
 const TIME: Duration = Duration::from_secs(10);
 const SPACE_KIB: u64 = 1 << 20;
 
-/// Memory with some words overwritten.
-struct Patched {
-    inner: Box<dyn PhysicalMemory>,
-    /// By frame: offsets and what is there instead.
-    words: BTreeMap<u64, Vec<(usize, u64)>>,
-}
-
-impl PhysicalMemory for Patched {
-    fn page_shift(&self) -> u32 {
-        self.inner.page_shift()
-    }
-
-    fn end_pfn(&self) -> Pfn {
-        self.inner.end_pfn()
-    }
-
-    fn state(&self, pfn: Pfn) -> PageState {
-        self.inner.state(pfn)
-    }
-
-    fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
-        self.inner.read_page(pfn, page)?;
-        for &(offset, word) in self.words.get(&pfn.0).into_iter().flatten() {
-            page[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
-        }
-        Ok(())
-    }
-
-    fn page_slice(&self, pfn: Pfn) -> Option<&[u8]> {
-        match self.words.contains_key(&pfn.0) {
-            true => None,
-            false => self.inner.page_slice(pfn),
-        }
-    }
-
-    fn present_runs(&self) -> Vec<PfnRange> {
-        self.inner.present_runs()
-    }
-
-    fn coverage(&self) -> Coverage {
-        self.inner.coverage()
-    }
-}
-
-/// A word of physical memory and its new value.
-type Patch = (PhysAddr, u64);
-
-fn patched(patches: &[Patch]) -> Dump {
-    let (dump, _) = demo();
-    let mut words: BTreeMap<u64, Vec<(usize, u64)>> = BTreeMap::new();
-    for &(at, value) in patches {
-        // A word never crosses into the next page.
-        let offset = (at.0 % 4096).min(4088) as usize;
-        words.entry(at.0 >> 12).or_default().push((offset, value));
-    }
-    Dump {
-        info: dump.info,
-        memory: Box::new(Patched {
-            inner: dump.memory,
-            words,
-        }),
-    }
+fn patched(words: &[(PhysAddr, u64)]) -> Dump {
+    Damage::words(words).open(&pagehound_testdata::demo())
 }
 
 /// Address space this process has had at most, in KiB.
@@ -207,6 +146,35 @@ fn broken_nodes_and_zones() {
     survive("nr_cpu_ids", &patched(&[(cpus, u64::MAX)]));
 }
 
+/// The page with the sections' entries cannot be read: the mapping of the
+/// memory map says which exist, and the answer stays what it was.
+#[test]
+fn unreadable_sections() {
+    let (dump, truth) = demo();
+    let kernel = kernel(&dump);
+    let places = Places { kernel: &kernel };
+    let root = places.first(places.symbol("mem_section"));
+    let damage = Damage {
+        unreadable: [places.phys(root).pfn(12)].into(),
+        ..Damage::default()
+    };
+    let dump = damage.open(&pagehound_testdata::demo());
+    let kernel = common::kernel(&dump);
+    let diagnosis = diagnose(&kernel, Without::default());
+    let warned = |warning: &String| warning.starts_with("mem_section: ");
+    assert!(diagnosis.report.warnings.iter().any(warned));
+    // The entries' own page might have held references: no proof without it.
+    assert_ne!(diagnosis.report.verdict, Verdict::Lost);
+    let suspect = |&&pfn: &&u64| diagnosis.standing(Pfn(pfn)) == Standing::Suspect;
+    let lost = truth.lost();
+    let found = lost.iter().filter(suspect).count();
+    assert!(
+        found * 1000 >= lost.len() * 995,
+        "{found} of {}",
+        lost.len()
+    );
+}
+
 #[test]
 fn broken_sections() {
     let (dump, _) = demo();
@@ -222,7 +190,7 @@ fn broken_sections() {
     let word = kernel.memory.u64(root).unwrap();
     let size = kernel.layouts.size(Struct::MemSection).unwrap();
     let zone = kernel.nodes().unwrap()[0].zones.last().unwrap().addr;
-    let mut patches: Vec<Patch> = (0..4096 / size)
+    let mut patches: Vec<(PhysAddr, u64)> = (0..4096 / size)
         .map(|index| (places.phys(root.add(index * size)), word))
         .collect();
     patches.push((places.phys(places.at(zone, Field::ZoneSpanned)), u64::MAX));
@@ -309,7 +277,7 @@ fn broken_page_tables() {
     };
     let mut table = root;
     for level in 0..4 {
-        let empty = |value: u64| -> Vec<Patch> {
+        let empty = |value: u64| -> Vec<(PhysAddr, u64)> {
             (0..512)
                 .map(|index| entry(table, index))
                 .filter(|(_, word)| word & 1 == 0)
@@ -332,7 +300,7 @@ fn broken_page_tables() {
     let pgd = kernel
         .phys(kernel.pointer(task.mm, Field::MmPgd).unwrap())
         .unwrap();
-    let full = |table: PhysAddr, value: u64| -> Vec<Patch> {
+    let full = |table: PhysAddr, value: u64| -> Vec<(PhysAddr, u64)> {
         (0..256)
             .map(|index| (PhysAddr(table.0 + index * 8), value))
             .collect()
@@ -354,7 +322,7 @@ fn more_mapped_than_there_is() {
         .filter(|&pfn| dump.memory.state(pfn) == PageState::Present);
     // In vmalloc space, which lies above the direct map.
     let first = kernel.memory.space.direct.virt.end >> 39 & 511;
-    let mut patches: Vec<Patch> = Vec::new();
+    let mut patches: Vec<(PhysAddr, u64)> = Vec::new();
     for (index, table) in (first + 1..508).zip(tables) {
         let table = table.addr(12).0;
         patches.push((PhysAddr(root.0 + index * 8), table | 0x63));
@@ -373,7 +341,7 @@ fn broken_struct_pages() {
     let memmap = &diagnosis.pages.memmap;
     let frames = diagnosis.pages.map.end().0;
     let words = memmap.page_size / 8;
-    let every = |word: u64, value: u64, step: u64| -> Vec<Patch> {
+    let every = |word: u64, value: u64, step: u64| -> Vec<(PhysAddr, u64)> {
         (0..frames)
             .step_by(step as usize)
             .filter(|&pfn| memmap.contains(Pfn(pfn)))
@@ -478,7 +446,7 @@ fn random_words() {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let frames = &frames[(seed as usize) % classes.len()];
         let count = 1 << dice.below(12);
-        let patches: Vec<Patch> = (0..count)
+        let patches: Vec<(PhysAddr, u64)> = (0..count)
             .map(|_| {
                 let pfn = frames[dice.below(frames.len())];
                 let at = PhysAddr((pfn << 12) + dice.below(512) as u64 * 8);

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use common::{Score, Truth, count_lost, demo, diagnose, kernel, lost};
 use pagehound_hunt::census::{Fate, Without};
-use pagehound_hunt::{Diagnosis, PageState};
+use pagehound_hunt::{Diagnosis, Standing};
 use pagehound_kernel::Kernel;
 use pagehound_model::{State, Verdict};
 use pagehound_testdata::fate;
@@ -329,6 +329,26 @@ fn content_convicts_nobody() {
     assert!(
         listed
             .iter()
-            .all(|&pfn| with_all().state(Pfn(pfn)) == PageState::Unaccounted(State::Held))
+            .all(|&pfn| with_all().standing(Pfn(pfn)) == Standing::Held)
     );
+}
+
+#[test]
+fn the_answer_does_not_depend_on_the_threads() {
+    let with = |threads: usize| {
+        let cancel = std::sync::atomic::AtomicBool::new(false);
+        let options = pagehound_hunt::Options {
+            path: "test",
+            progress: &pagehound_scan::NoProgress,
+            cancel: &cancel,
+            threads: std::num::NonZeroUsize::new(threads),
+            without: Without::default(),
+        };
+        let mut report = Diagnosis::of(&DEMO.kernel, &options).unwrap().report;
+        report.timing.seconds = 0.0;
+        serde_json::to_string_pretty(&report).unwrap()
+    };
+    let one = with(1);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(5));
 }

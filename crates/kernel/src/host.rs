@@ -1,6 +1,6 @@
 //! Which machine this is: its names, its boot, its clock.
 
-use pagehound_vmcore::VirtAddr;
+use pagehound_vmcore::{Utsname, VirtAddr, hex};
 
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::{Field, Unknown};
@@ -10,23 +10,11 @@ use crate::virt::VirtualRead;
 /// Bytes of each field of `struct new_utsname`, NUL included.
 const UTS_FIELD: u64 = 65;
 
-/// What `uname` prints; safe to print.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[allow(missing_docs, reason = "names of struct new_utsname")]
-pub struct Uname {
-    pub sysname: String,
-    pub nodename: String,
-    pub release: String,
-    pub version: String,
-    pub machine: String,
-    pub domainname: String,
-}
-
 /// The machine the dump was taken from, as far as its memory tells.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct HostInfo {
-    /// What `uname` prints.
-    pub uname: Option<Uname>,
+    /// What `uname` prints; safe to print.
+    pub uname: Option<Utsname>,
     /// `/proc/sys/kernel/random/boot_id`, if anybody ever read it: the kernel
     /// makes it up when it is first asked for.
     pub boot_id: Option<String>,
@@ -48,11 +36,12 @@ impl Kernel<'_> {
         }
     }
 
-    /// What `uname` prints on the machine, in the first UTS namespace.
+    /// What `uname` prints on the machine, in the first UTS namespace; safe to
+    /// print.
     ///
     /// # Errors
     /// If `init_uts_ns` is not to be found or read, or holds something else.
-    pub fn uname(&self) -> Result<Uname, KernelError> {
+    pub fn uname(&self) -> Result<Utsname, KernelError> {
         let namespace = self.symbol("init_uts_ns")?;
         let at = match self.layouts.get(Field::UtsName) {
             Some(place) => namespace.add(place.offset),
@@ -71,7 +60,7 @@ impl Kernel<'_> {
             })?;
             Ok(printable(&text))
         };
-        Ok(Uname {
+        Ok(Utsname {
             sysname: field(0)?,
             nodename: field(1)?,
             release: field(2)?,
@@ -121,10 +110,10 @@ fn uuid(id: [u8; 16]) -> Option<String> {
     if id[8] == 0 {
         return None;
     }
-    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range));
-    let parts: Option<Vec<&str>> = parts.into_iter().collect();
-    Some(parts?.join("-"))
+    let parts = [0..4, 4..6, 6..8, 8..10, 10..16].map(|range| id.get(range));
+    let parts: Option<Vec<&[u8]>> = parts.into_iter().collect();
+    let parts: Vec<String> = parts?.into_iter().map(|part| hex(part, "")).collect();
+    Some(parts.join("-"))
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use pagehound_vmcore::{Dump, Machine, PageCache, PhysAddr, VirtAddr};
+use pagehound_vmcore::{Dump, PageCache, PhysAddr, VirtAddr};
 
 use crate::btf::{Btf, BtfError};
 use crate::kallsyms::{Kallsyms, KallsymsError};
+use crate::landmarks::Landmarks;
 use crate::layouts::{Field, Layouts, Unknown};
 use crate::translate::{AddressSpace, KernelMemory, SpaceError};
 use crate::virt::{VirtFault, VirtualRead};
@@ -58,6 +59,14 @@ pub enum KernelError {
     },
 }
 
+impl KernelError {
+    /// Whether something is there and makes no sense, so that memory is
+    /// damaged or a layout is wrong; otherwise this kernel does not tell.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        !matches!(self, KernelError::Unknown(_) | KernelError::NoSymbol(_))
+    }
+}
+
 impl From<VirtFault> for KernelError {
     fn from(fault: VirtFault) -> Self {
         KernelError::Read {
@@ -92,6 +101,7 @@ pub struct Kernel<'m> {
     pub percpu_offsets: Vec<u64>,
     /// What could not be had, a sentence each.
     pub warnings: Vec<String>,
+    landmarks: Landmarks,
 }
 
 impl<'m> Kernel<'m> {
@@ -125,7 +135,7 @@ impl<'m> Kernel<'m> {
                 .map(|conflict| format!("layout of {conflict}")),
         );
         let percpu_offsets = percpu_offsets(&memory, symbols.as_ref());
-        Ok(Kernel {
+        let mut kernel = Kernel {
             dump,
             memory,
             vmcoreinfo,
@@ -134,7 +144,16 @@ impl<'m> Kernel<'m> {
             layouts,
             percpu_offsets,
             warnings,
-        })
+            landmarks: Landmarks::default(),
+        };
+        // The one variable that no kernel is without.
+        if kernel.address("init_task").is_none() {
+            kernel.landmarks = Landmarks::find(&kernel);
+            if !kernel.landmarks.percpu_offsets.is_empty() {
+                kernel.percpu_offsets = kernel.landmarks.percpu_offsets.clone();
+            }
+        }
+        Ok(kernel)
     }
 
     /// log2 of the page size.
@@ -147,18 +166,12 @@ impl<'m> Kernel<'m> {
         1 << self.page_shift()
     }
 
-    /// Architecture name as `uname -m` prints it.
-    pub fn arch(&self) -> &'static str {
-        match self.memory.space.machine {
-            Machine::X86_64 => "x86_64",
-            Machine::Aarch64 => "aarch64",
-        }
-    }
-
     /// Address of a variable or function by kallsyms, which knows it as the
-    /// kernel's source does (VMCOREINFO gives the value of some).
+    /// kernel's source does (VMCOREINFO gives the value of some); where it
+    /// knows no variables, some are found by what they hold.
     pub fn address(&self, name: &str) -> Option<VirtAddr> {
-        self.symbols.as_ref()?.address(name)
+        let symbol = self.symbols.as_ref().and_then(|all| all.address(name));
+        symbol.or_else(|| self.landmarks.address(name))
     }
 
     /// Address of a symbol that the caller cannot do without. VMCOREINFO is
@@ -266,6 +279,19 @@ impl<'m> Kernel<'m> {
     pub fn percpu(&self, pointer: VirtAddr, cpu: usize) -> Option<VirtAddr> {
         let offset = self.percpu_offsets.get(cpu)?;
         Some(pointer.add(*offset))
+    }
+
+    /// Whether a kernel virtual address is mapped; also where the page tables
+    /// that would tell cannot be read. [`phys`](Self::phys) does not ask them
+    /// within the direct map and the image, whose ranges have gaps.
+    pub fn is_mapped(&self, addr: VirtAddr) -> bool {
+        let space = &self.memory.space;
+        let tables = || {
+            space
+                .geometry
+                .translate(&self.memory.cache, space.root, addr)
+        };
+        space.direct.phys(addr).is_some() || !matches!(tables(), Ok(None))
     }
 
     /// Physical address of a kernel virtual address.

@@ -7,7 +7,7 @@ use pagehound_vmcore::{Machine, Pfn, PfnRange, PhysAddr, VirtAddr};
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::{Field, Struct};
 use crate::translate::{Mapping, Met};
-use crate::virt::VirtualRead;
+use crate::virt::{VirtFault, VirtualRead};
 
 /// Flag bits at the bottom of `section_mem_map`: 2 up to 4.12, 6 by 6.17. The
 /// pointer above them is at least a page aligned, so masking 6 is always right.
@@ -25,6 +25,8 @@ pub struct MemMap {
     pub page_size: u64,
     /// Frames that have a `struct page`, ascending, a range a section.
     pub sections: Vec<PfnRange>,
+    /// What could not be had, in a sentence.
+    pub warning: Option<String>,
     /// Where the map itself lies, by ascending virtual address.
     mappings: Vec<Mapping>,
 }
@@ -41,31 +43,38 @@ impl MemMap {
                 why: format!("{page_size} bytes cannot be"),
             });
         }
-        let sections = sections(kernel, end)?;
-        let Some(&(_, map)) = sections.first() else {
+        let Sections {
+            found,
+            unread,
+            fault,
+        } = sections(kernel, end)?;
+        let mut map = MemMap {
+            base: base(kernel, &found, fault.as_ref())?,
+            page_size,
+            sections: found.into_iter().map(|(range, _)| range).collect(),
+            mappings: Vec::new(),
+            warning: None,
+        };
+        // A section exists where its part of the map is mapped.
+        let mapped: Vec<PfnRange> = unread
+            .into_iter()
+            .filter(|range| kernel.phys(map.page(range.start)).is_ok())
+            .collect();
+        map.warning = fault.map(|fault| {
+            format!(
+                "mem_section: {fault}; {} sections are known by their mapped struct pages alone",
+                mapped.len()
+            )
+        });
+        map.sections.extend(mapped);
+        if map.sections.is_empty() {
             return Err(KernelError::Broken {
                 what: "mem_section",
                 at: kernel.symbol("mem_section")?,
                 why: "no section is present".into(),
             });
-        };
-        // With SPARSEMEM_VMEMMAP every section decodes to the page of frame 0.
-        if let Some((range, other)) = sections.iter().find(|(_, other)| *other != map) {
-            return Err(KernelError::Broken {
-                what: "mem_section",
-                at: *other,
-                why: format!(
-                    "the map of frame {} is not where that of the first section says ({map})",
-                    range.start
-                ),
-            });
         }
-        let mut map = MemMap {
-            base: map,
-            page_size,
-            sections: sections.into_iter().map(|(range, _)| range).collect(),
-            mappings: Vec::new(),
-        };
+        map.sections.sort_by_key(|range| range.start);
         map.mappings = map.backing(kernel);
         Ok(map)
     }
@@ -191,8 +200,54 @@ fn copy(from: &[u8], offset: usize, to: &mut [u8]) -> bool {
     }
 }
 
-/// Present sections below `end` with the decoded map pointer.
-fn sections(kernel: &Kernel<'_>, end: Pfn) -> Result<Vec<(PfnRange, VirtAddr)>, KernelError> {
+/// What the array of sections tells.
+struct Sections {
+    /// Present sections, ascending, with the decoded map pointer.
+    found: Vec<(PfnRange, VirtAddr)>,
+    /// Sections that may exist, but whose entry cannot be read.
+    unread: Vec<PfnRange>,
+    /// Why the first of them cannot.
+    fault: Option<VirtFault>,
+}
+
+/// Address of the `struct page` of frame 0: what the sections say, which with
+/// SPARSEMEM_VMEMMAP is the same for all; where none can be read, x86's own
+/// variable (since its base is randomized, 021182e52fe0, 4.8).
+fn base(
+    kernel: &Kernel<'_>,
+    found: &[(PfnRange, VirtAddr)],
+    fault: Option<&VirtFault>,
+) -> Result<VirtAddr, KernelError> {
+    let Some(&(_, base)) = found.first() else {
+        let what = "mem_section";
+        return match (kernel.word("vmemmap_base"), fault) {
+            (Some(base), Some(_)) if base >> 63 == 1 => Ok(VirtAddr(base)),
+            (_, Some(fault)) => Err(KernelError::Read {
+                what,
+                fault: fault.clone(),
+            }),
+            (_, None) => Err(KernelError::Broken {
+                what,
+                at: kernel.symbol(what)?,
+                why: "no section is present".into(),
+            }),
+        };
+    };
+    match found.iter().find(|(_, other)| *other != base) {
+        Some((range, other)) => Err(KernelError::Broken {
+            what: "mem_section",
+            at: *other,
+            why: format!(
+                "the map of frame {} is not where that of the first section says ({base})",
+                range.start
+            ),
+        }),
+        None => Ok(base),
+    }
+}
+
+/// Reads the array of sections, of those below `end`.
+fn sections(kernel: &Kernel<'_>, end: Pfn) -> Result<Sections, KernelError> {
     let entry_size = kernel.layouts.size(Struct::MemSection)?;
     // 16 bytes, 32 with page extensions; a root is one page of entries.
     if !(8..=kernel.page_size()).contains(&entry_size) {
@@ -224,20 +279,27 @@ fn sections(kernel: &Kernel<'_>, end: Pfn) -> Result<Vec<(PfnRange, VirtAddr)>, 
     let per_root = (kernel.page_size() / entry_size).max(1);
     let wanted = end.0.div_ceil(1 << order);
     let array = section_array(kernel)?;
-    let mut found = Vec::new();
+    let range = |number: u64| PfnRange {
+        start: Pfn(number << order),
+        end: Pfn(((number + 1) << order).min(end.0)),
+    };
+    let mut sections = Sections {
+        found: Vec::new(),
+        unread: Vec::new(),
+        fault: None,
+    };
+    let mut entries = vec![0; (per_root * entry_size) as usize];
     for root_nr in 0..wanted.div_ceil(per_root) {
-        let Ok(root) = kernel.memory.ptr(array.add(root_nr * 8)) else {
-            continue;
+        let read = match kernel.memory.ptr(array.add(root_nr * 8)) {
+            Ok(VirtAddr(0)) => continue,
+            Ok(root) => kernel.memory.read(root, &mut entries),
+            Err(fault) => Err(fault),
         };
-        if root.0 == 0 {
+        if let Err(fault) = read {
+            let numbers = root_nr * per_root..((root_nr + 1) * per_root).min(wanted);
+            sections.unread.extend(numbers.map(range));
+            sections.fault.get_or_insert(fault);
             continue;
-        }
-        let mut entries = vec![0; (per_root * entry_size) as usize];
-        if let Err(fault) = kernel.memory.read(root, &mut entries) {
-            return Err(KernelError::Read {
-                what: "mem_section",
-                fault,
-            });
         }
         for (index, entry) in entries.chunks_exact(entry_size as usize).enumerate() {
             let number = root_nr * per_root + index as u64;
@@ -249,15 +311,11 @@ fn sections(kernel: &Kernel<'_>, end: Pfn) -> Result<Vec<(PfnRange, VirtAddr)>, 
             if word & both != both || number >= wanted {
                 continue;
             }
-            let start = Pfn(number << order);
-            let range = PfnRange {
-                start,
-                end: Pfn(((number + 1) << order).min(end.0)),
-            };
-            found.push((range, VirtAddr(word & !SECTION_FLAGS)));
+            let map = VirtAddr(word & !SECTION_FLAGS);
+            sections.found.push((range(number), map));
         }
     }
-    Ok(found)
+    Ok(sections)
 }
 
 /// Address of the array of section roots. VMCOREINFO gives it in both forms of
@@ -284,9 +342,8 @@ fn section_array(kernel: &Kernel<'_>) -> Result<VirtAddr, KernelError> {
     if plausible(array) {
         return Ok(array);
     }
-    let inner = kernel.memory.ptr(array)?;
-    if plausible(inner) {
-        return Ok(inner);
+    match kernel.memory.ptr(array) {
+        Ok(inner) if plausible(inner) => Ok(inner),
+        _ => Ok(array),
     }
-    Ok(array)
 }

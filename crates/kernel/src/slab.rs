@@ -10,8 +10,10 @@ use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::Field;
+use crate::memmap::MemMap;
 use crate::pagemap::PageMap;
 use crate::virt::VirtualRead;
+use crate::zones::Node;
 
 /// One slab cache.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Cache {
     random: u64,
     /// First free object of each CPU's own slab, by `struct page` address of it.
     cpu_freelists: Vec<(VirtAddr, VirtAddr)>,
+    /// Free objects in sheaves, which their slabs count as used.
+    sheaved: Vec<VirtAddr>,
 }
 
 /// One slab: a unit of pages cut into objects.
@@ -47,6 +51,17 @@ impl Slab {
         self.free
             .get((index / 64) as usize)
             .is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// Marks object `index` free; `false` if there is no such object.
+    fn set_free(&mut self, index: u64) -> bool {
+        match self.free.get_mut((index / 64) as usize) {
+            Some(word) if index < u64::from(self.objects) => {
+                *word |= 1 << (index % 64);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// How many objects are free.
@@ -92,29 +107,36 @@ impl Kernel<'_> {
             Err((_, error)) => return Err(error),
         };
         let mut index = SlabIndex::default();
+        let nodes = self.nodes().unwrap_or_default();
         for addr in entries {
-            let cache = self.slab_cache(addr)?;
+            let cache = self.slab_cache(addr, &nodes)?;
             index.by_addr.insert(addr.0, index.caches.len() as u32);
             index.caches.push(cache);
         }
         Ok(index)
     }
 
-    fn slab_cache(&self, addr: VirtAddr) -> Result<Cache, KernelError> {
+    fn slab_cache(&self, addr: VirtAddr, nodes: &[Node]) -> Result<Cache, KernelError> {
         let random = match self.layouts.get(Field::CacheRandom) {
             Some(_) => self.field(addr, Field::CacheRandom)?,
             None => 0,
         };
-        let percpu = self.pointer(addr, Field::CacheCpuSlab)?;
+        let has = |field| self.layouts.get(field).is_some();
         let mut cpu_freelists = Vec::new();
-        for cpu in 0..self.percpu_offsets.len() {
-            let Some(area) = self.percpu(percpu, cpu) else {
-                continue;
-            };
-            let slab = self.pointer(area, Field::CpuSlabPage)?;
-            let freelist = self.pointer(area, Field::CpuSlabFreelist)?;
-            if slab.0 != 0 && freelist.0 != 0 {
-                cpu_freelists.push((slab, freelist));
+        // Whoever has neither keeps free objects where nobody would look.
+        if has(Field::CacheCpuSlab) || !has(Field::CacheSheaves) {
+            for area in self.percpu_areas(self.pointer(addr, Field::CacheCpuSlab)?) {
+                let slab = self.pointer(area, Field::CpuSlabPage)?;
+                let freelist = self.pointer(area, Field::CpuSlabFreelist)?;
+                if slab.0 != 0 && freelist.0 != 0 {
+                    cpu_freelists.push((slab, freelist));
+                }
+            }
+        }
+        let mut sheaved = Vec::new();
+        if has(Field::CacheSheaves) {
+            for sheaf in self.sheaves(addr, nodes)? {
+                self.read_sheaf(sheaf, &mut sheaved)?;
             }
         }
         let name = self.pointer(addr, Field::CacheName)?;
@@ -125,9 +147,72 @@ impl Kernel<'_> {
             free_offset: self.field(addr, Field::CacheFreeOffset)? as u32,
             random,
             cpu_freelists,
+            sheaved,
         })
     }
+
+    /// The areas of a per-CPU pointer, one a possible CPU; none of null.
+    fn percpu_areas(&self, pointer: VirtAddr) -> impl Iterator<Item = VirtAddr> {
+        let cpus = match pointer.0 {
+            0 => 0,
+            _ => self.percpu_offsets.len(),
+        };
+        (0..cpus).filter_map(move |cpu| self.percpu(pointer, cpu))
+    }
+
+    /// All sheaves of a cache that hold free objects.
+    fn sheaves(&self, cache: VirtAddr, nodes: &[Node]) -> Result<Vec<VirtAddr>, KernelError> {
+        let mut sheaves = Vec::new();
+        for area in self.percpu_areas(self.pointer(cache, Field::CacheSheaves)?) {
+            for field in [Field::SheafMain, Field::SheafSpare, Field::SheafRcuFree] {
+                sheaves.push(self.pointer(area, field)?);
+            }
+        }
+        for node in nodes {
+            let barn = if let Some(place) = self.layouts.get(Field::CachePerNode) {
+                // An array with a pair of pointers a node (since 7.0).
+                let pair = cache.add(place.offset + 16 * u64::from(node.id));
+                self.pointer(pair, Field::PerNodeBarn)?
+            } else {
+                let array = self.member(cache, Field::CacheNodes)?;
+                let of_node = self.memory.ptr(array.add(8 * u64::from(node.id)))?;
+                match of_node.0 {
+                    0 => of_node,
+                    _ => self.pointer(of_node, Field::CacheNodeBarn)?,
+                }
+            };
+            if barn.0 != 0 {
+                let head = self.member(barn, Field::BarnFull)?;
+                let full = self.list_of(head, Field::SheafBarnList, MOST_SHEAVES);
+                sheaves.extend(full.map_err(|(_, error)| error)?);
+            }
+        }
+        sheaves.retain(|sheaf| sheaf.0 != 0);
+        Ok(sheaves)
+    }
+
+    fn read_sheaf(&self, sheaf: VirtAddr, out: &mut Vec<VirtAddr>) -> Result<(), KernelError> {
+        let size = self.field(sheaf, Field::SheafSize)?;
+        if size > LARGEST_SHEAF {
+            return Err(KernelError::Broken {
+                what: "slab_sheaf.size",
+                at: sheaf,
+                why: format!("{size} objects cannot be"),
+            });
+        }
+        let objects = self.member(sheaf, Field::SheafObjects)?;
+        for index in 0..size {
+            out.push(self.memory.ptr(objects.add(index * 8))?);
+        }
+        Ok(())
+    }
 }
+
+/// A sheaf is a slab object itself, and so at most 8 KiB with its header.
+const LARGEST_SHEAF: u64 = 1024;
+
+/// More full sheaves than a barn ever has (MAX_FULL_SHEAVES is 10).
+const MOST_SHEAVES: usize = 4096;
 
 impl SlabIndex {
     /// The slab whose first frame is `pfn`.
@@ -164,6 +249,34 @@ impl SlabIndex {
     /// Whether no slab is known.
     pub fn is_empty(&self) -> bool {
         self.slabs.is_empty()
+    }
+
+    /// Marks the objects that lie free in sheaves, and sees that the slabs CPUs
+    /// allocate from are slabs of their caches; call after all are added.
+    pub(crate) fn add_free_elsewhere(
+        &mut self,
+        kernel: &Kernel<'_>,
+        map: &PageMap,
+        memmap: &MemMap,
+    ) {
+        let shift = kernel.page_shift();
+        for (number, cache) in (0u32..).zip(&self.caches) {
+            for &(page, _) in &cache.cpu_freelists {
+                let slab = memmap.pfn(page).and_then(|pfn| self.slabs.get(&pfn.0));
+                self.broken += u64::from(slab.is_none_or(|slab| slab.cache != number));
+            }
+            for &object in &cache.sheaved {
+                let slab = kernel.memory.space.direct.phys(object).and_then(|at| {
+                    let head = map.head(at.pfn(shift));
+                    Some((self.slabs.get_mut(&head.0)?, at.0 - head.addr(shift).0))
+                });
+                let known = slab.filter(|(slab, _)| slab.cache == number);
+                let marked = known.is_some_and(|(slab, offset)| {
+                    slab.set_free(offset / u64::from(cache.size.max(8)))
+                });
+                self.broken += u64::from(!marked);
+            }
+        }
     }
 
     /// Adds a slab and walks its freelists. `false` if it belongs to no known
@@ -224,9 +337,8 @@ impl Cache {
                 return false;
             }
             let index = (object - base.0) / u64::from(self.size.max(8));
-            match slab.free.get_mut((index / 64) as usize) {
-                Some(word) if index < u64::from(slab.objects) => *word |= 1 << (index % 64),
-                _ => return false,
+            if !slab.set_free(index) {
+                return false;
             }
             let at = VirtAddr(object).add(u64::from(self.free_offset));
             let Ok(stored) = kernel.memory.u64(at) else {

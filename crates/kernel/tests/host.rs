@@ -5,12 +5,12 @@
 #![allow(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
 use pagehound_kernel::layouts::Field;
-use pagehound_kernel::{Kernel, Log, Mac, NetDevice, Options, Symbolizer};
+use pagehound_kernel::{Kernel, Log, NetDevice, Options, Symbolizer};
 use pagehound_testdata::corpus;
-use pagehound_vmcore::{Dump, VirtAddr, open};
+use pagehound_vmcore::{Dump, Mac, VirtAddr, open};
 
-const FIRST: Mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38];
-const SECOND: Mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x3a];
+const FIRST: Mac = Mac([0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38]);
+const SECOND: Mac = Mac([0x24, 0x6e, 0x96, 0x43, 0x3e, 0x3a]);
 
 /// Name of the dump, driver of em1 and em2, where they are on their bus.
 const DUMPS: [(&str, &str, [&str; 2]); 6] = [
@@ -251,7 +251,7 @@ fn the_host_says_who_it_is() {
             (uname.sysname.as_str(), uname.nodename.as_str()),
             ("Linux", "(none)")
         );
-        assert_eq!(uname.machine, kernel.arch());
+        assert_eq!(uname.machine, kernel.memory.space.machine.name());
     }
     // DATE and UPTIME of crash: 15:19:41 UTC, 23 seconds after boot.
     let dump = dump("bond-leak-6.1-x86_64");

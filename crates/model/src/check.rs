@@ -18,6 +18,18 @@ impl Report {
             sum(self.ledger.iter().map(|row| row.pages)),
             self.target.pages,
         );
+        let coverage = &self.target.coverage;
+        equal(
+            "the sum of coverage and target.pages",
+            sum([
+                coverage.present,
+                coverage.excluded,
+                coverage.absent,
+                coverage.unreadable,
+                coverage.outside,
+            ]),
+            self.target.pages,
+        );
         for row in &self.ledger {
             equal(
                 &format!("bytes of ledger class {}", row.class),

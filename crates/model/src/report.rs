@@ -23,7 +23,11 @@ pub struct Report {
     pub tool_version: String,
     /// The answer in one word.
     pub verdict: Verdict,
-    /// Whether all that was needed for the verdict could be read.
+    /// Whether everything that bears on the answer could be read: no memory that
+    /// could refer to a page, no unaccounted page, no list or table of the kernel
+    /// that tells what a page is, nothing that names devices was missing or
+    /// broken, and the search was not ended early. What bears on nothing, such as
+    /// free pages and memory of processes, may be missing all the same.
     pub complete: bool,
     /// The machine.
     pub host: Host,
@@ -85,7 +89,9 @@ pub struct Target {
     pub pages: u64,
     /// What the kernel calls MemTotal, in bytes.
     pub mem_total_bytes: u64,
-    /// How much of the memory is in the dump.
+    /// How much of the memory is in the dump; adds up to `pages`. Memory the
+    /// kernel has no map of, such as a graphics card's, may be in the dump but is
+    /// not counted.
     pub coverage: Coverage,
     /// `makedumpfile -d` level, where the dump records it.
     pub dump_level: Option<u32>,
@@ -102,6 +108,9 @@ pub struct Coverage {
     pub absent: u64,
     /// In the dump, but broken.
     pub unreadable: u64,
+    /// In no dump: holes between the memory, memory of the firmware, and what is
+    /// set aside for the crash kernel.
+    pub outside: u64,
 }
 
 /// One class of pages.
@@ -157,11 +166,16 @@ pub struct Control {
 pub struct Finding {
     /// Number within this report, from 1.
     pub id: u32,
-    /// Short stable name of the kind, equal in reports of equal leaks. What
-    /// comes after the last slash tells apart findings with the same content.
+    /// Short stable name of the kind, equal in reports of equal leaks: parts
+    /// with slashes between. In names out of the dump a slash is `%2f`.
     pub signature: String,
+    /// What the pages have in common, equal in findings with the same content;
+    /// none where they were not grouped by content.
+    pub group: Option<String>,
     /// State of these pages.
     pub verdict: State,
+    /// Whether something refers to them.
+    pub reach: Reach,
     /// How many pages.
     pub pages: u64,
     /// The same in bytes.
@@ -190,16 +204,19 @@ pub struct Finding {
     pub sample_pfns: Vec<u64>,
 }
 
-impl Finding {
-    /// Whether the pages of `other` hold the same.
-    pub fn same_content(&self, other: &Finding) -> bool {
-        let content = |signature: &'_ str| {
-            signature
-                .rsplit_once('/')
-                .map(|(content, _)| content.to_owned())
-        };
-        content(&self.signature).is_some_and(|own| content(&other.signature) == Some(own))
-    }
+/// Whether something refers to the pages of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// Nothing in use refers to them.
+    Unreferenced,
+    /// Objects refer to them that nothing in use refers to; `holders` names
+    /// their cache.
+    LostObjects,
+    /// Something in use refers to them; `holders` names it.
+    Referenced,
+    /// They were being allocated or freed at that moment.
+    InTransit,
 }
 
 /// State of unaccounted pages.
@@ -257,6 +274,25 @@ pub struct Pattern {
     pub hex: String,
     /// Part of the finding's pages that has it, 0 to 1.
     pub share: f64,
+}
+
+impl Pattern {
+    /// The pattern of `bytes`, `None` where they vary.
+    pub fn new(offset: u64, bytes: &[Option<u8>], share: f64) -> Pattern {
+        let pair = |byte: &Option<u8>| byte.map_or("??".to_owned(), |byte| format!("{byte:02x}"));
+        Pattern {
+            offset,
+            hex: bytes.iter().map(pair).collect(),
+            share,
+        }
+    }
+
+    /// Its bytes, `None` where they vary.
+    pub fn bytes(&self) -> Vec<Option<u8>> {
+        let digits: Vec<char> = self.hex.chars().collect();
+        let byte = |pair: &[char]| u8::from_str_radix(&String::from_iter(pair), 16).ok();
+        digits.chunks(2).map(byte).collect()
+    }
 }
 
 /// A device the content names.

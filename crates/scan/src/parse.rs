@@ -325,6 +325,9 @@ mod tests {
         assert!(compile(Pattern::Bytes(vec![]), None).contains("empty"));
         assert!(compile(Pattern::Regex("a*".into()), None).contains("empty string"));
         assert!(compile(Pattern::Regex("a(".into()), None).contains("regular expression `a(`"));
+        // Would take hours on a dump of some gigabytes.
+        let endless = Pattern::Regex("(?s).{0,4000}x.{0,4000}".into());
+        assert!(compile(endless, None).contains("too large"));
         assert!(message(Pattern::text("")).contains("empty"));
     }
 }

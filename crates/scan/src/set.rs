@@ -268,13 +268,29 @@ fn word_match(pfn: Pfn, offset: usize, pattern: u32, word: u64) -> Match {
     }
 }
 
+/// Largest compiled expression, in bytes. Time for a byte of memory grows with
+/// it where an expression defeats the automaton's cache.
+const REGEX_SIZE: usize = 1 << 19;
+
 fn regex(text: &str) -> Result<Regex, PatternError> {
     let error = |reason: String| PatternError::Regex {
         given: text.into(),
         reason,
     };
-    let regex = RegexBuilder::new(text).unicode(false).build();
-    let regex = regex.map_err(|source| error(source.to_string()))?;
+    let regex = RegexBuilder::new(text)
+        .unicode(false)
+        .size_limit(REGEX_SIZE)
+        .build();
+    let regex = regex.map_err(|source| {
+        error(match source {
+            regex::Error::CompiledTooBig(_) => {
+                "it is too large to be searched for in all of memory; shorten its `{m,n}`, \
+                 and leave out `(?u)`"
+                    .into()
+            }
+            other => other.to_string(),
+        })
+    })?;
     if regex.is_match(b"") {
         return Err(error(
             "it matches the empty string, and so everywhere".into(),

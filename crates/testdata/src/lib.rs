@@ -10,10 +10,12 @@
     reason = "for tests: what is missing must be said loudly"
 )]
 
+mod patched;
 mod truth;
 
 use std::path::{Path, PathBuf};
 
+pub use patched::Damage;
 pub use truth::{Fate, KINDS, Planted, Truth, fate};
 
 /// The folder of the corpus, whether or not it is there.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::OpenError;
+use crate::mac::hex;
 use crate::{elf, kdump};
 
 /// Bytes looked at.
@@ -199,7 +200,10 @@ pub(crate) fn explain(path: &Path, head: &[u8]) -> OpenError {
         )
     } else {
         (
-            format!("unknown first bytes {}", hex(head)),
+            format!(
+                "unknown first bytes {}",
+                hex(head.get(..16).unwrap_or(head), " ")
+            ),
             "an ELF core begins with 7f 45 4c 46, a kdump with \"KDUMP   \", a flattened one with \"makedumpfile\"",
         )
     };
@@ -224,13 +228,4 @@ fn is_text(head: &[u8]) -> bool {
         && text
             .chars()
             .all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t' | '\x0c' | '\x1b'))
-}
-
-fn hex(head: &[u8]) -> String {
-    let bytes: Vec<String> = head
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    bytes.join(" ")
 }

@@ -15,6 +15,18 @@ pub enum Format {
     FlattenedElf,
 }
 
+impl Format {
+    /// Name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Elf => "elf",
+            Format::Kdump => "kdump",
+            Format::FlattenedKdump => "kdump-flattened",
+            Format::FlattenedElf => "elf-flattened",
+        }
+    }
+}
+
 /// Processor architecture of the dumped machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Machine {
@@ -24,7 +36,18 @@ pub enum Machine {
     Aarch64,
 }
 
-/// The `utsname` fields a kdump header carries; empty where the writer left them so.
+impl Machine {
+    /// Name as `uname -m` prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Machine::X86_64 => "x86_64",
+            Machine::Aarch64 => "aarch64",
+        }
+    }
+}
+
+/// `struct new_utsname` as strings; of a kdump header, empty where the writer
+/// left them so.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[allow(missing_docs, reason = "names of struct new_utsname")]
 pub struct Utsname {

@@ -18,7 +18,7 @@ pub use info::Info;
 pub use ledger::Ledger;
 pub use log::{Level, Levels, Log};
 pub use net::Net;
-pub use pages::{Format, PageState, Pages};
+pub use pages::{Format, Pages};
 pub use read::Read;
 pub use search::Search;
 pub use target::Target;
@@ -29,6 +29,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::path::Path;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -168,8 +169,11 @@ impl Cli {
     /// Parses `args`, the program's name first. Help and version are errors
     /// too, as in clap.
     pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        let args: Vec<OsString> = args.into_iter().collect();
         let mut clap = Root::command();
-        let matches = clap.try_get_matches_from_mut(args)?;
+        let matches = clap
+            .try_get_matches_from_mut(&args)
+            .map_err(|error| mistyped(&mut clap, &args).unwrap_or(error))?;
         let Root {
             global,
             diagnose,
@@ -189,6 +193,19 @@ impl Cli {
     pub fn definition() -> clap::Command {
         Root::command()
     }
+}
+
+/// `pagehound diagnos vmcore` does not parse, because `diagnos` is taken for a
+/// target: says so where the first word is no file, but almost a command.
+fn mistyped(clap: &mut clap::Command, args: &[OsString]) -> Option<clap::Error> {
+    let words = args.iter().skip(1).filter_map(|arg| arg.to_str());
+    let mut words = words.filter(|word| !word.starts_with('-'));
+    let (word, command) = words.find_map(|word| Some((word, target::similar_command(word)?)))?;
+    if command == word || Path::new(word).exists() {
+        return None;
+    }
+    let message = format!("there is no command `{word}`; did you mean `{command}`?");
+    Some(clap.error(clap::error::ErrorKind::InvalidSubcommand, message))
 }
 
 /// `pagehound --json ledger` would silently drop `--json`: options of the

@@ -2,6 +2,8 @@
 
 use super::Target;
 use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use pagehound_hunt::Standing;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -10,7 +12,11 @@ Examples:
   pagehound pages vmcore --class slab --format jsonl
   pagehound pages vmcore --finding 1 | wc -l
 
-Columns: pfn,count,class,order,refcount,state,finding; --each leaves out count.";
+Columns: pfn,count,class,order,refcount,state,finding; --each leaves out count.
+pfn is decimal, the first frame of the run:
+  pfn,count,class,order,refcount,state,finding
+  107187,12,raw,0,1,lost,1
+are 12 lost pages from 0x1a2b3 on; `pagehound why vmcore 107187` explains one.";
 
 /// Arguments of `pages`.
 #[derive(clap::Args, Clone, Debug)]
@@ -29,8 +35,8 @@ pub struct Pages {
     pub class: Vec<String>,
 
     /// Only pages in this state; may be repeated
-    #[arg(long, value_name = "STATE", value_enum)]
-    pub state: Vec<PageState>,
+    #[arg(long, value_name = "STATE", value_parser = standing())]
+    pub state: Vec<Standing>,
 
     /// Only pages of the finding with this number
     #[arg(long, value_name = "ID")]
@@ -41,35 +47,19 @@ pub struct Pages {
     pub format: Format,
 }
 
-/// State of a page, accounted or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PageState {
-    /// On a free list of the allocator
-    Free,
-    /// In a counter of the kernel
-    Accounted,
-    /// In no counter, but something points to it
-    Held,
-    /// Looks lost, but the proof has a gap
-    Suspect,
-    /// In no counter, and nothing points to it
-    Lost,
-    /// Could not be decided
-    Unknown,
-}
-
-impl PageState {
-    /// Name as in the rows.
-    pub fn name(self) -> &'static str {
-        match self {
-            PageState::Free => "free",
-            PageState::Accounted => "accounted",
-            PageState::Held => "held",
-            PageState::Suspect => "suspect",
-            PageState::Lost => "lost",
-            PageState::Unknown => "unknown",
-        }
-    }
+/// Reads a page's state, and tells in the help which there are.
+pub(super) fn standing() -> impl TypedValueParser<Value = Standing> {
+    let help = |standing| match standing {
+        Standing::Free => "On a free list of the allocator",
+        Standing::Accounted => "In a counter of the kernel",
+        Standing::Held => "In no counter, but something points to it",
+        Standing::Suspect => "Looks lost, but the proof has a gap",
+        Standing::Lost => "In no counter, and nothing points to it",
+        Standing::Unknown => "Could not be decided",
+    };
+    let value = |standing: Standing| PossibleValue::new(standing.name()).help(help(standing));
+    PossibleValuesParser::new(Standing::ALL.map(value))
+        .try_map(|name| Standing::from_name(&name).ok_or("no such state"))
 }
 
 /// Format of rows.

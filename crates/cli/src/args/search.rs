@@ -1,7 +1,9 @@
 //! `pagehound search`.
 
+use super::Target;
+use super::pages::standing;
 use super::value::{self, AddressRange};
-use super::{PageState, Target};
+use pagehound_hunt::Standing;
 use pagehound_scan::{Pattern, PatternError, Width};
 
 const EXAMPLES: &str = "\
@@ -69,8 +71,8 @@ pub struct Search {
     pub class: Vec<String>,
 
     /// Only in pages in this state, as in `pages`; may be repeated
-    #[arg(long, value_name = "STATE", value_enum, hide_possible_values = true)]
-    pub state: Vec<PageState>,
+    #[arg(long, value_name = "STATE", value_parser = standing(), hide_possible_values = true)]
+    pub state: Vec<Standing>,
 
     /// Only from this address on, in hex
     #[arg(short, value_name = "START", value_parser = value::hex)]

@@ -45,6 +45,22 @@ impl Target {
         }
     }
 
+    /// Fails where the path does not exist and one of the arguments that follow
+    /// does: the target stands first.
+    pub fn stands_first(&self, command: &str, others: &[String]) -> anyhow::Result<()> {
+        let Target::Path(path) = self else {
+            return Ok(());
+        };
+        let file = others.iter().find(|other| Path::new(other).exists());
+        match file {
+            Some(file) if !path.exists() => anyhow::bail!(
+                "{0}: there is no such file, but there is {file}: the target stands first, as in `pagehound {command} {file} {0}`",
+                path.display()
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Fails where the path does not exist, with what may have been meant:
     /// a file or command that is spelled alike.
     pub fn check(&self) -> anyhow::Result<()> {
@@ -59,7 +75,8 @@ impl Target {
         }
         let mut message = format!("{}: there is no such file", path.display());
         let file = similar_file(path);
-        match similar_command(path) {
+        let command = path.to_str().and_then(alike_command);
+        match command {
             Some(command) if file.as_ref().is_none_or(|file| file.0 < command.0) => {
                 message += &format!("; did you mean the command `pagehound {}`?", command.1);
             }
@@ -86,14 +103,18 @@ fn similar_file(path: &Path) -> Option<(f64, PathBuf)> {
     most_alike(name, names).map(|(alike, other)| (alike, path.with_file_name(other)))
 }
 
-/// A command that is spelled alike, and how much: `pagehound serch` is parsed
-/// as a target.
-fn similar_command(path: &Path) -> Option<(f64, String)> {
+/// The command that `word` is, or is almost.
+pub(super) fn similar_command(word: &str) -> Option<String> {
+    alike_command(word).map(|(_, command)| command)
+}
+
+/// The same, and how much it is alike: `pagehound serch` is parsed as a target.
+fn alike_command(word: &str) -> Option<(f64, String)> {
     let definition = Cli::definition();
     let names = definition
         .get_subcommands()
         .map(|command| command.get_name().to_owned());
-    most_alike(path.to_str()?, names)
+    most_alike(word, names)
 }
 
 fn most_alike(name: &str, others: impl Iterator<Item = String>) -> Option<(f64, String)> {
@@ -136,6 +157,26 @@ mod tests {
                 .ends_with("did you mean the command `pagehound search`?"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn swapped_with_another_argument() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("vmcore").display().to_string();
+        std::fs::write(&file, "").unwrap();
+        let others = ["12".to_owned(), file.clone()];
+        let error = Target::Path("24:6e".into())
+            .stands_first("search", &others)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!("`pagehound search {file} 24:6e`")),
+            "{error}"
+        );
+        let target = Target::Path(file.into());
+        target.stands_first("search", &others).unwrap();
+        let nowhere = Target::Path("24:6e".into());
+        nowhere.stands_first("search", &others[..1]).unwrap();
     }
 
     #[test]

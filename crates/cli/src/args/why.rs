@@ -7,7 +7,8 @@ Examples:
   pagehound why vmcore 0x1a2b3               page frame number
   pagehound why vmcore 107187                the same in decimal
   pagehound why vmcore ffff880100400000      kernel address
-  pagehound why vmcore --physical 1a2b3000   physical address";
+  pagehound why vmcore --physical 1a2b3000   physical address
+  pagehound why vmcore 107187 --show-content and what lies in it";
 
 /// Arguments of `why`.
 #[derive(clap::Args, Clone, Debug)]
@@ -24,6 +25,10 @@ pub struct Why {
     /// The number is a physical address, in hex
     #[arg(long, short)]
     pub physical: bool,
+
+    /// Print the first bytes of the page, which may be anybody's secrets
+    #[arg(long)]
+    pub show_content: bool,
 }
 
 impl Why {

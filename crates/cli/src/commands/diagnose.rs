@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::args::{self, Target};
+use crate::destination::Destination;
 use crate::exit::Exit;
 use crate::host_report;
 use crate::input::Input;
@@ -10,17 +11,19 @@ use crate::render::{self, page::Page};
 use pagehound_hunt::{host, is_damaged};
 use pagehound_model::Report;
 use std::io;
-use std::path::Path;
 use std::time::Instant;
 
 pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Exit> {
     let start = Instant::now();
+    let file = destination(args)?;
     match Input::open(&args.target)? {
         Input::Host(files) => {
             let ledger = host::ledger(&files)?;
             let mut report = host_report::report(&args.target, &files, &ledger);
             report.timing.seconds = start.elapsed().as_secs_f64();
-            deliver(args, &report, |page| render::host::diagnosis(&ledger, page))?;
+            deliver(args, file, &report, |page| {
+                render::host::diagnosis(&ledger, page)
+            })?;
             // Pages were never meant to be looked at here: the ledger is the answer.
             Ok(Exit::OK)
         }
@@ -36,7 +39,7 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             };
             // From the first byte of the file on, not only the census.
             report.timing.seconds = start.elapsed().as_secs_f64();
-            deliver(args, &report, |page| render::report(&report, page))?;
+            deliver(args, file, &report, |page| render::report(&report, page))?;
             if context.interrupted() {
                 return Ok(Exit::INTERRUPTED);
             }
@@ -45,13 +48,24 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
     }
 }
 
+/// The file the report is wanted in, if it is.
+fn destination(args: &args::Diagnose) -> anyhow::Result<Option<Destination>> {
+    let read = match &args.target {
+        Target::Path(path) => Some(path.as_path()),
+        Target::Live => None,
+    };
+    let file = args.output.as_deref();
+    file.map(|file| Destination::open(file, read)).transpose()
+}
+
 /// Puts the report where it is wanted: `text` for people, else JSON.
 fn deliver(
     args: &args::Diagnose,
+    file: Option<Destination>,
     report: &Report,
     text: impl FnOnce(&mut Page) -> io::Result<()>,
 ) -> anyhow::Result<()> {
-    match &args.output {
+    match file {
         Some(file) => {
             let mut bytes = Vec::new();
             if args.json {
@@ -59,14 +73,10 @@ fn deliver(
             } else {
                 bytes = output::text(text)?;
             }
-            let read = match &args.target {
-                Target::Path(path) => path,
-                Target::Live => Path::new(""),
-            };
-            output::file(file, &bytes, read)
+            file.write(&bytes)
         }
         None if args.quiet => Ok(()),
-        None if args.json => Ok(output::plain(|out| render::json(report, out))?),
-        None => Ok(output::page(text)?),
+        None if args.json => output::plain(|out| render::json(report, out)),
+        None => output::page(text),
     }
 }

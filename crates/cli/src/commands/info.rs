@@ -7,9 +7,8 @@ use crate::output;
 use crate::render;
 use crate::render::number::{count, percent, size, thousands};
 use crate::render::page::Page;
-use jiff::Timestamp;
-use pagehound_hunt::format_name;
-use pagehound_kernel::Kernel;
+use pagehound_hunt::{captured_at, rfc3339};
+use pagehound_kernel::{HostInfo, Kernel};
 use pagehound_model::Coverage;
 use pagehound_vmcore::{Dump, Machine};
 use serde::Serialize;
@@ -27,8 +26,10 @@ struct Info {
     dump_level: Option<u32>,
     arch: Option<&'static str>,
     page_size: u64,
+    /// Of all pages the container lists, whether the kernel manages them or not.
     coverage: Coverage,
-    /// When the dump was written, by its container.
+    /// When the memory was captured, by the container or else by the kernel's
+    /// clock: the same as in a report.
     captured_at: Option<String>,
     /// By the kernel itself, else by the container's header.
     release: Option<String>,
@@ -83,42 +84,46 @@ fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
             .iter()
             .flat_map(|kernel| kernel.warnings.iter().cloned()),
     );
-    let uname = kernel.as_ref().and_then(|kernel| kernel.host().uname);
+    let kernel_host = kernel.as_ref().map(Kernel::host);
+    let uname = kernel_host.as_ref().and_then(|host| host.uname.as_ref());
     let header = dump.info.utsname.as_ref();
-    let named = uname.map(|uname| (uname.release, uname.nodename));
-    let named = named.or_else(|| header.map(|name| (name.release.clone(), name.nodename.clone())));
-    let (release, host) = named.unzip();
+    let named = uname.or(header);
+    let (release, host) = named
+        .map(|name| (name.release.clone(), name.nodename.clone()))
+        .unzip();
     let coverage = dump.memory.coverage();
     Info {
         schema: "pagehound.info/1",
         path: path.display().to_string(),
         bytes: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
-        format: format_name(dump.info.format),
+        format: dump.info.format.name(),
         dump_level: dump.info.dump_level,
-        arch: kernel.as_ref().map(Kernel::arch).or_else(|| {
-            dump.info.machine.map(|machine| match machine {
-                Machine::X86_64 => "x86_64",
-                Machine::Aarch64 => "aarch64",
-            })
-        }),
+        arch: kernel
+            .as_ref()
+            .map(|kernel| kernel.memory.space.machine)
+            .or(dump.info.machine)
+            .map(Machine::name),
         page_size: dump.memory.page_size() as u64,
         coverage: Coverage {
             present: coverage.present,
             excluded: coverage.excluded,
             absent: coverage.absent,
             unreadable: coverage.unreadable,
+            outside: 0,
         },
-        captured_at: dump.info.captured_at.and_then(time),
+        captured_at: captured_at(&dump.info, kernel_host.as_ref()),
         release: release.filter(|text| !text.is_empty()),
         host: host.filter(|text| !text.is_empty()),
-        kernel: kernel.as_ref().map(|kernel| kernel_info(kernel, dump)),
+        kernel: kernel
+            .as_ref()
+            .zip(kernel_host)
+            .map(|(kernel, host)| kernel_info(kernel, host, dump)),
         warnings,
     }
 }
 
-fn kernel_info(kernel: &Kernel<'_>, dump: &Dump) -> KernelInfo {
-    let host = kernel.host();
-    let clock = |seconds: Option<u64>| time(i64::try_from(seconds?).ok()?);
+fn kernel_info(kernel: &Kernel<'_>, host: HostInfo, dump: &Dump) -> KernelInfo {
+    let clock = |seconds: Option<u64>| rfc3339(i64::try_from(seconds?).ok()?);
     let modules = kernel.modules().unwrap_or_default();
     KernelInfo {
         version: host.uname.map(|uname| uname.version),
@@ -137,13 +142,6 @@ fn kernel_info(kernel: &Kernel<'_>, dump: &Dump) -> KernelInfo {
         direct_map: format!("{:x}", kernel.memory.space.direct.virt.start),
         modules: modules.into_iter().map(|module| module.name).collect(),
     }
-}
-
-/// Seconds since 1970 in RFC 3339, UTC.
-fn time(seconds: i64) -> Option<String> {
-    Timestamp::from_second(seconds)
-        .ok()
-        .map(|time| time.to_string())
 }
 
 fn text(info: &Info, page: &mut Page) -> io::Result<()> {
@@ -191,6 +189,7 @@ fn coverage(coverage: &Coverage, page_size: u64) -> String {
         excluded,
         absent,
         unreadable,
+        outside: _,
     } = *coverage;
     let states = [
         (present, "in the dump"),
@@ -207,8 +206,8 @@ fn coverage(coverage: &Coverage, page_size: u64) -> String {
         .map(|(pages, what)| format!("{} ({}) {what}", thousands(*pages), percent(*pages, all)))
         .collect();
     format!(
-        "{} of {}: {}",
-        thousands(all),
+        "{} of {} listed: {}",
+        count(all, "page"),
         size(page_size),
         parts.join(", ")
     )

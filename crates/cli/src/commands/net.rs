@@ -4,10 +4,14 @@ use super::Context;
 use crate::args;
 use crate::exit::Exit;
 use crate::output;
+use crate::render::table::{self, Column, Kind, Row};
 use crate::render::{self, page};
-use pagehound_kernel::{Mac, NetDevice};
+use pagehound_kernel::NetDevice;
 use serde::Serialize;
 use std::io;
+
+/// Columns a name keeps beside the others (of 15, IFNAMSIZ less its NUL).
+const NAME: usize = 8;
 
 /// What `net --json` prints.
 #[derive(Serialize)]
@@ -47,15 +51,15 @@ pub(super) fn run(args: &args::Net, context: &Context) -> anyhow::Result<Exit> {
     if args.json {
         output::plain(|out| render::json(&devices, out))?;
     } else {
-        output::page(|page| table(&devices.devices, page))?;
+        output::page(|page| print(&devices.devices, page))?;
     }
     Ok(Exit::OK)
 }
 
 fn device(device: NetDevice) -> Device {
     Device {
-        mac: device.dev_addr.map(mac),
-        permanent_mac: device.perm_addr.map(mac),
+        mac: device.dev_addr.map(|mac| mac.to_string()),
+        permanent_mac: device.perm_addr.map(|mac| mac.to_string()),
         bus: device.pci_address.or(device.bus_address),
         rx_packets: device.stats.map(|stats| stats.rx_packets),
         tx_packets: device.stats.map(|stats| stats.tx_packets),
@@ -71,33 +75,39 @@ fn device(device: NetDevice) -> Device {
     }
 }
 
-fn mac(mac: Mac) -> String {
-    let pairs: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-    pairs.join(":")
-}
-
-fn table(devices: &[Device], page: &mut page::Page) -> io::Result<()> {
-    let row = |cells: [&str; 7]| {
-        let [name, state, mac, upper, driver, module, bus] = cells;
-        format!("{name:<15}  {state:<4}  {mac:<17}  {upper:<15}  {driver:<12}  {module:<12}  {bus}")
-    };
-    page.line(
-        page::LABEL,
-        &row(["NAME", "", "MAC", "UPPER", "DRIVER", "MODULE", "BUS"]),
-    )?;
-    for device in devices {
+fn print(devices: &[Device], page: &mut page::Page) -> io::Result<()> {
+    let row = |device: &Device| {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         let driver = device.driver.clone().or_else(|| device.kind.clone());
-        let cells = [
-            device.name.as_str(),
-            if device.up { "up" } else { "down" },
-            &or_dash(&device.mac),
-            &or_dash(&device.upper),
-            &or_dash(&driver),
-            &or_dash(&device.module),
-            &or_dash(&device.bus),
-        ];
-        page.line(page::PLAIN, &row(cells))?;
-    }
-    Ok(())
+        Row {
+            style: page::PLAIN,
+            cells: vec![
+                device.name.clone(),
+                if device.up { "up" } else { "down" }.to_owned(),
+                or_dash(&device.mac),
+                or_dash(&device.upper),
+                or_dash(&driver),
+                or_dash(&device.module),
+                or_dash(&device.bus),
+            ],
+        }
+    };
+    let rows: Vec<Row> = devices.iter().map(row).collect();
+    let left = |heading| Column {
+        heading,
+        kind: Kind::Left { label: NAME },
+    };
+    let columns = [
+        Column {
+            heading: "NAME",
+            kind: Kind::Label { least: 0 },
+        },
+        left(""),
+        left("MAC"),
+        left("UPPER"),
+        left("DRIVER"),
+        left("MODULE"),
+        left("BUS"),
+    ];
+    table::print(&columns, &rows, page)
 }

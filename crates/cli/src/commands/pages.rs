@@ -5,10 +5,10 @@ use crate::args::{self, Format};
 use crate::exit::Exit;
 use crate::output;
 use anyhow::ensure;
-use pagehound_hunt::Diagnosis;
+use pagehound_hunt::{Diagnosis, Standing};
 use pagehound_kernel::{Class, Kernel};
 use pagehound_vmcore::{Pfn, PfnRange};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::io::{self, Write};
 
 /// Frames whose `struct page`s are read at once.
@@ -22,9 +22,14 @@ struct Facts {
     order: u32,
     /// Reference count of its unit; none where it cannot be read.
     refcount: Option<i32>,
-    state: &'static str,
+    #[serde(serialize_with = "name")]
+    state: Standing,
     /// Number of its finding.
     finding: Option<u32>,
+}
+
+fn name<S: Serializer>(standing: &Standing, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(standing.name())
 }
 
 /// Equal pages next to each other.
@@ -58,10 +63,9 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
         );
     }
     super::note(&report.warnings);
-    let states: Vec<&str> = args.state.iter().map(|state| state.name()).collect();
     let wants = |class: Class, facts: &Facts| {
         (classes.is_empty() || classes.contains(&class))
-            && (states.is_empty() || states.contains(&facts.state))
+            && (args.state.is_empty() || args.state.contains(&facts.state))
             && (args.finding.is_none() || facts.finding == args.finding)
     };
     output::plain(|out| {
@@ -107,7 +111,7 @@ fn walk(
             class: class.name(),
             order: unit.len().max(1).ilog2(),
             refcount: refcounts.of(kernel, diagnosis, at),
-            state: diagnosis.state(at).name(),
+            state: diagnosis.standing(at),
             finding: finding.map(|finding| finding.id),
         };
         visit(unit, class, facts)?;
@@ -215,7 +219,7 @@ impl Rows<'_> {
         if let Some(refcount) = facts.refcount {
             write!(self.out, "{refcount}")?;
         }
-        write!(self.out, ",{},", facts.state)?;
+        write!(self.out, ",{},", facts.state.name())?;
         match facts.finding {
             Some(id) => writeln!(self.out, "{id}"),
             None => writeln!(self.out),

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::render;
 use anyhow::ensure;
-use pagehound_kernel::{Kernel, Pages, Symbolizer, VirtualRead, area_at};
+use pagehound_kernel::{Kernel, Pages, Symbolizer, VirtFault, VirtualRead, area_at};
 use pagehound_vmcore::{PageCache, Pfn, PhysAddr, VirtAddr};
 use std::io::{self, Write};
 
@@ -35,7 +35,13 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
             read.map(|()| u64::from_le_bytes(bytes))
                 .map_err(anyhow::Error::new)
         } else {
-            kernel.memory.u64(VirtAddr(at)).map_err(anyhow::Error::new)
+            let read = kernel.memory.u64(VirtAddr(at));
+            read.map_err(|fault| match fault {
+                VirtFault::Memory { addr, .. } if !kernel.is_mapped(addr) => {
+                    VirtFault::NotMapped(addr).into()
+                }
+                fault => anyhow::Error::new(fault),
+            })
         };
         match word {
             Ok(word) => words.push(word),

@@ -8,10 +8,10 @@ use crate::progress::Bar;
 use crate::render;
 use crate::render::number::{percent, size, thousands};
 use anyhow::{Context as _, bail};
-use pagehound_hunt::Diagnosis;
+use pagehound_hunt::{Diagnosis, Standing};
 use pagehound_kernel::{Class, Kernel, Linear, Pages};
 use pagehound_scan::{End, Found, Match, Pass, PatternSet, Tally};
-use pagehound_vmcore::{Dump, PageCache, Pfn, PhysAddr, VirtAddr};
+use pagehound_vmcore::{Dump, PageCache, Pfn, PhysAddr, VirtAddr, hex};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::ops::{ControlFlow, Range};
@@ -24,6 +24,7 @@ const SHOWN: usize = 64;
 const CACHE_PAGES: usize = 16;
 
 pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit> {
+    args.target.stands_first("search", &args.words)?;
     let patterns = args.patterns()?;
     let addresses = args.addresses().map_err(anyhow::Error::msg)?;
     let classes = super::classes(&args.class)?;
@@ -56,7 +57,7 @@ pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit
 /// Which kind of pages to search.
 struct Kind {
     classes: Vec<Class>,
-    states: Vec<&'static str>,
+    states: Vec<Standing>,
     pages: Known,
 }
 
@@ -75,8 +76,7 @@ impl Kind {
         args: &args::Search,
         context: &Context,
     ) -> anyhow::Result<Self> {
-        let states: Vec<&str> = args.state.iter().map(|state| state.name()).collect();
-        let pages = if states.is_empty() {
+        let pages = if args.state.is_empty() {
             Known::Classes(Box::new(Pages::of(kernel).context("the map of all pages")?))
         } else {
             Known::States(Box::new(
@@ -85,7 +85,7 @@ impl Kind {
         };
         Ok(Kind {
             classes,
-            states,
+            states: args.state.clone(),
             pages,
         })
     }
@@ -95,7 +95,7 @@ impl Kind {
             Known::Classes(pages) => (pages.map.class(pfn), None),
             Known::States(diagnosis) => (
                 diagnosis.pages.map.class(pfn),
-                Some(diagnosis.state(pfn).name()),
+                Some(diagnosis.standing(pfn)),
             ),
         };
         let in_class = self.classes.is_empty() || self.classes.contains(&class);
@@ -245,8 +245,7 @@ impl Search<'_> {
         {
             return format!("\"{}\"{more}", render::escape(&bytes));
         }
-        let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        pairs.join(" ") + more
+        hex(&bytes, " ") + more
     }
 
     /// Counts and coverage, apart from the matches so that these can be piped.

@@ -7,17 +7,17 @@ use crate::output;
 use crate::progress::Bar;
 use crate::render::number::{count, size};
 use crate::render::page::{LABEL, PLAIN, Page};
-use crate::render::{self, finding_title};
+use crate::render::{self, finding_title, pattern_line};
 use anyhow::ensure;
 use pagehound_hunt::census::{Fate, Via};
 use pagehound_hunt::holders::Holders;
 use pagehound_hunt::{Diagnosis, Referrers, referrers};
-use pagehound_kernel::{Class, Kernel, Pages};
-use pagehound_model::Evidence;
-use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr};
+use pagehound_kernel::{Class, Kernel, Pages, VirtFault};
+use pagehound_model::{Evidence, Finding, Pattern};
+use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr, hex};
 use std::io;
 
-/// Bytes of the page that are shown.
+/// Bytes of the page that are shown where they are asked for.
 const SHOWN: usize = 64;
 
 /// Words that name the page which are told one by one.
@@ -27,6 +27,8 @@ const WORDS: usize = 8;
 const LINKS: usize = 8;
 
 pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
+    args.target
+        .stands_first("why", std::slice::from_ref(&args.page))?;
     let asked = args.page().map_err(anyhow::Error::msg)?;
     let dump = pagehound_vmcore::open(args.target.file()?)?;
     let kernel = context.kernel(&dump)?;
@@ -34,7 +36,11 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
     let pfn = match asked {
         PageRef::Pfn(pfn) => Pfn(pfn),
         PageRef::Physical(addr) => PhysAddr(addr).pfn(shift),
-        PageRef::Virtual(addr) => kernel.phys(VirtAddr(addr))?.pfn(shift),
+        PageRef::Virtual(addr) => {
+            let addr = VirtAddr(addr);
+            ensure!(kernel.is_mapped(addr), VirtFault::NotMapped(addr));
+            kernel.phys(addr)?.pfn(shift)
+        }
     };
     let diagnosis = context.diagnose(&kernel, &args.target.to_string())?;
     let end = diagnosis.pages.map.end();
@@ -60,6 +66,7 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
         diagnosis: &diagnosis,
         pfn,
         referrers,
+        show_content: args.show_content,
     };
     output::page(|page| why.print(page))?;
     Ok(if context.interrupted() {
@@ -74,6 +81,8 @@ struct Why<'a> {
     diagnosis: &'a Diagnosis,
     pfn: Pfn,
     referrers: Referrers,
+    /// Page contents may be printed.
+    show_content: bool,
 }
 
 impl Why<'_> {
@@ -105,7 +114,7 @@ impl Why<'_> {
         let unit = self.pages().map.unit(self.pfn);
         page.item("Unit", &self.unit(unit))?;
         page.item("Struct", &self.page_struct())?;
-        let state = self.diagnosis.state(self.pfn).name();
+        let state = self.diagnosis.standing(self.pfn).name();
         let finding = self.diagnosis.finding(self.pfn);
         let finding = finding.and_then(|index| self.diagnosis.report.findings.get(index));
         let of = finding.map(|finding| {
@@ -126,7 +135,7 @@ impl Why<'_> {
                 page.item("Checked", &evidence.text)?;
             }
         }
-        self.bytes(phys, page)?;
+        self.content(phys, finding, page)?;
         self.elsewhere(phys, page)
     }
 
@@ -288,18 +297,38 @@ impl Why<'_> {
         }
     }
 
-    fn bytes(&self, phys: PhysAddr, page: &mut Page) -> io::Result<()> {
+    /// What of the finding's patterns lies in the page; more only where it was
+    /// asked for.
+    fn content(
+        &self,
+        phys: PhysAddr,
+        finding: Option<&Finding>,
+        page: &mut Page,
+    ) -> io::Result<()> {
+        let mut bytes = vec![0; self.kernel.dump.memory.page_size()];
         let cache = PageCache::new(self.kernel.dump.memory.as_ref(), 1);
-        let mut bytes = [0; SHOWN];
         if let Err(fault) = cache.read(phys, &mut bytes) {
             return page.item("Bytes", &fault.to_string());
         }
+        let patterns = finding.map_or(&[][..], |finding| &finding.patterns);
+        // Patterns are of the unit's first page.
+        let first = self.pages().map.head(self.pfn) == self.pfn;
+        let has = |pattern: &&Pattern| first && lies_in(pattern, &bytes);
+        for (number, pattern) in patterns.iter().filter(has).enumerate() {
+            let label = if number == 0 { "Pattern" } else { "" };
+            page.item(label, &pattern_line(pattern))?;
+        }
+        if !self.show_content {
+            return page.item(
+                "Bytes",
+                "not shown, they may be secrets; --show-content shows them",
+            );
+        }
         page.item("Bytes", &format!("the first {SHOWN} of them"))?;
-        for (number, line) in bytes.chunks(16).enumerate() {
-            let pairs: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+        for (number, line) in bytes.chunks(16).take(SHOWN / 16).enumerate() {
             let text = render::ascii(line);
             let offset = number * 16;
-            page.indented(&format!("{offset:03x}: {:<47}   {text}", pairs.join(" ")))?;
+            page.indented(&format!("{offset:03x}: {:<47}   {text}", hex(line, " ")))?;
         }
         Ok(())
     }
@@ -336,6 +365,17 @@ impl Why<'_> {
             ),
         )
     }
+}
+
+/// Whether the pattern's bytes lie at its place in `page`.
+fn lies_in(pattern: &Pattern, page: &[u8]) -> bool {
+    let offset = usize::try_from(pattern.offset).ok();
+    let there = offset
+        .and_then(|offset| page.get(offset..))
+        .unwrap_or_default();
+    let bytes = pattern.bytes();
+    let fits = |(wanted, byte): (&Option<u8>, &u8)| wanted.is_none_or(|wanted| wanted == *byte);
+    there.len() >= bytes.len() && bytes.iter().zip(there).all(fits)
 }
 
 /// What a class means, in a sentence.

@@ -3,7 +3,8 @@
 use super::number::{count, percent, thousands};
 use super::page::{PLAIN, Page};
 use pagehound_model::{
-    Confidence, Content, Evidence, Finding, KnownIssue, Owner, OwnerRole, Pattern, Report, State,
+    Confidence, Content, Evidence, Finding, KnownIssue, Owner, OwnerRole, Pattern, Reach, Report,
+    State,
 };
 use std::collections::BTreeSet;
 use std::io;
@@ -33,8 +34,25 @@ pub(super) fn confidence(finding: &Finding) -> &'static str {
     }
 }
 
-/// `Ethernet frames received by em1, em2 (e1000, under bond0, MAC …)`.
+/// `Ethernet frames received by em1, em2 (e1000, under bond0, MAC …)`; where only
+/// lost objects refer to the pages, this too.
 pub fn title(finding: &Finding) -> String {
+    let content = content_and_owners(finding);
+    let caches: Vec<&str> = finding
+        .holders
+        .iter()
+        .map(|holder| holder.name.as_str())
+        .collect();
+    match finding.reach {
+        Reach::LostObjects => format!(
+            "{content}, held only by lost {} objects",
+            caches.join(" and ")
+        ),
+        Reach::Unreferenced | Reach::Referenced | Reach::InTransit => content,
+    }
+}
+
+fn content_and_owners(finding: &Finding) -> String {
     let content = content(finding.content);
     let owners = &finding.owners;
     if owners.is_empty() {
@@ -80,11 +98,9 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
             .iter()
             .map(|holder| format!("{} {}", holder.kind, holder.name))
             .collect();
-        // Lost with objects of a cache that nothing reaches either.
-        let how = if finding.verdict == State::Lost {
-            "through"
-        } else {
-            "by"
+        let how = match finding.reach {
+            Reach::LostObjects => "through",
+            Reach::Unreferenced | Reach::Referenced | Reach::InTransit => "by",
         };
         return format!("{how} {}", holders.join(", "));
     }
@@ -120,12 +136,11 @@ pub(super) fn leak_of<'a>(suspect: &Finding, report: &'a Report) -> Option<&'a F
 }
 
 fn is_company(suspect: &Finding, other: &Finding) -> bool {
-    let looks_lost = matches!(other.verdict, State::Lost | State::Suspect);
     suspect.verdict == State::Suspect
-        && !suspect.holders.is_empty()
-        && looks_lost
-        && other.holders.is_empty()
-        && other.same_content(suspect)
+        && suspect.reach == Reach::Referenced
+        && other.reach == Reach::Unreferenced
+        && suspect.group.is_some()
+        && suspect.group == other.group
 }
 
 /// Everything about one finding but its title.
@@ -137,9 +152,14 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         .filter(|other| is_company(other, finding));
     let referenced: u64 = company.map(|other| other.pages).sum();
     if referenced > 0 {
-        let verb = if referenced == 1 { "is" } else { "are" };
+        let (verb, them) = if referenced == 1 {
+            ("holds", "it")
+        } else {
+            ("hold", "them")
+        };
         let text = format!(
-            "{} more with the same content {verb} still referenced: not counted.",
+            "{} more {verb} the same, but something still refers to {them} (a ring, or a word left \
+             on a stack): not counted.",
             thousands(referenced)
         );
         page.paragraph(2, PLAIN, &text)?;
@@ -185,10 +205,9 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
                 )
             })
             .collect();
-        let label = if finding.verdict == State::Lost {
-            "Through"
-        } else {
-            "Held by"
+        let label = match finding.reach {
+            Reach::LostObjects => "Through",
+            Reach::Unreferenced | Reach::Referenced | Reach::InTransit => "Held by",
         };
         page.item(label, &holders.join(", "))?;
     }
@@ -264,13 +283,19 @@ fn sentence(finding: &Finding) -> String {
             format!("{} of order {order} ({pages})", count(blocks, "block"))
         }
     };
-    let state = match finding.verdict {
-        // Lost through a slab cache: its objects are lost themselves.
-        State::Lost if !finding.holders.is_empty() => "that only lost objects still point to",
-        State::Lost => "that nothing in use points to",
-        State::Suspect => "that look lost, but for a gap in the proof",
-        State::Held => "that something points to",
-        State::Unknown => "that could not be decided",
+    let state = match (finding.verdict, finding.reach) {
+        (State::Lost, Reach::LostObjects) => "that only lost objects still point to",
+        (State::Lost, _) => "that nothing in use points to",
+        (State::Suspect, Reach::Referenced) => {
+            "that hold what lost pages hold, but something still refers to them (a ring, or a word \
+             left on a stack)"
+        }
+        (State::Suspect, Reach::LostObjects) => {
+            "that only objects point to which look lost themselves, but for a gap in the proof"
+        }
+        (State::Suspect, _) => "that look lost, but for a gap in the proof",
+        (State::Held, _) => "that something points to",
+        (State::Unknown, _) => "that could not be decided",
     };
     let estimate = finding.estimate.map(|bounds| {
         format!(
@@ -294,7 +319,7 @@ fn frames(finding: &Finding) -> Option<String> {
         return None;
     }
     let (pattern, offset) = finding.patterns.iter().find_map(|pattern| {
-        let bytes = bytes_of(pattern);
+        let bytes = pattern.bytes();
         let mut macs = finding
             .owners
             .iter()
@@ -323,13 +348,14 @@ fn frames(finding: &Finding) -> Option<String> {
     Some(format!("{how_many} hold {what} at offset {offset}"))
 }
 
-fn pattern_line(pattern: &Pattern) -> String {
+/// `52 54 00 a1 5e 01 at offset 0, in 97.7 % of the pages`.
+pub fn pattern_line(pattern: &Pattern) -> String {
     let text = text_of(pattern)
         .map(|text| format!(" ({text})"))
         .unwrap_or_default();
     format!(
         "{}{text} at offset {}, in {:.1} % of the pages",
-        hex(&bytes_of(pattern), PATTERN_BYTES),
+        pairs(&pattern.bytes(), PATTERN_BYTES),
         pattern.offset,
         pattern.share * 100.0
     )
@@ -341,7 +367,7 @@ fn telling(patterns: &[Pattern]) -> impl Iterator<Item = &Pattern> {
     let within = |one: &Pattern, other: &Pattern| {
         one.offset == other.offset
             && one.hex != other.hex
-            && bytes_of(other).starts_with(&bytes_of(one))
+            && other.bytes().starts_with(&one.bytes())
     };
     let is_told = move |one: &&Pattern| {
         !patterns
@@ -351,16 +377,9 @@ fn telling(patterns: &[Pattern]) -> impl Iterator<Item = &Pattern> {
     patterns.iter().filter(is_told).take(PATTERNS)
 }
 
-/// The pattern's bytes, `None` where they vary.
-fn bytes_of(pattern: &Pattern) -> Vec<Option<u8>> {
-    let digits: Vec<char> = pattern.hex.chars().filter(|c| !c.is_whitespace()).collect();
-    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok();
-    digits.chunks(2).map(byte).collect()
-}
-
 /// The text at the pattern's begin, in quotes, where it is worth a look.
 fn text_of(pattern: &Pattern) -> Option<String> {
-    let bytes = bytes_of(pattern);
+    let bytes = pattern.bytes();
     let text: String = bytes
         .iter()
         .map_while(|byte| byte.filter(|byte| (b' '..=b'~').contains(byte)))
@@ -372,11 +391,11 @@ fn text_of(pattern: &Pattern) -> Option<String> {
 
 /// The pattern in a word: its text, else its first bytes.
 fn brief(pattern: &Pattern) -> String {
-    text_of(pattern).unwrap_or_else(|| hex(&bytes_of(pattern), 6))
+    text_of(pattern).unwrap_or_else(|| pairs(&pattern.bytes(), 6))
 }
 
 /// At most `most` bytes as hex pairs.
-fn hex(bytes: &[Option<u8>], most: usize) -> String {
+fn pairs(bytes: &[Option<u8>], most: usize) -> String {
     let pair = |byte: &Option<u8>| byte.map_or("??".to_owned(), |byte| format!("{byte:02x}"));
     let pairs: Vec<String> = bytes.iter().take(most).map(pair).collect();
     pairs.join(" ") + if bytes.len() > most { " …" } else { "" }

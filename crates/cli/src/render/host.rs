@@ -2,8 +2,13 @@
 
 use super::number::{count, percent, signed, size, with_sign};
 use super::page::{DOUBT, FAINT, GOOD, LABEL, PLAIN, Page};
+use super::table::{self, Column, Kind};
+use anstyle::Style;
 use pagehound_hunt::host::{Classic, HostLedger, Sign};
 use std::io;
+
+/// Columns of a name, where there is room.
+const LEAST: usize = 40;
 
 /// The answer for a host whose counters are all there is.
 pub fn diagnosis(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
@@ -42,42 +47,31 @@ pub fn diagnosis(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
 /// All of MemTotal, row by row.
 pub fn ledger(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
     let total = u64::try_from(ledger.total_bytes).unwrap_or(0);
-    page.line(
-        LABEL,
-        &format!(
-            "{:<40}  {:>10}  {:>7}   source",
-            "Where the memory is", "size", "share"
-        ),
-    )?;
-    for row in ledger.rows.iter().filter(|row| row.bytes != 0) {
-        let negative = row.bytes < 0;
-        let (bytes, sign) = (row.bytes.unsigned_abs(), if negative { "-" } else { "" });
-        let (bytes, share) = (
-            format!("{sign}{}", size(bytes)),
-            format!("{sign}{}", percent(bytes, total)),
-        );
-        let style = if row.name == "unaccounted" {
-            DOUBT
-        } else {
-            PLAIN
-        };
-        page.line(
+    let row = |style, name: &str, bytes: i64, source: &str| {
+        let (sign, bytes) = (if bytes < 0 { "-" } else { "" }, bytes.unsigned_abs());
+        table::Row {
             style,
-            &format!(
-                "  {:<38}  {bytes:>10}  {share:>7}   {}",
-                row.name, row.source
-            ),
-        )?;
-    }
-    page.line(
-        LABEL,
-        &format!(
-            "  {:<38}  {:>10}  {:>7}   meminfo MemTotal",
-            "total",
-            size(total),
-            percent(total, total)
-        ),
-    )?;
+            cells: vec![
+                format!("  {name}"),
+                format!("{sign}{}", size(bytes)),
+                format!("{sign}{}", percent(bytes, total)),
+                source.to_owned(),
+            ],
+        }
+    };
+    let style = |name| if name == "unaccounted" { DOUBT } else { PLAIN };
+    let known = ledger.rows.iter().filter(|row| row.bytes != 0);
+    let mut rows: Vec<table::Row> = known
+        .map(|known| row(style(known.name), known.name, known.bytes, &known.source))
+        .collect();
+    rows.push(row(LABEL, "total", ledger.total_bytes, "meminfo MemTotal"));
+    let columns = [
+        column("Where the memory is", Kind::Label { least: LEAST }),
+        column("size", Kind::Right { label: 0 }),
+        column("share", Kind::Right { label: 20 }),
+        column("source", Kind::Rest),
+    ];
+    table::print(&columns, &rows, page)?;
     page.gap()?;
     notes(ledger.notes.iter(), page)
 }
@@ -90,15 +84,7 @@ pub fn classic(classic: &Classic, page: &mut Page) -> io::Result<()> {
             Sign::Minus => ('-', PLAIN),
             Sign::Equals => ('=', LABEL),
         };
-        page.line(
-            style,
-            &format!(
-                "{sign} {:<38}  {:>14} kB   {}",
-                step.name,
-                signed(step.kb),
-                step.source
-            ),
-        )?;
+        term(style, sign, step.name, &signed(step.kb), &step.source, page)?;
     }
     let pages = format!(
         "That is {} pages of {} ({}).",
@@ -111,32 +97,51 @@ pub fn classic(classic: &Classic, page: &mut Page) -> io::Result<()> {
         page.gap()?;
         page.line(LABEL, "What the formula does not know")?;
         for note in &classic.missed {
-            page.line(
+            term(
                 PLAIN,
-                &format!(
-                    "  {:<38}  {:>14} kB   {}",
-                    note.name,
-                    with_sign(note.kb),
-                    note.source
-                ),
+                ' ',
+                note.name,
+                &with_sign(note.kb),
+                &note.source,
+                page,
             )?;
             if !note.text.is_empty() {
                 page.paragraph(6, FAINT, &note.text)?;
             }
         }
-        page.line(
-            LABEL,
-            &format!(
-                "= {:<38}  {:>14} kB",
-                "unaccounted, corrected",
-                signed(classic.corrected_kb)
-            ),
-        )?;
+        let corrected = signed(classic.corrected_kb);
+        term(LABEL, '=', "unaccounted, corrected", &corrected, "", page)?;
     }
     if !classic.notes.is_empty() {
         page.gap()?;
     }
     notes(classic.notes.iter(), page)
+}
+
+/// A line of the hand formula; its source only where that has room.
+fn term(
+    style: Style,
+    sign: char,
+    name: &str,
+    kb: &str,
+    source: &str,
+    page: &mut Page,
+) -> io::Result<()> {
+    let columns = [
+        column("", Kind::Label { least: LEAST }),
+        column("", Kind::Right { label: 0 }),
+        column("", Kind::Rest),
+    ];
+    let cells = vec![
+        format!("{sign} {name}"),
+        format!("{kb:>14} kB"),
+        source.to_owned(),
+    ];
+    table::rows(&columns, &[table::Row { style, cells }], page)
+}
+
+fn column(heading: &'static str, kind: Kind) -> Column {
+    Column { heading, kind }
 }
 
 fn notes<'a>(notes: impl Iterator<Item = &'a String>, page: &mut Page) -> io::Result<()> {

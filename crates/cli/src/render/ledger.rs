@@ -1,6 +1,7 @@
 //! The table of all memory.
 
 use super::page::{BAD, DOUBT, LABEL, PLAIN, Page};
+use super::table::{self, Column, Kind};
 use super::{finding, number};
 use pagehound_model::{LedgerRow, Report, State, UNACCOUNTED, Unaccounted};
 use std::io;
@@ -8,8 +9,9 @@ use std::io;
 /// Rows for what is held.
 const HOLDERS: usize = 5;
 
-/// Widest label; longer ones are cut.
+/// Widest label, longer ones are cut; and how wide they are where there is room.
 const LABEL_WIDTH: usize = 50;
+const LEAST: usize = 34;
 
 /// A row of the table: the label, pages, and what the kernel says of them.
 struct Row {
@@ -17,6 +19,7 @@ struct Row {
     label: String,
     pages: u64,
     counter: String,
+    counter_name: String,
 }
 
 /// The ledger: every class with its pages, size, share of all pages, and the
@@ -35,6 +38,7 @@ pub fn ledger(report: &Report, page: &mut Page) -> io::Result<()> {
             label: "  unaccounted".into(),
             pages: report.unaccounted.pages,
             counter: String::new(),
+            counter_name: String::new(),
         });
         rows.extend(breakdown(report));
     }
@@ -43,47 +47,55 @@ pub fn ledger(report: &Report, page: &mut Page) -> io::Result<()> {
         label: "  total".into(),
         pages: report.target.pages,
         counter: String::new(),
+        counter_name: String::new(),
     });
 
-    const HEADING: &str = "Where the memory is";
-    let longest = rows
-        .iter()
-        .map(|row| row.label.chars().count())
-        .max()
-        .unwrap_or(0);
-    let width = longest.clamp(34, LABEL_WIDTH);
-    page.line(
-        LABEL,
-        &format!(
-            "{HEADING:<width$}  {:>11}  {:>10}  {:>7}   kernel's own count",
-            "pages", "size", "share"
-        ),
-    )?;
-    for row in rows {
-        let label = cut(&row.label, width);
-        let pages = number::thousands(row.pages);
-        let size = number::size(row.pages.saturating_mul(report.target.page_size));
-        let share = number::percent(row.pages, report.target.pages);
-        page.line(
-            row.style,
-            &format!(
-                "{label:<width$}  {pages:>11}  {size:>10}  {share:>7}   {}",
-                row.counter
-            ),
-        )?;
-    }
-    Ok(())
+    let rows: Vec<table::Row> = rows
+        .into_iter()
+        .map(|row| table::Row {
+            style: row.style,
+            cells: vec![
+                table::cut(&row.label, LABEL_WIDTH),
+                number::thousands(row.pages),
+                number::size(row.pages.saturating_mul(report.target.page_size)),
+                number::percent(row.pages, report.target.pages),
+                row.counter,
+                row.counter_name,
+            ],
+        })
+        .collect();
+    let right = |heading, label| Column {
+        heading,
+        kind: Kind::Right { label },
+    };
+    let columns = [
+        Column {
+            heading: "Where the memory is",
+            kind: Kind::Label { least: LEAST },
+        },
+        right("pages", 0),
+        right("size", 0),
+        right("share", 20),
+        // Beside labels that still tell findings apart.
+        right("kernel counts", 40),
+        Column {
+            heading: "",
+            kind: Kind::Rest,
+        },
+    ];
+    table::print(&columns, &rows, page)
 }
 
 fn class(row: &LedgerRow) -> Row {
     let counter = row.counter.as_ref();
-    let counter = counter
-        .map(|counter| format!("{:>11}  {}", number::thousands(counter.pages), counter.name));
+    let pages = counter.map(|counter| number::thousands(counter.pages));
+    let name = counter.map(|counter| counter.name.clone());
     Row {
         style: PLAIN,
         label: format!("  {}", row.class.replace(['-', '_'], " ")),
         pages: row.pages,
-        counter: counter.unwrap_or_default(),
+        counter: pages.unwrap_or_default(),
+        counter_name: name.unwrap_or_default(),
     }
 }
 
@@ -109,6 +121,7 @@ fn breakdown(report: &Report) -> Vec<Row> {
             label: format!("    {:<8} {label}", finding::state(state)),
             pages,
             counter: String::new(),
+            counter_name: String::new(),
         };
         let mut found: Vec<(String, u64)> = Vec::new();
         for finding in report
@@ -138,16 +151,4 @@ fn breakdown(report: &Report) -> Vec<Row> {
         }
     }
     rows
-}
-
-/// `label` in at most `width` columns.
-fn cut(label: &str, width: usize) -> String {
-    if label.chars().count() <= width {
-        return label.to_owned();
-    }
-    label
-        .chars()
-        .take(width.saturating_sub(1))
-        .chain(['…'])
-        .collect()
 }

@@ -6,8 +6,9 @@ mod ledger;
 pub mod number;
 pub mod page;
 mod report;
+pub(crate) mod table;
 
-pub use finding::title as finding_title;
+pub use finding::{pattern_line, title as finding_title};
 pub use ledger::ledger;
 pub use report::report;
 

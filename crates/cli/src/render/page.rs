@@ -131,7 +131,7 @@ impl<'a> Page<'a> {
 
 /// Breaks `text` at blanks into lines of at most `width` characters; a longer
 /// word has a line of its own. At least one line.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     for word in text.split(' ').filter(|word| !word.is_empty()) {

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use pagehound_kernel::{Mac, NetDevice};
+use pagehound_kernel::NetDevice;
 use pagehound_model::Owner;
+use pagehound_vmcore::Mac;
 
 use super::log::Logged;
 
@@ -65,7 +66,7 @@ impl Device {
         Owner {
             kind: "netdev".to_owned(),
             name: self.name.clone(),
-            mac: Some(text(mac)),
+            mac: Some(mac.to_string()),
             driver: self.driver.clone(),
             module: self.module.clone(),
             bus: self.bus.clone(),
@@ -73,11 +74,6 @@ impl Device {
             role: None,
         }
     }
-}
-
-/// `24:6e:96:43:3e:38`.
-fn text(mac: Mac) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 /// Puts both sources together: what the log tells of a device in memory goes

@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use pagehound_kernel::{Log, Mac, printable};
+use pagehound_kernel::{Log, printable};
+use pagehound_vmcore::Mac;
 
 use super::line::{Event, Line, parse};
 

@@ -15,8 +15,9 @@ mod tests;
 
 use std::collections::{BTreeSet, HashSet};
 
-use pagehound_kernel::{Kernel, Log, Mac, NetDevice};
+use pagehound_kernel::{Kernel, Log, NetDevice};
 use pagehound_model::Owner;
+use pagehound_vmcore::Mac;
 
 use devices::{Device, How};
 

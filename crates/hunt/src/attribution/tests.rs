@@ -1,11 +1,11 @@
-use pagehound_kernel::{LogRecord, Options};
-use pagehound_vmcore::VirtAddr;
+use pagehound_kernel::LogRecord;
+use pagehound_vmcore::{Mac, VirtAddr};
 use proptest::prelude::*;
 
 use super::*;
 
-const BOND: Mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38];
-const SECOND: Mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x3a];
+const BOND: Mac = Mac([0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38]);
+const SECOND: Mac = Mac([0x24, 0x6e, 0x96, 0x43, 0x3e, 0x3a]);
 
 fn log(lines: &[&str]) -> Log {
     let record = |(seq, line): (usize, &&str)| LogRecord {
@@ -109,7 +109,10 @@ fn the_log_of_the_reference_case_names_the_driver() {
         evidence[0],
         "log: i40e 0000:01:00.0: MAC address: 24:6e:96:43:3e:38"
     );
-    assert_eq!(told(&attribution, [0x52, 0x54, 0, 0x12, 0x34, 0x56]), []);
+    assert_eq!(
+        told(&attribution, Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56])),
+        []
+    );
     assert_eq!(attribution.addresses().collect::<Vec<_>>(), [BOND, SECOND]);
 }
 
@@ -266,8 +269,8 @@ fn both_sources_are_told_where_they_agree() {
 
 #[test]
 fn a_virtual_device_stands_for_those_below_it_and_else_for_itself() {
-    let vlan: Mac = [0x52, 0x54, 0, 1, 2, 3];
-    let alone: Mac = [0x52, 0x54, 0, 4, 5, 6];
+    let vlan = Mac([0x52, 0x54, 0, 1, 2, 3]);
+    let alone = Mac([0x52, 0x54, 0, 4, 5, 6]);
     let devices = [
         NetDevice {
             dev_addr: Some(vlan),
@@ -326,7 +329,7 @@ fn the_address_of_the_leak_is_that_of_two_devices_under_a_bond() {
     ] {
         let dump = pagehound_vmcore::open(&pagehound_testdata::corpus(file)).unwrap();
         for without_btf in [false, true] {
-            let kernel = Kernel::open(&dump, Options { without_btf }).unwrap();
+            let kernel = Kernel::open(&dump, pagehound_kernel::Options { without_btf }).unwrap();
             let attribution = Attribution::of(&kernel, &kernel.log().unwrap());
             let owners = told(&attribution, BOND);
             assert_eq!(

@@ -75,7 +75,7 @@ impl Census {
             let below = table(&page, naming, pages);
             if !below.is_empty() {
                 self.held.set(head);
-                self.via.insert(head.0, Via::Hardware(from));
+                self.via.note(head, Via::Hardware(from));
                 found.extend(below.into_iter().map(|next| (next, head)));
             }
         }
@@ -89,12 +89,12 @@ impl Census {
     /// Holds a unit whose group lives in hardware.
     pub(crate) fn hold_in_hardware(&mut self, head: Pfn) {
         self.held.set(head);
-        self.via.insert(head.0, Via::Hardware(head));
+        self.via.note(head, Via::Hardware(head));
     }
 
     /// Holds a unit that the kernel let go of on purpose.
     pub(crate) fn hold_dropped(&mut self, head: Pfn) {
         self.held.set(head);
-        self.via.insert(head.0, Via::Dropped);
+        self.via.note(head, Via::Dropped);
     }
 }

@@ -84,7 +84,7 @@ impl Census {
         }
         let head = pages.map.head(pfn);
         if self.held.set(head) {
-            self.via.insert(head.0, via);
+            self.via.note(head, via);
             ahead.units.push(head);
         }
     }
@@ -152,13 +152,19 @@ impl Census {
         self.bytes_read += outcome.tally.bytes;
         self.missing += outcome.tally.unreadable;
         self.cancelled |= outcome.tally.end != End::Complete;
+        let (mut words, mut tables) = (Vec::new(), Vec::new());
         for found in outcome.states {
-            for (named, from) in found.words {
-                let from = pages.map.head(from);
-                self.reach(pages, named, Via::Content(from), ahead);
-            }
-            ahead.tables.extend(found.tables);
+            words.extend(found.words);
+            tables.extend(found.tables);
         }
+        // The same order whatever the threads did.
+        words.sort_unstable();
+        tables.sort_unstable();
+        for (named, from) in words {
+            let from = pages.map.head(from);
+            self.reach(pages, named, Via::Content(from), ahead);
+        }
+        ahead.tables.extend(tables);
     }
 
     /// Rule 4: `page->lru`, `page->private` and the like of a reached unit.

@@ -13,45 +13,29 @@ mod mark;
 mod objects;
 mod roots;
 mod split;
+mod via;
 mod words;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::Control;
 use pagehound_scan::{Pass, Progress};
-use pagehound_vmcore::{PageState, Pfn, PfnRange, PhysAddr};
+use pagehound_vmcore::{PageState, Pfn, PfnRange};
 
 use bits::Bits;
 pub(crate) use hardware::NAMED_PART;
 use mark::Ground;
 use objects::{Numbering, Strict};
+pub use via::Via;
+use via::Vias;
 pub use words::Naming;
 
-/// How the first reference to a held unit was found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Via {
-    /// A word at this physical address, in memory that has an owner.
-    Root(PhysAddr),
-    /// A leaf entry of a page table maps it.
-    Mapped,
-    /// A word in the content of this raw frame, itself held.
-    Content(Pfn),
-    /// The `struct page` of this raw frame, itself held (lists through
-    /// `page->lru`, chains through `page->private`).
-    PageStruct(Pfn),
-    /// Split off the block that begins with this held frame (rule 8).
-    Split(Pfn),
-    /// An entry of the hardware table in this frame, itself held (rule 6);
-    /// its own frame where its whole group is in such tables.
-    Hardware(Pfn),
-    /// The kernel itself let go of it, on purpose (rule 9).
-    Dropped,
-}
+use crate::units::Units;
 
 /// What the census says of one unaccounted unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,7 +94,7 @@ pub struct Census {
     unsettled: Vec<PfnRange>,
     /// Units that a table of hardware names.
     in_hardware: Bits,
-    via: HashMap<u64, Via>,
+    via: Vias,
     /// Held units that only unreachable slab objects name; `None` where the
     /// objects were not followed.
     through: Option<Bits>,
@@ -123,8 +107,8 @@ pub struct Census {
     pub control: Control,
     /// Pages that could bear pointers and cannot be read (rule 11).
     pub missing: u64,
-    /// See [`Pages::damaged`].
-    damaged: bool,
+    /// What the search went by does not hold together.
+    doubtful: bool,
     /// Bytes of memory with an owner that were searched for references.
     pub roots_bytes: u64,
     /// Bytes of content read in all.
@@ -136,6 +120,7 @@ pub struct Census {
 impl Census {
     /// Runs the census.
     pub fn run(kernel: &Kernel<'_>, pages: &Pages, run: &Run<'_>) -> Census {
+        let units = Arc::new(Units::of(&pages.map));
         let naming = Naming::new(kernel, pages);
         let end = pages.map.end();
         let mut census = Census {
@@ -144,13 +129,13 @@ impl Census {
             started: Bits::new(end),
             unsettled: Vec::new(),
             in_hardware: Bits::new(end),
-            via: HashMap::new(),
+            via: Vias::new(units),
             through: None,
             objects_live: 0,
             objects_reached: 0,
             control: Control::default(),
             missing: missing_referrers(kernel, pages),
-            damaged: pages.damaged,
+            doubtful: pages.damaged,
             roots_bytes: 0,
             bytes_read: 0,
             cancelled: false,
@@ -198,16 +183,27 @@ impl Census {
         }
     }
 
-    /// How the first reference to a held unit was found, where it was noted.
+    /// The units whose fates these are.
+    pub(crate) fn units(&self) -> &Arc<Units> {
+        self.via.units()
+    }
+
+    /// How a held unit was reached.
     pub fn via(&self, head: Pfn) -> Option<Via> {
-        self.via.get(&head.0).copied()
+        self.via.get(head)
+    }
+
+    /// Notes that the page map is in doubt, so that no orphan may be called
+    /// lost.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = true;
     }
 
     /// Whether every orphan may be called lost: nothing that could bear
     /// pointers was missing or damaged, and the control group passed.
     pub fn is_proof(&self) -> bool {
         self.missing == 0
-            && !self.damaged
+            && !self.doubtful
             && !self.cancelled
             && self.control.checked > 0
             && self.control.missed * 1000 <= self.control.checked

@@ -8,13 +8,8 @@ use pagehound_vmcore::{Pfn, PhysAddr};
 use super::objects::{Node, Strict};
 use super::{Census, Naming, Via, Without};
 
-/// References noted a thread; beyond it units are held all the same, only the
-/// place of the reference is forgotten.
-const NOTED: usize = 1 << 20;
-
 #[derive(Default)]
 struct Found {
-    edges: Vec<(Pfn, Via)>,
     seeds: Vec<Pfn>,
     nodes: Vec<Node>,
 }
@@ -81,8 +76,6 @@ impl Census {
         let mut seeds = Vec::new();
         let mut nodes = Vec::new();
         for found in outcome.states {
-            self.via
-                .extend(found.edges.iter().map(|&(head, via)| (head.0, via)));
             seeds.extend(found.seeds);
             nodes.extend(found.nodes);
         }
@@ -94,10 +87,12 @@ impl Census {
         for &(pfn, _) in pages.mapped.iter().chain(image) {
             let head = pages.map.head(pfn);
             if self.held.set(head) {
-                self.via.insert(head.0, Via::Mapped);
                 seeds.push(head);
             }
+            self.via.note(head, Via::Mapped);
         }
+        // The same order whatever the threads did.
+        seeds.sort_unstable();
         (seeds, nodes)
     }
 
@@ -111,11 +106,9 @@ impl Census {
         if without.units && head != pfn {
             return;
         }
+        self.via.note(head, via);
         if self.held.set(head) {
             found.seeds.push(head);
-            if found.edges.len() < NOTED {
-                found.edges.push((head, via));
-            }
         }
     }
 }

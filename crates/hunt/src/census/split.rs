@@ -76,7 +76,7 @@ impl Census {
         let head = Pfn(run.start.0 - 1);
         for pfn in run.start.0..run.end.0 {
             self.held.set(Pfn(pfn));
-            self.via.insert(pfn, Via::Split(head));
+            self.via.note(Pfn(pfn), Via::Split(head));
         }
     }
 }

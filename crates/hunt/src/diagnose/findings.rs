@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::{
-    Confidence, Content, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, State,
+    Confidence, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, Reach, State,
 };
-use pagehound_vmcore::Pfn;
+use pagehound_vmcore::{Mac, Pfn};
 
+use super::signature;
 use super::verdict::stray;
 use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Via};
-use crate::fingerprint::{Fingerprints, GROUP, Key, order};
+use crate::fingerprint::{Fingerprints, GROUP, Key, Shared, order};
 use crate::holders::{HolderName, Holders};
+use crate::units::Units;
 
 /// Held groups that get a finding of their own; the rest is one together.
 const HELD_GROUPS: usize = 12;
@@ -35,15 +37,16 @@ enum Group {
     InTransit,
 }
 
-/// All findings, and the index of each unit's by its first frame.
+/// All findings, and the index of each unit's by its number.
 pub(super) fn findings(
     kernel: &Kernel<'_>,
     pages: &Pages,
+    units: &Units,
     census: &Census,
     prints: &Fingerprints,
     attribution: &Attribution,
-) -> (Vec<Finding>, HashMap<u64, u32>) {
-    let groups = groups(kernel, pages, census, prints);
+) -> (Vec<Finding>, Vec<u32>) {
+    let groups = groups(kernel, pages, units, census, prints);
     let maker = Maker {
         kernel,
         pages,
@@ -108,11 +111,15 @@ pub(super) fn findings(
         made.push((maker.held(&holder, &rest), rest));
     }
     made.sort_by_key(|(finding, _)| (finding.verdict, std::cmp::Reverse(finding.pages)));
-    let mut index = HashMap::new();
+    let mut index = vec![0; units.len()];
     let mut findings = Vec::new();
-    for (number, (mut finding, units)) in made.into_iter().enumerate() {
-        finding.id = number as u32 + 1;
-        index.extend(units.into_iter().map(|head| (head.0, number as u32)));
+    for (number, (mut finding, heads)) in (0u32..).zip(made) {
+        finding.id = number + 1;
+        for unit in heads.into_iter().filter_map(|head| units.number(head)) {
+            if let Some(finding) = index.get_mut(unit) {
+                *finding = number;
+            }
+        }
         findings.push(finding);
     }
     (findings, index)
@@ -121,17 +128,13 @@ pub(super) fn findings(
 fn groups(
     kernel: &Kernel<'_>,
     pages: &Pages,
+    units: &Units,
     census: &Census,
     prints: &Fingerprints,
 ) -> BTreeMap<Group, Vec<Pfn>> {
-    let heads = || {
-        [Class::Raw, Class::Detached]
-            .into_iter()
-            .flat_map(|class| pages.map.heads(class))
-    };
     let mut lost: HashMap<Key, usize> = HashMap::new();
     let mut listed: HashSet<u64> = HashSet::new();
-    for head in heads() {
+    for head in units.heads() {
         match census.fate(pages, head) {
             Fate::Orphan => *lost.entry(prints.key(head)).or_default() += 1,
             Fate::Held => {
@@ -144,7 +147,7 @@ fn groups(
     }
     let mut holders = Holders::new(kernel, pages, census);
     let mut groups: BTreeMap<Group, Vec<Pfn>> = BTreeMap::new();
-    for head in heads() {
+    for head in units.heads() {
         let key = prints.key(head);
         let group = match census.fate(pages, head) {
             Fate::InTransit => Group::InTransit,
@@ -195,7 +198,7 @@ impl Maker<'_> {
     }
 
     /// A finding with what every finding has.
-    fn plain(&self, verdict: State, signature: String, units: &[Pfn]) -> Finding {
+    fn plain(&self, verdict: State, reach: Reach, signature: String, units: &[Pfn]) -> Finding {
         let pages = self.count(units);
         let first = units.first().map(|&head| order(self.pages, head));
         let same = units
@@ -205,7 +208,9 @@ impl Maker<'_> {
         Finding {
             id: 0,
             signature,
+            group: None,
             verdict,
+            reach,
             pages,
             bytes: pages * self.kernel.page_size(),
             order: first.filter(|_| same),
@@ -225,14 +230,18 @@ impl Maker<'_> {
     fn orphans(&self, key: Key, order: u32, detached: bool, units: &[Pfn]) -> Finding {
         let proof = self.census.is_proof();
         let verdict = if proof { State::Lost } else { State::Suspect };
-        let mut finding = self.plain(verdict, signature(key, order, detached), units);
+        let mut finding = self.plain(
+            verdict,
+            Reach::Unreferenced,
+            signature::orphans(key, order, detached),
+            units,
+        );
         finding.confidence = if proof {
             Confidence::Proved
         } else {
             Confidence::Possible
         };
-        finding.patterns = self.prints.patterns(self.kernel, key, units);
-        finding.owners = self.owners(key, &finding);
+        self.describe(&mut finding, key, units);
         let searched = self.census.roots_bytes >> 20;
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),
@@ -277,15 +286,18 @@ impl Maker<'_> {
         let key = self.prints.main_key(units);
         let proof = self.census.is_proof();
         let verdict = if proof { State::Lost } else { State::Suspect };
-        let signature = format!("{}/through/{}", signature(key, order, false), cache.name);
-        let mut finding = self.plain(verdict, signature, units);
+        let signature = format!(
+            "{}/through/{}",
+            signature::orphans(key, order, false),
+            signature::part(&cache.name)
+        );
+        let mut finding = self.plain(verdict, Reach::LostObjects, signature, units);
         finding.confidence = if proof {
             Confidence::Likely
         } else {
             Confidence::Possible
         };
-        finding.patterns = self.prints.patterns(self.kernel, key, units);
-        finding.owners = self.owners(key, &finding);
+        self.describe(&mut finding, key, units);
         finding.holders = vec![self.holder(cache, units)];
         let census = self.census;
         finding.evidence.push(Evidence {
@@ -302,24 +314,25 @@ impl Maker<'_> {
     }
 
     fn company(&self, key: Key, holder: &HolderName, units: &[Pfn]) -> Finding {
-        let signature = format!("{}/{}", short(key), holder.kind);
-        let mut finding = self.plain(State::Suspect, signature, units);
-        finding.patterns = self.prints.patterns(self.kernel, key, units);
-        finding.owners = self.owners(key, &finding);
+        let signature = format!("{}/{}", signature::group(key), holder.kind);
+        let mut finding = self.plain(State::Suspect, Reach::Referenced, signature, units);
+        self.describe(&mut finding, key, units);
         finding.holders = vec![self.holder(holder, units)];
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),
             checked: finding.pages,
             matched: 0,
-            text: "same content as lost pages, but each is still referred to: not counted as lost"
-                .into(),
+            text:
+                "same content as lost pages, but something still refers to each (a ring, or a word \
+                   left on a stack): not counted as lost"
+                    .into(),
         });
         finding
     }
 
     fn held(&self, holder: &HolderName, units: &[Pfn]) -> Finding {
-        let signature = format!("held/{}/{}", holder.kind, holder.name);
-        let mut finding = self.plain(State::Held, signature, units);
+        let signature = format!("held/{}/{}", holder.kind, signature::part(&holder.name));
+        let mut finding = self.plain(State::Held, Reach::Referenced, signature, units);
         finding.holders = vec![self.holder(holder, units)];
         let mut ways: BTreeMap<&str, u64> = BTreeMap::new();
         for &head in units {
@@ -359,7 +372,7 @@ impl Maker<'_> {
             ),
             (false, false) => (State::Suspect, "no reference to these pages was found"),
         };
-        let mut finding = self.plain(verdict, "stray".into(), units);
+        let mut finding = self.plain(verdict, Reach::Unreferenced, "stray".into(), units);
         finding.confidence = match verdict {
             State::Lost => Confidence::Proved,
             _ => Confidence::Possible,
@@ -374,7 +387,7 @@ impl Maker<'_> {
     }
 
     fn in_transit(&self, units: &[Pfn]) -> Finding {
-        let mut finding = self.plain(State::Unknown, "in-transit".into(), units);
+        let mut finding = self.plain(State::Unknown, Reach::InTransit, "in-transit".into(), units);
         finding.confidence = Confidence::Possible;
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),
@@ -386,7 +399,18 @@ impl Maker<'_> {
         finding
     }
 
-    fn owners(&self, key: Key, finding: &Finding) -> Vec<Owner> {
+    /// What the units have in common, and the devices that names.
+    fn describe(&self, finding: &mut Finding, key: Key, units: &[Pfn]) {
+        finding.group = Some(signature::group(key));
+        let shared = self.prints.patterns(self.kernel, key, units);
+        finding.owners = self.owners(key, &shared);
+        finding.patterns = shared
+            .iter()
+            .map(|shared| Pattern::new(shared.offset, &shared.bytes, shared.share))
+            .collect();
+    }
+
+    fn owners(&self, key: Key, shared: &[Shared]) -> Vec<Owner> {
         if let Key::Ethernet(mac) = key {
             let owners = self.attribution.owners(mac).into_iter();
             return owners
@@ -398,21 +422,14 @@ impl Maker<'_> {
         }
         // Data written by a device may name it without being a frame that
         // parses: look for known addresses in what all pages share.
-        finding
-            .patterns
-            .iter()
-            .find_map(|pattern| {
-                let bytes = fixed_bytes(&pattern.hex);
-                bytes.windows(6).find_map(|window| {
-                    let mac: [u8; 6] = window
-                        .iter()
-                        .copied()
-                        .collect::<Option<Vec<u8>>>()?
-                        .try_into()
-                        .ok()?;
-                    Some(self.attribution.owners(mac)).filter(|owners| !owners.is_empty())
-                })
+        let windows = shared.iter().flat_map(|shared| shared.bytes.windows(6));
+        windows
+            .filter_map(|window| {
+                let bytes: Option<Vec<u8>> = window.iter().copied().collect();
+                Mac::starting(&bytes?)
             })
+            .map(|mac| self.attribution.owners(mac))
+            .find(|owners| !owners.is_empty())
             .unwrap_or_default()
     }
 
@@ -462,45 +479,4 @@ impl Maker<'_> {
             .map(|(node, pages)| NodePages { node, pages })
             .collect()
     }
-}
-
-fn signature(key: Key, order: u32, detached: bool) -> String {
-    let class = if detached { "detached/" } else { "" };
-    format!("{class}{}/o{order}", short(key))
-}
-
-fn short(key: Key) -> String {
-    match key {
-        Key::Ethernet(mac) => {
-            let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("ethernet/{hex}")
-        }
-        Key::Anchor(anchor) => {
-            let bytes: String = anchor
-                .value
-                .to_le_bytes()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            format!("pattern/{bytes}@{}", anchor.offset)
-        }
-        Key::Kind(Content::Zero) => "zero".into(),
-        Key::Kind(Content::Random) => "random".into(),
-        Key::Kind(Content::Text) => "text".into(),
-        Key::Kind(Content::Pointers) => "pointers".into(),
-        Key::Kind(Content::PageTable) => "page-table".into(),
-        Key::Kind(_) => "mixed".into(),
-        Key::Absent => "absent".into(),
-    }
-}
-
-/// The bytes of a pattern, `None` where it varies.
-fn fixed_bytes(hex: &str) -> Vec<Option<u8>> {
-    hex.as_bytes()
-        .chunks_exact(2)
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair).ok()?;
-            u8::from_str_radix(pair, 16).ok()
-        })
-        .collect()
 }

@@ -1,10 +1,13 @@
 //! The main job: from an opened kernel to the report.
 
+mod coverage;
 mod findings;
+mod signature;
 mod verdict;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -12,12 +15,15 @@ use pagehound_kernel::{Class, Kernel, KernelError, Log, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted};
 use pagehound_scan::{Pass, Progress};
-use pagehound_vmcore::{Format, Pfn};
+use pagehound_vmcore::{Mac, Pfn};
 
 use crate::attribution::Attribution;
 use crate::census::{Census, Fate, NAMED_PART, Naming, Run, Without};
+use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::ledger::ledger;
+use crate::standing::Standing;
+use crate::units::Units;
 
 /// What a diagnosis is given besides the kernel.
 #[derive(Clone, Copy)]
@@ -34,31 +40,6 @@ pub struct Options<'a> {
     pub without: Without,
 }
 
-/// The state of one page, as `pages` prints it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PageState {
-    /// On a free list.
-    Free,
-    /// In a class that some counter shows.
-    Accounted,
-    /// In a finding of this state.
-    Unaccounted(State),
-}
-
-impl PageState {
-    /// Name on the command line and in `pages`.
-    pub fn name(self) -> &'static str {
-        match self {
-            PageState::Free => "free",
-            PageState::Accounted => "accounted",
-            PageState::Unaccounted(State::Lost) => "lost",
-            PageState::Unaccounted(State::Suspect) => "suspect",
-            PageState::Unaccounted(State::Held) => "held",
-            PageState::Unaccounted(State::Unknown) => "unknown",
-        }
-    }
-}
-
 /// The report, and what it was drawn from.
 pub struct Diagnosis {
     /// The report.
@@ -67,8 +48,9 @@ pub struct Diagnosis {
     pub pages: Pages,
     /// Fate of every unaccounted unit.
     pub census: Census,
-    /// Finding of a unit, as an index into the report's, by its first frame.
-    findings: HashMap<u64, u32>,
+    /// Finding of each unit, as an index into the report's.
+    findings: Vec<u32>,
+    units: Arc<Units>,
 }
 
 impl Diagnosis {
@@ -87,6 +69,7 @@ impl Diagnosis {
             without: options.without,
         };
         let mut census = Census::run(kernel, &pages, &run);
+        let units = Arc::clone(census.units());
         let naming = Naming::new(kernel, &pages);
         let mut pass = Pass {
             cancel: options.cancel,
@@ -96,28 +79,39 @@ impl Diagnosis {
             pass.threads = threads;
         }
         let mut warnings = kernel.dump.info.warnings.clone();
-        let log = kernel.log().unwrap_or_else(|error| {
-            warnings.push(format!("no kernel log: {error}"));
-            Log::default()
+        let log = kernel.log().unwrap_or_else(|error| Log {
+            problem: Some(error.to_string()),
+            ..Log::default()
         });
         let attribution = Attribution::of(kernel, &log);
         warnings.extend(attribution.warnings.iter().cloned());
-        let devices: Vec<[u8; 6]> = attribution.addresses().collect();
-        let prints = Fingerprints::of(kernel, &pages, &naming, &pass, &devices);
-        settle(&mut census, &pages, &prints);
-        let (rows, differences) = ledger(kernel, &pages);
+        let devices: Vec<Mac> = attribution.addresses().collect();
+        let prints = Fingerprints::of(kernel, &pages, &units, &naming, &pass, &devices);
+        settle(&mut census, &pages, &units, &prints);
+        let (rows, mut differences) = ledger(kernel, &pages);
+        differences.extend(in_transit(kernel, &pages, &units));
+        if !differences.is_empty() {
+            census.doubt();
+        }
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
-        let (found, by_unit) = findings::findings(kernel, &pages, &census, &prints, &attribution);
+        let (found, by_unit) =
+            findings::findings(kernel, &pages, &units, &census, &prints, &attribution);
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
         warnings.extend(reasons);
+        let unread = coverage::unread(kernel, &pages, &units, &prints);
+        if unread > 0 {
+            warnings.push(format!(
+                "the content of {unread} unaccounted pages cannot be read: whose they are is not known"
+            ));
+        }
         let report = Report {
             schema: model::SCHEMA.into(),
             tool_version: env!("CARGO_PKG_VERSION").into(),
             verdict,
-            complete: census.missing == 0 && !census.cancelled,
+            complete: coverage::is_complete(&pages, &census, &attribution, unread),
             host: host(kernel),
             target: target(kernel, &pages, options.path),
             ledger: rows,
@@ -135,37 +129,37 @@ impl Diagnosis {
             pages,
             census,
             findings: by_unit,
+            units,
         })
     }
 
     /// Index in the report's findings of the one a page belongs to.
     pub fn finding(&self, pfn: Pfn) -> Option<usize> {
         let head = self.pages.map.head(pfn);
-        self.findings.get(&head.0).map(|&index| index as usize)
+        let index = self.findings.get(self.units.number(head)?)?;
+        Some(*index as usize)
     }
 
-    /// State of a page.
-    pub fn state(&self, pfn: Pfn) -> PageState {
-        let class = self.pages.map.class(pfn);
-        match class {
-            Class::Free | Class::FreePcp => PageState::Free,
+    /// How a page stands.
+    pub fn standing(&self, pfn: Pfn) -> Standing {
+        match self.pages.map.class(pfn) {
+            Class::Free | Class::FreePcp => Standing::Free,
             class if class.is_unaccounted() => {
                 let finding = self
                     .finding(pfn)
                     .and_then(|index| self.report.findings.get(index));
-                PageState::Unaccounted(finding.map_or(State::Unknown, |finding| finding.verdict))
+                finding.map_or(Standing::Unknown, |finding| finding.verdict.into())
             }
-            _ => PageState::Accounted,
+            _ => Standing::Accounted,
         }
     }
 }
 
 /// What only content can decide: runs behind held pages (rule 8), groups that
 /// live in tables of hardware (rule 6), pages the kernel dropped on purpose.
-fn settle(census: &mut Census, pages: &Pages, prints: &Fingerprints) {
-    let orphans: Vec<Pfn> = [Class::Raw, Class::Detached]
-        .into_iter()
-        .flat_map(|class| pages.map.heads(class))
+fn settle(census: &mut Census, pages: &Pages, units: &Units, prints: &Fingerprints) {
+    let orphans: Vec<Pfn> = units
+        .heads()
         .filter(|&head| census.fate(pages, head) == Fate::Orphan)
         .collect();
     // By group: units, and those of them that hardware tables name.
@@ -194,6 +188,16 @@ fn settle(census: &mut Census, pages: &Pages, prints: &Fingerprints) {
     }
 }
 
+/// Too many pages that are neither free nor in use: few are caught in between,
+/// so where there are many their reference counts were not read.
+fn in_transit(kernel: &Kernel<'_>, pages: &Pages, units: &Units) -> Option<String> {
+    let caught = units.heads().filter(|&head| pages.map.is_in_transit(head));
+    let caught = caught.count() as u64;
+    (caught > verdict::stray(kernel, pages)).then(|| {
+        format!("{caught} pages are neither free nor referred to: page._refcount is in doubt")
+    })
+}
+
 fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted {
     let sum = |state: State| -> u64 {
         findings
@@ -215,19 +219,14 @@ fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted 
 
 fn host(kernel: &Kernel<'_>) -> model::Host {
     let info = kernel.host();
-    let written = kernel.dump.info.captured_at.filter(|&at| at > 0);
-    let seconds = written.or_else(|| i64::try_from(info.time?).ok());
     model::Host {
+        captured_at: captured_at(&kernel.dump.info, Some(&info)),
         name: info.uname.map(|uname| uname.nodename),
         boot_id: info.boot_id,
-        captured_at: seconds
-            .and_then(|at| jiff::Timestamp::from_second(at).ok())
-            .map(|at| at.to_string()),
     }
 }
 
 fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
-    let coverage = kernel.dump.memory.coverage();
     let managed: u64 = pages
         .nodes
         .iter()
@@ -235,28 +234,13 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         .fold(0, |sum, zone| sum.saturating_add(zone.managed));
     model::Target {
         path: path.into(),
-        format: format_name(kernel.dump.info.format).into(),
+        format: kernel.dump.info.format.name().into(),
         kernel: kernel.vmcoreinfo.osrelease().into(),
-        arch: kernel.arch().into(),
+        arch: kernel.memory.space.machine.name().into(),
         page_size: kernel.page_size(),
         pages: pages.map.end().0,
         mem_total_bytes: managed.saturating_mul(kernel.page_size()),
         dump_level: kernel.dump.info.dump_level,
-        coverage: model::Coverage {
-            present: coverage.present,
-            excluded: coverage.excluded,
-            absent: coverage.absent,
-            unreadable: coverage.unreadable,
-        },
-    }
-}
-
-/// Name of a container in reports.
-pub fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Elf => "elf",
-        Format::Kdump => "kdump",
-        Format::FlattenedKdump => "kdump-flattened",
-        Format::FlattenedElf => "elf-flattened",
+        coverage: coverage::coverage(kernel.dump.memory.as_ref(), &pages.map),
     }
 }

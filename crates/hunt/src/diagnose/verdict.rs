@@ -31,7 +31,10 @@ pub(super) fn verdict(
         ));
     }
     if census.cancelled {
-        reasons.push("ended early: references in memory that was not searched are unknown".into());
+        reasons.push(format!(
+            "ended early, with {} MiB searched for references: those in the rest are unknown",
+            census.roots_bytes >> 20
+        ));
     }
     let control = census.control;
     if control.checked == 0 {

@@ -4,10 +4,9 @@
 mod tests;
 
 use pagehound_kernel::Kernel;
-use pagehound_model::Pattern;
 use pagehound_vmcore::Pfn;
 
-use super::share;
+use super::{Shared, share};
 
 /// Units compared: enough for shares to one per cent.
 const SAMPLE: usize = 256;
@@ -21,7 +20,7 @@ const SHORTEST: usize = 4;
 const PATTERNS: usize = 3;
 
 /// Patterns of the units' first pages; the longest runs of fixed bytes first.
-pub(super) fn patterns(kernel: &Kernel<'_>, heads: &[Pfn]) -> Vec<Pattern> {
+pub(super) fn patterns(kernel: &Kernel<'_>, heads: &[Pfn]) -> Vec<Shared> {
     let step = heads.len().div_ceil(SAMPLE).max(1);
     let pages: Vec<_> = heads
         .iter()
@@ -52,12 +51,9 @@ pub(super) fn patterns(kernel: &Kernel<'_>, heads: &[Pfn]) -> Vec<Pattern> {
                         .all(|(fixed, byte)| fixed.is_none_or(|fixed| fixed == *byte))
                 })
                 .count();
-            Pattern {
+            Shared {
                 offset: start as u64,
-                hex: bytes
-                    .iter()
-                    .map(|byte| byte.map_or_else(|| "??".into(), |byte| format!("{byte:02x}")))
-                    .collect(),
+                bytes: bytes.to_vec(),
                 share: share(hits, pages.len()),
             }
         })

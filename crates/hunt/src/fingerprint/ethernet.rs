@@ -2,15 +2,15 @@
 //! its type says follows does follow, checksum included where there is one; or,
 //! whatever its type, when it is addressed to a device of this machine.
 
+use pagehound_vmcore::Mac;
+
 /// An Ethernet frame found in a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Frame {
     /// Offset of the destination address in the page.
     pub offset: u16,
     /// Destination MAC address.
-    pub dst: [u8; 6],
-    /// Source MAC address.
-    pub src: [u8; 6],
+    pub dst: Mac,
 }
 
 /// Bytes before the type: two addresses.
@@ -33,7 +33,7 @@ const TAGS: usize = 3;
 /// The frames of a page, by offset. Frames start at even offsets (buffers are
 /// aligned, NET_IP_ALIGN is 0 or 2). A frame inside another one's payload (a
 /// tunnel) does not count.
-pub fn frames(page: &[u8], devices: &[[u8; 6]]) -> Vec<Frame> {
+pub fn frames(page: &[u8], devices: &[Mac]) -> Vec<Frame> {
     let mut found: Vec<Frame> = Vec::new();
     let mut next = ADDRESSES;
     for at in places(page, devices) {
@@ -50,7 +50,6 @@ pub fn frames(page: &[u8], devices: &[[u8; 6]]) -> Vec<Frame> {
             found.push(Frame {
                 offset: start as u16,
                 dst,
-                src,
             });
             next = at + 2 + length.max(2);
         }
@@ -60,11 +59,13 @@ pub fn frames(page: &[u8], devices: &[[u8; 6]]) -> Vec<Frame> {
 
 /// Where types of frames may lie, ascending: at a known type, and behind what
 /// begins like the address of a device. Most pages have none.
-fn places(page: &[u8], devices: &[[u8; 6]]) -> Vec<usize> {
+fn places(page: &[u8], devices: &[Mac]) -> Vec<usize> {
     // A bit for each value of two bytes.
     let mut wanted = [0u64; 1024];
     let slot = |[low, high]: [u8; 2]| (usize::from(high) << 2 | usize::from(low >> 6), low & 63);
-    let starts = devices.iter().map(|&[first, second, ..]| [first, second]);
+    let starts = devices
+        .iter()
+        .map(|&Mac([first, second, ..])| [first, second]);
     for (index, bit) in TYPES.into_iter().chain(starts).map(slot) {
         if let Some(bits) = wanted.get_mut(index) {
             *bits |= 1 << bit;
@@ -84,15 +85,15 @@ fn places(page: &[u8], devices: &[[u8; 6]]) -> Vec<usize> {
     places
 }
 
-fn address(page: &[u8], at: usize) -> Option<[u8; 6]> {
-    page.get(at..at + 6)?.try_into().ok()
+fn address(page: &[u8], at: usize) -> Option<Mac> {
+    Mac::starting(page.get(at..)?)
 }
 
 /// The least a frame to one of `devices` with a type of its own, or a length
 /// as of IEEE 802.3, can hold.
-fn addressed(page: &[u8], at: usize, devices: &[[u8; 6]]) -> Option<usize> {
-    let dst = page.get(at - ADDRESSES..)?.first_chunk::<6>()?;
-    if !devices.contains(dst) {
+fn addressed(page: &[u8], at: usize, devices: &[Mac]) -> Option<usize> {
+    let dst = address(page, at - ADDRESSES)?;
+    if !devices.contains(&dst) {
         return None;
     }
     let kind = u16::from_be_bytes([*page.get(at)?, *page.get(at + 1)?]);
@@ -101,8 +102,8 @@ fn addressed(page: &[u8], at: usize, devices: &[[u8; 6]]) -> Option<usize> {
 }
 
 /// A source is never a group address, and neither is nobody's.
-fn plausible(dst: [u8; 6], src: [u8; 6]) -> bool {
-    src[0] & 1 == 0 && dst != [0; 6] && dst != src
+fn plausible(dst: Mac, src: Mac) -> bool {
+    !src.is_group() && !dst.is_zero() && dst != src
 }
 
 /// Length of the payload if a type at `at` is followed by what it announces,
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     /// RFC 894 framing of an RFC 791 header with the checksum worked out by hand.
-    fn udp(at: usize, dst: [u8; 6]) -> Vec<u8> {
+    fn udp(at: usize, Mac(dst): Mac) -> Vec<u8> {
         let mut page = vec![0; 4096];
         let mut frame = Vec::new();
         frame.extend(dst);
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_found_wherever_it_begins() {
-        let mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38];
+        let mac = Mac([0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38]);
         for at in [0, 2, 64, 192, 2048 + 64] {
             let found = frames(&udp(at, mac), &[]);
             assert_eq!(found.len(), 1, "at {at}");
@@ -198,26 +199,26 @@ mod tests {
 
     #[test]
     fn a_wrong_checksum_is_no_frame() {
-        let mut page = udp(0, [2, 0, 0, 0, 0, 1]);
+        let mut page = udp(0, Mac([2, 0, 0, 0, 0, 1]));
         page[20] ^= 1;
         assert_eq!(frames(&page, &[]), []);
     }
 
     #[test]
     fn a_tagged_frame_and_an_arp_request_are_frames() {
-        let mut page = udp(0, [2, 0, 0, 0, 0, 1]);
+        let mut page = udp(0, Mac([2, 0, 0, 0, 0, 1]));
         page.splice(12..12, [0x81, 0, 0, 7]);
         assert_eq!(frames(&page, &[]).len(), 1);
         let mut arp = vec![0; 64];
         arp[..6].fill(0xff);
         arp[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 9]);
         arp[12..22].copy_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
-        assert_eq!(frames(&arp, &[])[0].dst, [0xff; 6]);
+        assert_eq!(frames(&arp, &[])[0].dst, Mac([0xff; 6]));
     }
 
     #[test]
     fn tags_end() {
-        let mac = [2, 0, 0, 0, 0, 1];
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
         let tagged = |tags: usize| {
             let mut page = udp(0, mac);
             page.splice(12..12, [0x88, 0xa8, 0, 7].repeat(tags));
@@ -231,9 +232,9 @@ mod tests {
 
     #[test]
     fn a_frame_of_any_type_counts_when_a_device_is_addressed() {
-        let mac = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38];
+        let mac = Mac([0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38]);
         let mut page = vec![0; 4096];
-        page[64..70].copy_from_slice(&mac);
+        page[64..70].copy_from_slice(&mac.0);
         // 0x88b5 is IEEE's local experimental type.
         page[70..78].copy_from_slice(&[2, 0, 0, 0, 0, 9, 0x88, 0xb5]);
         assert_eq!(frames(&page, &[]), []);

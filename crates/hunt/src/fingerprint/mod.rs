@@ -15,24 +15,26 @@ mod traits;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pagehound_kernel::{Kernel, Pages};
-use pagehound_model::{Content, Pattern};
+use pagehound_model::Content;
 use pagehound_scan::Pass;
-use pagehound_vmcore::Pfn;
+use pagehound_vmcore::{Mac, Pfn};
 
 pub(crate) use anchors::Anchor;
 pub use ethernet::{Frame, frames};
 use traits::Traits;
 
 use crate::census::Naming;
+use crate::units::Units;
 
 /// What the units of a group share.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Key {
     /// Frames to this address.
-    Ethernet([u8; 6]),
+    Ethernet(Mac),
     /// A value at an offset.
     Anchor(Anchor),
     /// Nothing but the kind of bytes.
@@ -41,10 +43,22 @@ pub enum Key {
     Absent,
 }
 
+/// Bytes that units of a group have at the same place.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Shared {
+    /// Offset in the unit, in bytes.
+    pub offset: u64,
+    /// The bytes, `None` where they vary.
+    pub bytes: Vec<Option<u8>>,
+    /// Part of the units that has them, 0 to 1.
+    pub share: f64,
+}
+
 /// Groups of units, by what they hold.
 pub struct Fingerprints {
-    keys: HashMap<u64, Key>,
-    traits: HashMap<u64, Traits>,
+    units: Arc<Units>,
+    keys: Vec<Key>,
+    traits: Vec<Option<Traits>>,
     /// Bytes of content read.
     pub bytes_read: u64,
 }
@@ -53,39 +67,44 @@ pub struct Fingerprints {
 pub(crate) const GROUP: usize = 8;
 
 impl Fingerprints {
-    /// Reads every unaccounted unit and groups them; `devices` are the addresses of this machine's network devices.
-    pub fn of(
+    /// Reads every unaccounted unit and groups them; `devices` are the addresses
+    /// of this machine's network devices.
+    pub(crate) fn of(
         kernel: &Kernel<'_>,
         pages: &Pages,
+        units: &Arc<Units>,
         naming: &Naming,
         pass: &Pass<'_>,
-        devices: &[[u8; 6]],
+        devices: &[Mac],
     ) -> Fingerprints {
-        let (traits, bytes_read) = traits::read(kernel, pages, naming, pass, devices);
-        let mut keys: HashMap<u64, Key> = HashMap::new();
+        let (traits, bytes_read) = traits::read(kernel, pages, units, naming, pass, devices);
+        let mut keys = vec![Key::Absent; units.len()];
         let mut rest: BTreeMap<u32, Vec<Pfn>> = BTreeMap::new();
-        for (&head, unit) in &traits {
-            let key = match (unit.frame, unit.content) {
-                (Some((_, frame)), _) => Key::Ethernet(frame.dst),
+        for ((head, unit), key) in units.heads().zip(&traits).zip(&mut keys) {
+            let Some(unit) = unit else { continue };
+            *key = match (unit.dst, unit.content) {
+                (Some(dst), _) => Key::Ethernet(dst),
                 (None, Content::Zero | Content::Random) => Key::Kind(unit.content),
                 (None, content) => {
-                    let order = order(pages, Pfn(head));
-                    rest.entry(order).or_default().push(Pfn(head));
+                    let order = order(pages, head);
+                    rest.entry(order).or_default().push(head);
                     Key::Kind(content)
                 }
             };
-            keys.insert(head, key);
         }
         join_group_addresses(&mut keys);
         let mut prints = Fingerprints {
+            units: Arc::clone(units),
             keys,
             traits,
             bytes_read,
         };
-        for (_, mut heads) in rest {
-            heads.sort_unstable();
+        for heads in rest.into_values() {
             for (head, anchor) in anchors::group(kernel, naming, &heads) {
-                prints.keys.insert(head.0, Key::Anchor(anchor));
+                let number = prints.units.number(head);
+                if let Some(key) = number.and_then(|number| prints.keys.get_mut(number)) {
+                    *key = Key::Anchor(anchor);
+                }
             }
         }
         prints
@@ -93,7 +112,13 @@ impl Fingerprints {
 
     /// The group of a unit.
     pub fn key(&self, head: Pfn) -> Key {
-        self.keys.get(&head.0).copied().unwrap_or(Key::Absent)
+        let number = self.units.number(head);
+        let key = number.and_then(|number| self.keys.get(number));
+        key.copied().unwrap_or(Key::Absent)
+    }
+
+    fn traits(&self, head: Pfn) -> Option<&Traits> {
+        self.traits.get(self.units.number(head)?)?.as_ref()
     }
 
     /// The group most of `heads` belong to.
@@ -110,13 +135,13 @@ impl Fingerprints {
     /// pointer to that page by one to a safe copy (crash_save_vmcoreinfo,
     /// 1229384f5b85, 4.13), so nothing refers to it any more.
     pub(crate) fn is_vmcoreinfo(&self, head: Pfn) -> bool {
-        self.traits.get(&head.0).is_some_and(|unit| unit.vmcoreinfo)
+        self.traits(head).is_some_and(|unit| unit.vmcoreinfo)
     }
 
     /// Kind of bytes most of `heads` hold.
     pub fn content(&self, heads: &[Pfn]) -> Content {
         let mut counts: BTreeMap<Content, usize> = BTreeMap::new();
-        for unit in heads.iter().filter_map(|head| self.traits.get(&head.0)) {
+        for unit in heads.iter().filter_map(|&head| self.traits(head)) {
             *counts.entry(unit.content).or_default() += 1;
         }
         let most = counts.iter().max_by_key(|(_, count)| **count);
@@ -128,7 +153,7 @@ impl Fingerprints {
 
     /// The patterns of a group: for frames first the address at each offset it
     /// is found at, then what the units agree on byte by byte.
-    pub fn patterns(&self, kernel: &Kernel<'_>, key: Key, heads: &[Pfn]) -> Vec<Pattern> {
+    pub fn patterns(&self, kernel: &Kernel<'_>, key: Key, heads: &[Pfn]) -> Vec<Shared> {
         let mut patterns = Vec::new();
         if let Key::Ethernet(mac) = key {
             patterns = self.addresses(mac, heads);
@@ -143,25 +168,21 @@ impl Fingerprints {
         patterns
     }
 
-    fn addresses(&self, mac: [u8; 6], heads: &[Pfn]) -> Vec<Pattern> {
+    fn addresses(&self, mac: Mac, heads: &[Pfn]) -> Vec<Shared> {
         let mut offsets: BTreeMap<u32, usize> = BTreeMap::new();
-        for head in heads {
-            let Some(unit) = self.traits.get(&head.0) else {
-                continue;
-            };
-            if unit.frame.is_some_and(|(_, frame)| frame.dst == mac) {
-                for offset in unit.offsets.iter().flatten() {
-                    *offsets.entry(*offset).or_default() += 1;
+        for unit in heads.iter().filter_map(|&head| self.traits(head)) {
+            if unit.dst == Some(mac) {
+                for offset in unit.offsets() {
+                    *offsets.entry(offset).or_default() += 1;
                 }
             }
         }
-        let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut patterns: Vec<Pattern> = offsets
+        let mut patterns: Vec<Shared> = offsets
             .into_iter()
             .filter(|(_, count)| count * 20 >= heads.len())
-            .map(|(offset, count)| Pattern {
+            .map(|(offset, count)| Shared {
                 offset: u64::from(offset),
-                hex: hex.clone(),
+                bytes: mac.0.map(Some).to_vec(),
                 share: share(count, heads.len()),
             })
             .collect();
@@ -173,11 +194,11 @@ impl Fingerprints {
 
 /// Frames to group addresses (broadcast, multicast) go with the address of the
 /// device that received them: the commonest single one.
-fn join_group_addresses(keys: &mut HashMap<u64, Key>) {
-    let mut counts: BTreeMap<[u8; 6], usize> = BTreeMap::new();
-    for key in keys.values() {
+fn join_group_addresses(keys: &mut [Key]) {
+    let mut counts: BTreeMap<Mac, usize> = BTreeMap::new();
+    for key in &*keys {
         if let Key::Ethernet(mac) = key
-            && mac[0] & 1 == 0
+            && !mac.is_group()
         {
             *counts.entry(*mac).or_default() += 1;
         }
@@ -185,9 +206,9 @@ fn join_group_addresses(keys: &mut HashMap<u64, Key>) {
     let Some((&main, _)) = counts.iter().max_by_key(|(_, count)| **count) else {
         return;
     };
-    for key in keys.values_mut() {
+    for key in keys {
         if let Key::Ethernet(mac) = key
-            && mac[0] & 1 == 1
+            && mac.is_group()
         {
             *mac = main;
         }

@@ -83,11 +83,12 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
     let prints = Fingerprints::of(
         &DEMO.kernel,
         &DEMO.pages,
+        &Arc::new(Units::of(&DEMO.pages.map)),
         &DEMO.naming,
         &Pass::new(memory),
         &[],
     );
-    let mac = [0x52, 0x54, 0x00, 0xa1, 0x5e, 0x01];
+    let mac = Mac([0x52, 0x54, 0x00, 0xa1, 0x5e, 0x01]);
     let frames = DEMO.of_kind(1);
     let right = frames
         .iter()
@@ -98,8 +99,8 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
     assert_eq!(prints.content(&frames), Content::Ethernet);
     let patterns = prints.patterns(&DEMO.kernel, Key::Ethernet(mac), &frames);
     assert_eq!(
-        (patterns[0].offset, patterns[0].hex.as_str()),
-        (0, "525400a15e01")
+        (patterns[0].offset, &patterns[0].bytes),
+        (0, &mac.0.map(Some).to_vec())
     );
     // The pages of alloc_pages_exact() were never written.
     assert_eq!(prints.key(DEMO.of_kind(10)[1]), Key::Kind(Content::Zero));
@@ -108,20 +109,20 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
 
 #[test]
 fn broadcasts_go_with_the_device_that_received_most() {
-    let (device, other) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
-    let broadcast = [0xff; 6];
-    let mut keys: HashMap<u64, Key> = (0..5).map(|pfn| (pfn, Key::Ethernet(device))).collect();
-    keys.insert(5, Key::Ethernet(other));
-    keys.insert(6, Key::Ethernet(broadcast));
-    keys.insert(7, Key::Kind(Content::Text));
+    let (device, other) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
+    let broadcast = Mac([0xff; 6]);
+    let mut keys = vec![Key::Ethernet(device); 5];
+    keys.push(Key::Ethernet(other));
+    keys.push(Key::Ethernet(broadcast));
+    keys.push(Key::Kind(Content::Text));
     join_group_addresses(&mut keys);
-    assert_eq!(keys[&6], Key::Ethernet(device));
-    assert_eq!(keys[&5], Key::Ethernet(other));
-    assert_eq!(keys[&7], Key::Kind(Content::Text));
+    assert_eq!(keys[6], Key::Ethernet(device));
+    assert_eq!(keys[5], Key::Ethernet(other));
+    assert_eq!(keys[7], Key::Kind(Content::Text));
     // With nobody to go with they stay.
-    let mut alone = HashMap::from([(6, Key::Ethernet(broadcast))]);
+    let mut alone = [Key::Ethernet(broadcast)];
     join_group_addresses(&mut alone);
-    assert_eq!(alone[&6], Key::Ethernet(broadcast));
+    assert_eq!(alone[0], Key::Ethernet(broadcast));
 }
 
 #[test]

@@ -1,70 +1,76 @@
 //! What is noted of every unaccounted unit when its content is read.
 
-use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::Content;
 use pagehound_scan::Pass;
-use pagehound_vmcore::Pfn;
+use pagehound_vmcore::{Mac, Pfn};
 
 use super::content::classify;
-use super::ethernet::{Frame, frames};
+use super::ethernet::frames;
 use crate::census::Naming;
+use crate::units::Units;
 
 /// What one unit holds.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Traits {
     pub(super) content: Content,
-    /// The first frame in it, and its offset within the unit.
-    pub(super) frame: Option<(u32, Frame)>,
+    /// Destination of the first frame in it.
+    pub(super) dst: Option<Mac>,
     /// The page is a VMCOREINFO text.
     pub(super) vmcoreinfo: bool,
-    /// Offsets within the unit of all frames to the same address, first four.
-    pub(super) offsets: [Option<u32>; 4],
+    /// Offsets within the unit of all frames to that address, first four;
+    /// [`NO_OFFSET`] where there are fewer.
+    offsets: [u32; 4],
 }
 
-/// Reads all unaccounted units once, in one pass, and notes their traits; units
-/// none of whose pages are present have none.
+const NO_OFFSET: u32 = u32::MAX;
+
+/// Reads all unaccounted units once, in one pass, and notes their traits by
+/// their numbers; units none of whose pages are present have none.
 pub(super) fn read(
     kernel: &Kernel<'_>,
     pages: &Pages,
+    units: &Units,
     naming: &Naming,
     pass: &Pass<'_>,
-    devices: &[[u8; 6]],
-) -> (HashMap<u64, Traits>, u64) {
+    devices: &[Mac],
+) -> (Vec<Option<Traits>>, u64) {
     let shift = kernel.page_shift();
-    let outcome = pass.fold(
+    let mut all: Vec<Option<Traits>> = vec![None; units.len()];
+    let tally = pass.ordered(
         |pfn| pages.map.class(pfn).is_unaccounted(),
         Vec::new,
         |found: &mut Vec<(Pfn, Traits)>, pfn, page| {
             found.push((pfn, of_page(page, naming, devices)));
         },
-    );
-    let mut by_page: Vec<(Pfn, Traits)> = outcome.states.into_iter().flatten().collect();
-    by_page.sort_by_key(|(pfn, _)| *pfn);
-    let mut units: HashMap<u64, Traits> = HashMap::new();
-    for (pfn, traits) in by_page {
-        let head = pages.map.head(pfn);
-        let base = ((pfn.0 - head.0) << shift) as u32;
-        let traits = traits.moved(base);
-        match units.get_mut(&head.0) {
-            None => {
-                units.insert(head.0, traits);
+        std::mem::take,
+        |found| {
+            for (pfn, traits) in found {
+                let head = pages.map.head(pfn);
+                let base = ((pfn.0 - head.0) << shift) as u32;
+                let traits = traits.moved(base);
+                match units.number(head).and_then(|number| all.get_mut(number)) {
+                    Some(Some(unit)) => unit.merge(&traits),
+                    Some(slot) => *slot = Some(traits),
+                    None => {}
+                }
             }
-            Some(unit) => unit.merge(&traits),
-        }
-    }
-    (units, outcome.tally.bytes)
+            ControlFlow::Continue(())
+        },
+    );
+    (all, tally.bytes)
 }
 
-fn of_page(page: &[u8], naming: &Naming, devices: &[[u8; 6]]) -> Traits {
+fn of_page(page: &[u8], naming: &Naming, devices: &[Mac]) -> Traits {
     let frames = frames(page, devices);
-    let Some(&first) = frames.first() else {
+    let Some(first) = frames.first() else {
         return Traits {
             content: classify(page, naming),
-            frame: None,
+            dst: None,
             vmcoreinfo: page.starts_with(b"OSRELEASE="),
-            offsets: [None; 4],
+            offsets: [NO_OFFSET; 4],
         };
     };
     let mut same = frames
@@ -73,27 +79,32 @@ fn of_page(page: &[u8], naming: &Naming, devices: &[[u8; 6]]) -> Traits {
         .map(|frame| u32::from(frame.offset));
     Traits {
         content: Content::Ethernet,
-        frame: Some((u32::from(first.offset), first)),
+        dst: Some(first.dst),
         vmcoreinfo: false,
-        offsets: std::array::from_fn(|_| same.next()),
+        offsets: std::array::from_fn(|_| same.next().unwrap_or(NO_OFFSET)),
     }
 }
 
 impl Traits {
     fn moved(mut self, base: u32) -> Traits {
-        if let Some((offset, _)) = &mut self.frame {
-            *offset += base;
-        }
-        for offset in self.offsets.iter_mut().flatten() {
-            *offset += base;
+        for offset in &mut self.offsets {
+            if *offset != NO_OFFSET {
+                *offset += base;
+            }
         }
         self
+    }
+
+    /// Offsets within the unit of frames to [`dst`](Self::dst), first four.
+    pub(super) fn offsets(&self) -> impl Iterator<Item = u32> {
+        let known = |offset: &u32| *offset != NO_OFFSET;
+        self.offsets.into_iter().filter(known)
     }
 
     /// Adds what a later page of the same unit holds: a frame anywhere makes
     /// it a unit of frames, and pages of different kinds make it mixed.
     fn merge(&mut self, other: &Traits) {
-        match (self.frame, other.frame) {
+        match (self.dst, other.dst) {
             (None, Some(_)) => *self = other.clone(),
             (Some(_), _) => {}
             (None, None) => {

@@ -14,9 +14,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use pagehound_hunt::census::Without;
-use pagehound_hunt::{Diagnosis, Options, PageState};
+use pagehound_hunt::{Diagnosis, Options, Standing};
 use pagehound_kernel::Kernel;
-use pagehound_model::State;
 use pagehound_scan::NoProgress;
 pub(crate) use pagehound_testdata::Truth;
 use pagehound_vmcore::{Dump, Pfn, open};
@@ -56,7 +55,7 @@ pub(crate) fn diagnose(kernel: &Kernel<'_>, without: Without) -> Diagnosis {
 /// Frames that a diagnosis calls lost.
 pub(crate) fn lost(diagnosis: &Diagnosis) -> BTreeSet<u64> {
     (0..diagnosis.pages.map.end().0)
-        .filter(|&pfn| diagnosis.state(Pfn(pfn)) == PageState::Unaccounted(State::Lost))
+        .filter(|&pfn| diagnosis.standing(Pfn(pfn)) == Standing::Lost)
         .collect()
 }
 

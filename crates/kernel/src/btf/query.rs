@@ -2,7 +2,7 @@
 
 use super::Btf;
 use super::types::{
-    ENUM, ENUM64, FLOAT, FWD, INT, MAX_DEPTH, PTR, RawMember, STRUCT, TYPEDEF, Type, UNION, u32_at,
+    ENUM, ENUM64, FLOAT, INT, MAX_DEPTH, RawMember, STRUCT, TYPEDEF, Type, UNION, u32_at,
 };
 
 /// Members looked at for one path, anonymous ones included. The largest structs
@@ -19,8 +19,6 @@ pub struct Member {
     /// For a bit-field: its first bit, counted from `offset` (below 8, little-endian),
     /// and its number of bits.
     pub bits: Option<(u32, u32)>,
-    /// BTF id of the member's type.
-    pub type_id: u32,
 }
 
 impl Btf {
@@ -47,17 +45,6 @@ impl Btf {
             .find_map(|t| self.descend(t, rest, &mut budget))
     }
 
-    /// Elements of the outermost dimension of an array member. BTF of pahole
-    /// before 1.16 has all dimensions as one.
-    pub fn array_len(&self, path: &str) -> Option<u64> {
-        self.array(path).map(|(_, len)| len.into())
-    }
-
-    /// Size in bytes of an element of an array member.
-    pub fn element_size(&self, path: &str) -> Option<u64> {
-        self.size(self.array(path)?.0)
-    }
-
     /// The value of an enumerator: `enumerator("zone_stat_item", "NR_FREE_PAGES")`.
     /// The enum may be named by a typedef. Unsigned values above `i64::MAX` come out
     /// negative.
@@ -65,52 +52,6 @@ impl Btf {
         self.named(enum_name, &[ENUM, ENUM64])
             .chain(self.named(enum_name, &[TYPEDEF]))
             .find_map(|t| self.enumerator_of(t, name))
-    }
-
-    /// The value of an enumerator of any enum, named or not; the first found.
-    pub fn any_enumerator(&self, name: &str) -> Option<i64> {
-        self.types().find_map(|t| match t.head.kind {
-            ENUM | ENUM64 => self.enumerator_of(t, name),
-            _ => None,
-        })
-    }
-
-    /// Every enumerator of an enum with its value, in the order of its definition;
-    /// nothing if there is no such enum.
-    pub fn enumerators(&self, enum_name: &str) -> impl Iterator<Item = (&str, i64)> {
-        self.named(enum_name, &[ENUM, ENUM64])
-            .take(1)
-            .flat_map(|t| self.values(t))
-            .filter_map(|(name_off, value)| Some((self.name(name_off)?, value)))
-    }
-
-    /// Name of the struct, union or other type that a pointer member points to,
-    /// qualifiers left away; for an anonymous struct its typedef's name.
-    pub fn pointee_name(&self, member: &Member) -> Option<&str> {
-        let pointer = self
-            .resolve(member.type_id)
-            .filter(|t| t.head.kind == PTR)?;
-        let mut id = pointer.head.size_or_type;
-        let mut typedef = None;
-        for _ in 0..MAX_DEPTH {
-            let found = self.get(id)?;
-            let name = self.name(found.head.name_off);
-            match found.head.kind {
-                INT | STRUCT | UNION | ENUM | ENUM64 | FLOAT | FWD => return name.or(typedef),
-                TYPEDEF => typedef = typedef.or(name),
-                super::types::VOLATILE
-                | super::types::CONST
-                | super::types::RESTRICT
-                | super::types::TYPE_TAG => {}
-                _ => return None,
-            }
-            id = found.head.size_or_type;
-        }
-        None
-    }
-
-    fn array(&self, path: &str) -> Option<(u32, u32)> {
-        self.resolve(self.member(path)?.type_id)?.array()
     }
 
     fn types(&self) -> impl Iterator<Item = Type<'_>> {
@@ -220,7 +161,6 @@ impl Btf {
                 offset,
                 size,
                 bits: None,
-                type_id: raw.type_id,
             });
         }
         let size = u64::from((first + bit_size).div_ceil(8));
@@ -228,7 +168,6 @@ impl Btf {
             offset,
             size,
             bits: Some((first, bit_size)),
-            type_id: raw.type_id,
         })
     }
 

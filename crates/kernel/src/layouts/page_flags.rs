@@ -13,8 +13,6 @@ pub struct PageFlags {
     pub reserved: u64,
     pub private: u64,
     pub head: u64,
-    /// 3.10 to 4.3 only.
-    pub tail: u64,
     pub swapcache: u64,
     pub swapbacked: u64,
     pub hwpoison: u64,
@@ -48,7 +46,6 @@ impl PageFlags {
             reserved,
             private,
             head,
-            tail: mask("PG_tail"),
             swapcache: mask("PG_swapcache"),
             swapbacked: mask("PG_swapbacked"),
             hwpoison: mask("PG_hwpoison"),

@@ -109,6 +109,20 @@ fields! {
     CacheCpuSlab 8 ["kmem_cache.cpu_slab"] [];
     CpuSlabFreelist 8 ["kmem_cache_cpu.freelist"] [];
     CpuSlabPage 8 ["kmem_cache_cpu.slab", "kmem_cache_cpu.page"] [];
+    // Sheaves, arrays of free objects in front of the slabs: per CPU, and full
+    // ones by node in barns (2d517aa09bbc, 6.18). 7.0 took cpu_slab out.
+    CacheSheaves 8 ["kmem_cache.cpu_sheaves"] [];
+    CacheNodes 8 ["kmem_cache.node"] [];
+    CachePerNode 16 ["kmem_cache.per_node"] [];
+    CacheNodeBarn 8 ["kmem_cache_node.barn"] [];
+    PerNodeBarn 8 ["kmem_cache_per_node_ptrs.barn"] [];
+    BarnFull 16 ["node_barn.sheaves_full"] [];
+    SheafMain 8 ["slub_percpu_sheaves.main"] [];
+    SheafSpare 8 ["slub_percpu_sheaves.spare"] [];
+    SheafRcuFree 8 ["slub_percpu_sheaves.rcu_free"] [];
+    SheafBarnList 16 ["slab_sheaf.barn_list"] [];
+    SheafSize 4 ["slab_sheaf.size"] [];
+    SheafObjects 8 ["slab_sheaf.objects"] [];
 
     // Sparse memory.
     SectionMemMap 8 ["mem_section.section_mem_map"] ["mem_section.section_mem_map"];
@@ -120,6 +134,7 @@ fields! {
     NodeStat 8 ["pglist_data.vm_stat"] [];
     NodePerCpuStats 8 ["pglist_data.per_cpu_nodestats"] [];
     NodeStatDiff 1 ["per_cpu_nodestat.vm_node_stat_diff"] [];
+    ZoneNode 8 ["zone.zone_pgdat"] [];
     ZoneStartPfn 8 ["zone.zone_start_pfn"] [];
     ZoneSpanned 8 ["zone.spanned_pages"] ["zone.spanned_pages"];
     ZonePresent 8 ["zone.present_pages"] [];
@@ -146,7 +161,6 @@ fields! {
     VmCaller 8 ["vm_struct.caller"] [];
 
     // Per-CPU allocator.
-    ChunkList 16 ["pcpu_chunk.list"] [];
     ChunkBase 8 ["pcpu_chunk.base_addr"] [];
     ChunkPages 4 ["pcpu_chunk.nr_pages"] [];
 
@@ -169,6 +183,7 @@ fields! {
     ResourceStart 8 ["resource.start"] [];
     ResourceEnd 8 ["resource.end"] [];
     ResourceName 8 ["resource.name"] [];
+    ResourceParent 8 ["resource.parent"] [];
     ResourceChild 8 ["resource.child"] [];
     ResourceSibling 8 ["resource.sibling"] [];
 

@@ -191,7 +191,6 @@ fn flags_come_from_numbers_and_reserved_from_its_neighbour() {
             reserved: 1 << 12,
             private: 1 << 13,
             head: 1 << 16,
-            tail: 0,
             swapcache: 1 << 10,
             swapbacked: 1 << 19,
             hwpoison: 1 << 23,

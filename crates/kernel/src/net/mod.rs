@@ -5,7 +5,7 @@ mod namespaces;
 
 use std::collections::{HashMap, HashSet};
 
-use pagehound_vmcore::VirtAddr;
+use pagehound_vmcore::{Mac, VirtAddr};
 
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::Field;
@@ -22,9 +22,6 @@ const MOST_ADJACENT_OF_ALL: usize = 1 << 18;
 const MOST_PARENTS: usize = 16;
 /// `IFF_UP`.
 const UP: u64 = 1;
-
-/// A 6-byte hardware address, in the order it is written and sent.
-pub type Mac = [u8; 6];
 
 /// A network device. Strings are safe to print.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -203,11 +200,11 @@ impl Kernel<'_> {
     fn mac(&self, addr: VirtAddr, at: VirtAddr) -> Option<Mac> {
         let mut mac = Mac::default();
         let length = self.field(addr, Field::NetDevAddrLen).ok()?;
-        if length != mac.len() as u64 {
+        if length != mac.0.len() as u64 {
             return None;
         }
-        self.memory.read(at, &mut mac).ok()?;
-        (mac != Mac::default()).then_some(mac)
+        self.memory.read(at, &mut mac.0).ok()?;
+        (!mac.is_zero()).then_some(mac)
     }
 
     fn behind(&self, addr: VirtAddr) -> Option<Behind> {

@@ -65,8 +65,8 @@ pub struct Pages {
     /// Frames of page tables that carry the type mark, which the kernel's
     /// counter counts.
     pub typed_tables: u64,
-    /// A list or freelist of the allocators does not hold together: the memory
-    /// is damaged, and references may be among what was damaged.
+    /// Something does not hold together: the memory is damaged, or read by a
+    /// wrong layout, and references may be among what was missed.
     pub damaged: bool,
     /// What could not be had, a sentence each.
     pub warnings: Vec<String>,

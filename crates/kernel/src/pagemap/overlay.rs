@@ -26,8 +26,10 @@ impl Pages {
     /// Makes the page map of a dump.
     pub fn of(kernel: &Kernel<'_>) -> Result<Pages, KernelError> {
         let mut warnings = Vec::new();
+        let mut damaged = false;
         // Without BTF zones cannot be read; the map then ends where the dump does.
         let nodes = kernel.nodes().unwrap_or_else(|error| {
+            damaged |= error.is_doubtful();
             warnings.push(format!("zones, and free pages on per-CPU lists: {error}"));
             Vec::new()
         });
@@ -42,6 +44,7 @@ impl Pages {
         let known = kernel.dump.memory.end_pfn().0.min(MAX_FRAMES);
         let end = end.min(known.next_multiple_of(1 << 18));
         let memmap = MemMap::discover(kernel, Pfn(end))?;
+        warnings.extend(memmap.warning.clone());
         let decoder = Decoder::new(kernel)?;
         let scanned = scan(kernel, &memmap, &decoder);
         let mut pages = Pages {
@@ -58,11 +61,11 @@ impl Pages {
             stacks_in_direct_map: false,
             kernel_tables: HashSet::new(),
             typed_tables: scanned.typed_tables,
-            damaged: false,
+            damaged,
             warnings,
         };
         let (pcp, problems) = kernel.pcp_pages(&pages.nodes);
-        pages.damaged = !problems.is_empty();
+        pages.damaged |= !problems.is_empty();
         pages.warnings.extend(problems);
         for (page, order) in pcp {
             if let Some(pfn) = pages.memmap.pfn(page) {
@@ -70,6 +73,10 @@ impl Pages {
             }
         }
         pages.map.join_plain_blocks();
+        match kernel.vmap_areas() {
+            Ok(areas) => pages.areas = areas,
+            Err(error) => pages.doubt("vmalloc areas", &error),
+        }
         pages.reserved(kernel);
         match kernel.slab_caches() {
             Ok(mut slabs) => {
@@ -83,20 +90,16 @@ impl Pages {
                         .warnings
                         .push(format!("{strangers} slabs belong to no known cache"));
                 }
-                pages.damaged |= slabs.broken > 0;
+                slabs.add_free_elsewhere(kernel, &pages.map, &pages.memmap);
+                // A cache that is being destroyed is on no list any more.
+                pages.damaged |= slabs.broken > 0 || strangers * 100 > slabs.len();
                 pages.slabs = slabs;
             }
-            Err(error) => pages.warnings.push(format!(
-                "free slab objects cannot be told from live ones: {error}"
-            )),
+            Err(error) => pages.doubt("free slab objects cannot be told from live ones", &error),
         }
         match kernel.tasks() {
             Ok(tasks) => pages.tasks = tasks,
-            Err(error) => pages.warnings.push(format!("tasks: {error}")),
-        }
-        match kernel.vmap_areas() {
-            Ok(areas) => pages.areas = areas,
-            Err(error) => pages.warnings.push(format!("vmalloc areas: {error}")),
+            Err(error) => pages.doubt("tasks", &error),
         }
         pages.kernel_tables(kernel);
         pages.process_tables(kernel);
@@ -104,12 +107,17 @@ impl Pages {
         Ok(pages)
     }
 
+    fn doubt(&mut self, what: &str, error: &KernelError) {
+        self.damaged |= error.is_doubtful();
+        self.warnings.push(format!("{what}: {error}"));
+    }
+
     /// Splits what was set aside at boot.
     fn reserved(&mut self, kernel: &Kernel<'_>) {
         for range in self.memmap.frames(kernel.page_shift()) {
             self.restrict(range, &[Class::Reserved, Class::Raw], Class::MemMap);
         }
-        if let Some(image) = kernel_image(kernel) {
+        if let Some(image) = kernel_image(kernel, &self.areas) {
             self.restrict(image, &[Class::Reserved], Class::KernelImage);
         }
         for range in first_percpu_chunk(kernel) {
@@ -151,7 +159,7 @@ impl Pages {
     fn kernel_tables(&mut self, kernel: &Kernel<'_>) {
         let space = &kernel.memory.space;
         let memmap_range = self.memmap.page(Pfn(0)).0..self.memmap.page(self.memmap.end()).0;
-        let image = kernel_image_virt(kernel);
+        let image = kernel_image_virt(kernel, &self.areas);
         let direct = space.direct.virt.clone();
         let low = space
             .vmalloc
@@ -200,11 +208,11 @@ impl Pages {
             self.map.claim(pfn, Class::PageTable);
         }
         let stacks: HashSet<u64> = self.tasks.iter().map(|task| task.stack.0).collect();
-        let chunks = percpu_chunks(kernel);
+        let percpu = kernel.address("pcpu_get_vm_areas");
         let shift = kernel.page_shift();
         let end = self.map.end();
         for (pfn, virt) in frames(&leaves, shift, end) {
-            self.mapped_frame(pfn, virt, &stacks, &chunks);
+            self.mapped_frame(pfn, virt, &stacks, percpu);
         }
         for (pfn, virt) in frames(&image_leaves, shift, end) {
             if self.map.class(pfn).is_unaccounted() {
@@ -218,23 +226,21 @@ impl Pages {
         pfn: Pfn,
         virt: VirtAddr,
         stacks: &HashSet<u64>,
-        chunks: &[(u64, u64)],
+        percpu: Option<VirtAddr>,
     ) {
         if !self.map.class(pfn).is_unaccounted() {
             return;
         }
-        if chunks
-            .iter()
-            .any(|&(start, end)| (start..end).contains(&virt.0))
-        {
-            self.map.claim(pfn, Class::PerCpu);
-            self.vmalloc_frames.push((pfn, virt));
-            return;
-        }
+        // The per-CPU allocator gives its areas this caller, in every release.
+        let is_percpu = |area: &VmapArea| {
+            let caller = area.vm.as_ref().map(|vm| vm.caller);
+            caller.is_some() && caller == percpu
+        };
         let class = match area_at(&self.areas, virt) {
             // Without any area known, all that is mapped there is vmalloc.
             None if self.areas.is_empty() => Some(Class::Vmalloc),
             None => None,
+            Some(area) if is_percpu(area) => Some(Class::PerCpu),
             Some(area) if stacks.contains(&area.start.0) => Some(Class::KernelStack),
             Some(area) => is_vmalloc(area).then_some(Class::Vmalloc),
         };
@@ -357,17 +363,25 @@ fn is_vmalloc(area: &VmapArea) -> bool {
         .is_some_and(|vm| vm.flags & VM_ALLOC != 0 && vm.nr_pages != 0)
 }
 
-/// Addresses of the kernel image, `_text` to `_end`.
-fn kernel_image_virt(kernel: &Kernel<'_>) -> Option<std::ops::Range<u64>> {
+/// Addresses of the kernel image, `_text` to `_end`. arm64 has an area for each
+/// of its segments (map_kernel_segment, 3.19 and later), one right after the
+/// other.
+fn kernel_image_virt(kernel: &Kernel<'_>, areas: &[VmapArea]) -> Option<std::ops::Range<u64>> {
     let start = kernel
         .address("_text")
         .or_else(|| kernel.vmcoreinfo.symbol("_stext"))?;
-    let end = kernel.address("_end")?;
+    let end = kernel.address("_end").or_else(|| {
+        let mut segment = area_at(areas, start)?;
+        while let Some(next) = area_at(areas, segment.end) {
+            segment = next;
+        }
+        Some(segment.end)
+    })?;
     (start < end).then_some(start.0..end.0)
 }
 
-fn kernel_image(kernel: &Kernel<'_>) -> Option<PfnRange> {
-    let virt = kernel_image_virt(kernel)?;
+fn kernel_image(kernel: &Kernel<'_>, areas: &[VmapArea]) -> Option<PfnRange> {
+    let virt = kernel_image_virt(kernel, areas)?;
     let start = kernel.phys(VirtAddr(virt.start)).ok()?;
     let shift = kernel.page_shift();
     let size = virt.end - virt.start;
@@ -408,30 +422,6 @@ fn first_percpu_chunk(kernel: &Kernel<'_>) -> Vec<PfnRange> {
             }
         }
         Some(ranges)
-    };
-    find().unwrap_or_default()
-}
-
-/// Address ranges of the per-CPU chunks in vmalloc space. 5.14 (faf65dde844a)
-/// renamed `pcpu_slot` to `pcpu_chunk_lists`.
-fn percpu_chunks(kernel: &Kernel<'_>) -> Vec<(u64, u64)> {
-    let find = || {
-        let lists = kernel
-            .word("pcpu_chunk_lists")
-            .or_else(|| kernel.word("pcpu_slot"))?;
-        let slots = u64::from(kernel.word32("pcpu_nr_slots")?).min(1024);
-        let units = u64::from(kernel.word32("pcpu_nr_units")?);
-        let size = u64::from(kernel.word32("pcpu_unit_size")?);
-        let mut chunks = Vec::new();
-        for slot in 0..slots {
-            let head = VirtAddr(lists).add(slot * 16);
-            let chunks_of_slot = kernel.list(head, Field::ChunkList).ok()?;
-            for chunk in chunks_of_slot {
-                let base = kernel.pointer(chunk, Field::ChunkBase).ok()?.0;
-                chunks.push((base, base.saturating_add(units.saturating_mul(size))));
-            }
-        }
-        Some(chunks)
     };
     find().unwrap_or_default()
 }

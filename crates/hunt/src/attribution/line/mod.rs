@@ -9,7 +9,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use pagehound_kernel::Mac;
+use pagehound_vmcore::Mac;
 
 use words::{is_bus_address, is_driver, is_name, macs};
 

@@ -1,6 +1,6 @@
 //! The words of a line: names, addresses on a bus, MAC addresses.
 
-use pagehound_kernel::Mac;
+use pagehound_vmcore::Mac;
 
 /// Words in lines about addresses of others: virtual functions, peers, what a
 /// filter matches, access points.
@@ -110,24 +110,13 @@ pub(super) fn macs(text: &str) -> Vec<Mac> {
         if part_of_mac(before) || part_of_mac(bytes.get(start + TEXT)) {
             continue;
         }
-        let Some(mac) = mac(window) else { continue };
-        if mac[0] & 1 == 0 && mac != Mac::default() && !found.contains(&mac) {
+        let text = std::str::from_utf8(window).unwrap_or_default();
+        let Ok(mac) = text.parse::<Mac>() else {
+            continue;
+        };
+        if !mac.is_group() && !mac.is_zero() && !found.contains(&mac) {
             found.push(mac);
         }
     }
     found
-}
-
-/// Six pairs of hex digits with colons between.
-fn mac(text: &[u8]) -> Option<Mac> {
-    let digit = |b: u8| (b as char).to_digit(16);
-    let mut mac = Mac::default();
-    for (byte, part) in mac.iter_mut().zip(text.chunks(3)) {
-        let (&high, &low) = (part.first()?, part.get(1)?);
-        if part.get(2).is_some_and(|&b| b != b':') {
-            return None;
-        }
-        *byte = (digit(high)? << 4 | digit(low)?) as u8;
-    }
-    Some(mac)
 }

@@ -44,7 +44,6 @@ fn decoder() -> Decoder {
             reserved: RESERVED,
             private: 1 << 13,
             head: HEAD,
-            tail: 0,
             swapcache: SWAPCACHE,
             swapbacked: SWAPBACKED,
             hwpoison: HWPOISON,

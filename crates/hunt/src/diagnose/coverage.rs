@@ -1,0 +1,66 @@
+//! How much of the memory is in the dump, and what of the answer that leaves
+//! open.
+
+use pagehound_kernel::{Class, Kernel, PageMap, Pages};
+use pagehound_model::Coverage;
+use pagehound_vmcore::{PageState, Pfn, PhysicalMemory};
+
+use crate::attribution::Attribution;
+use crate::census::Census;
+use crate::fingerprint::{Fingerprints, Key};
+use crate::units::Units;
+
+/// Frames the kernel has a memory map for, by what the dump has of them.
+///
+/// The container's own counts are of other frames: it lists memory of the
+/// firmware and of devices that the kernel does not manage, and does not list
+/// the holes that the kernel has a map of.
+pub(super) fn coverage(memory: &dyn PhysicalMemory, map: &PageMap) -> Coverage {
+    let mut coverage = Coverage::default();
+    for pfn in (0..map.end().0).map(Pfn) {
+        let count = match memory.state(pfn) {
+            PageState::Present => &mut coverage.present,
+            PageState::Excluded => &mut coverage.excluded,
+            PageState::Unreadable => &mut coverage.unreadable,
+            PageState::Absent => match map.class(pfn) {
+                // Boot memory that a dump does not cover is the firmware's.
+                Class::Hole | Class::Reserved | Class::CrashKernel => &mut coverage.outside,
+                _ => &mut coverage.absent,
+            },
+        };
+        *count += 1;
+    }
+    coverage
+}
+
+/// Unaccounted pages whose content could not be read although the dump level
+/// left it in.
+pub(super) fn unread(
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+    units: &Units,
+    prints: &Fingerprints,
+) -> u64 {
+    let memory = kernel.dump.memory.as_ref();
+    units
+        .heads()
+        .filter(|&head| prints.key(head) == Key::Absent)
+        .flat_map(|head| {
+            let unit = pages.map.unit(head);
+            unit.start.0..unit.end.0
+        })
+        .filter(|&pfn| memory.state(Pfn(pfn)) != PageState::Excluded)
+        .count() as u64
+}
+
+/// What [`Report::complete`](pagehound_model::Report::complete) says.
+pub(super) fn is_complete(
+    pages: &Pages,
+    census: &Census,
+    attribution: &Attribution,
+    unread: u64,
+) -> bool {
+    let searched = census.missing == 0 && !census.cancelled;
+    let mapped = !pages.damaged && pages.slabs.broken == 0 && pages.warnings.is_empty();
+    searched && mapped && unread == 0 && attribution.warnings.is_empty()
+}
