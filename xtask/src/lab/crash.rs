@@ -1,12 +1,11 @@
 //! Dumps that a crashed guest takes of itself: its second kernel reads
 //! `/proc/vmcore` and writes to a folder shared with the host.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::dump::Way;
 use super::guest::print_size;
@@ -15,9 +14,11 @@ use super::qemu::Guest;
 use super::scenario::Scenario;
 use super::{cache, process};
 
-/// Memory that the second kernel has to itself, in MiB; the guest gets as
-/// much more than its scenario asks for.
-pub(super) const RESERVED: u32 = 256;
+/// Memory that the second kernel has to itself, in MiB.
+pub(super) const RESERVED: u32 = 192;
+/// What the guest gets beyond its scenario's memory, in MiB: with the kernel
+/// anywhere in between, a gap must be left that is as large as the above.
+pub(super) const EXTRA: u32 = 256;
 /// Name under which the guest mounts the shared folder.
 pub(super) const TAG: &str = "host";
 /// From the crash to the last dump.
@@ -36,16 +37,16 @@ impl Crash {
         if !ways.iter().any(Way::crashes) {
             return Ok(None);
         }
-        let mut lines: BTreeSet<String> = ways
+        let copy = Way::Copy.capture(scenario.name);
+        let mut lines: Vec<String> = ways
             .iter()
-            .filter_map(|way| way.capture(scenario.name))
+            .filter_map(|way| match way {
+                Way::HostMakedumpfile(_) => copy.clone(),
+                way => way.capture(scenario.name),
+            })
             .collect();
-        if ways
-            .iter()
-            .any(|way| matches!(way, Way::HostMakedumpfile(_)))
-        {
-            lines.extend(Way::Copy.capture(scenario.name));
-        }
+        lines.sort_unstable();
+        lines.dedup();
         let share = dir.join("share");
         if share.exists() {
             fs::remove_dir_all(&share).context("cannot remove an earlier shared folder")?;
@@ -53,7 +54,7 @@ impl Crash {
         cache::create(&share)?;
         Ok(Some(Self {
             share,
-            lines: lines.into_iter().collect(),
+            lines: lines.concat(),
         }))
     }
 
@@ -82,15 +83,31 @@ impl Crash {
         guest.monitor.proceed()?;
         // The guest looks for this file.
         fs::write(self.share.join("crash"), []).context("cannot make the guest crash")?;
-        guest.capture(CAPTURE_LIMIT)?;
-        for line in self.lines.lines() {
-            let name = line.split(' ').next().unwrap_or_default();
+        let failed = guest.capture(CAPTURE_LIMIT)?;
+        for name in self.names() {
+            if failed.iter().any(|line| line.starts_with(name)) {
+                continue;
+            }
             let dump = dir.join(name);
             fs::rename(self.share.join(name), &dump)
                 .with_context(|| format!("the guest left no {name}"))?;
             print_size(&dump, &start);
         }
-        fs::remove_dir_all(&self.share).context("cannot remove the shared folder")
+        fs::remove_dir_all(&self.share).context("cannot remove the shared folder")?;
+        ensure!(
+            failed.is_empty(),
+            "the second kernel could not make {}: see console.log in {}",
+            failed.join(", "),
+            dir.display()
+        );
+        Ok(())
+    }
+
+    /// File names of the dumps that the second kernel makes.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.lines
+            .lines()
+            .map(|line| line.split(' ').next().unwrap_or_default())
     }
 
     /// Runs the guest's makedumpfile here for the ways that ask for it.

@@ -114,8 +114,12 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
     )?;
     let mut scores = Vec::new();
     if !arguments.no_score {
-        for dump in &taken.dumps {
-            scores.push(score::score(&arguments.binary, dump, &taken.truth)?);
+        for (way, dump) in arguments.dump.iter().zip(&taken.dumps) {
+            if matches!(way, Way::Incomplete(..)) {
+                println!("{}: incomplete, so not scored", dump.display());
+            } else {
+                scores.push(score::score(&arguments.binary, dump, &taken.truth)?);
+            }
         }
     }
     // On an early return above the folder stays, logs and all.

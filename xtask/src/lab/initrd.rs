@@ -53,10 +53,12 @@ pub(super) fn build(
     archive.add("modules/pagelab.ko", FILE, (0, 0), &read(&kernel.module)?)?;
     order.push_str(&format!("pagelab port={}\n", frames::PORT));
     archive.add("modules/order", FILE, (0, 0), order.as_bytes())?;
+    let arch = kernel.target.arch;
     let machine = format!(
-        "report={}\nconsole={}\n",
-        kernel.target.arch.report(),
-        kernel.target.arch.console(),
+        "report={}\nconsole={}\nkexec={}\n",
+        arch.report(),
+        arch.console(),
+        arch.kexec_option(),
     );
     archive.add("machine", FILE, (0, 0), machine.as_bytes())?;
     archive.add("plan", FILE, (0, 0), scenario.plan().as_bytes())?;

@@ -106,7 +106,7 @@ fn unpack(target: &Target, apt: &Apt, release: &str) -> Result<Unpacked> {
     let complete = dir.join("unpacked");
     if !complete.exists() {
         // The build programs run here, not in the guest.
-        Tools::apt(target)?.unpack(&[kbuild.clone()], &root)?;
+        Tools::apt(target)?.unpack(std::slice::from_ref(kbuild), &root)?;
         tools.adopt(&root.join("usr/lib").join(kbuild))?;
         let mut packages = vec![headers];
         packages.extend(

@@ -139,6 +139,15 @@ impl Arch {
         }
     }
 
+    /// kexec's option to let the running kernel load the next one, which
+    /// Debian's kernels for aarch64 cannot do (no `CONFIG_KEXEC_FILE`).
+    pub(super) fn kexec_option(self) -> &'static str {
+        match self {
+            Self::X86_64 => "-s",
+            Self::Aarch64 => "",
+        }
+    }
+
     /// The guest's device that ends in the report file. `virt` has one port
     /// of its own, which is the console; the second is a PCI card.
     pub(super) fn report(self) -> &'static str {
