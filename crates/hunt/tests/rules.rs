@@ -12,9 +12,10 @@ use std::sync::LazyLock;
 use common::{Score, Truth, count_lost, demo, diagnose, kernel, lost};
 use pagehound_hunt::census::{Fate, Without};
 use pagehound_hunt::{Diagnosis, Standing};
-use pagehound_kernel::Kernel;
+use pagehound_kernel::layouts::Field;
+use pagehound_kernel::{Class, Kernel, VirtualRead};
 use pagehound_model::{State, Verdict};
-use pagehound_testdata::fate;
+use pagehound_testdata::{Damage, fate};
 use pagehound_vmcore::Pfn;
 
 struct Demo {
@@ -351,4 +352,40 @@ fn the_answer_does_not_depend_on_the_threads() {
     let one = with(1);
     assert_eq!(one, with(2));
     assert_eq!(one, with(5));
+}
+
+/// Rule 9: what a section calls its page extensions is off by the section's own
+/// place, so nothing names the pages they lie in.
+#[test]
+fn page_extensions_are_not_lost() {
+    let kernel = &DEMO.kernel;
+    let frames = planted(1);
+    // Frames one after the other, as an extension lies.
+    let run = frames.iter().copied().find(|start| {
+        let rest = (0..8).all(|n| frames.contains(&(start + n)));
+        rest && with_all().pages.map.class(Pfn(*start)) == Class::Raw
+    });
+    let start = run.expect("eight planted frames in a row");
+    let phys = |at| kernel.phys(at).unwrap();
+    let sections = kernel
+        .memory
+        .ptr(kernel.symbol("mem_section").unwrap())
+        .unwrap();
+    let pointer = kernel.member(sections, Field::SectionPageExt).unwrap();
+    let size = kernel.address("page_ext_size").unwrap();
+    // 128 MiB of frames with a byte each lie in 8 pages.
+    let base = kernel
+        .memory
+        .space
+        .direct
+        .virt(Pfn(start).addr(12))
+        .unwrap();
+    let damage = Damage::words(&[(phys(pointer), base.0), (phys(size), 1)]);
+    let dump = damage.open(&pagehound_testdata::demo());
+    let opened = common::kernel(&dump);
+    let diagnosis = diagnose(&opened, Without::default());
+    let extension: BTreeSet<u64> = (start..start + 7).collect();
+    assert_eq!(count_lost(with_all(), &extension), 7);
+    assert_eq!(count_lost(&diagnosis, &extension), 0);
+    assert_eq!(diagnosis.report.verdict, Verdict::Lost);
 }

@@ -1,12 +1,12 @@
 //! The kernel's memory map: a `struct page` for every frame (sparsemem).
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use pagehound_vmcore::{Machine, Pfn, PfnRange, PhysAddr, VirtAddr};
 
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::{Field, Struct};
-use crate::translate::{Mapping, Met};
+use crate::translate::{AddressSpace, Mapping, Met};
 use crate::virt::{VirtFault, VirtualRead};
 
 /// Flag bits at the bottom of `section_mem_map`: 2 up to 4.12, 6 by 6.17. The
@@ -29,6 +29,8 @@ pub struct MemMap {
     pub warning: Option<String>,
     /// Where the map itself lies, by ascending virtual address.
     mappings: Vec<Mapping>,
+    /// Where the page extensions of sections lie (`mem_section.page_ext`).
+    extensions: Vec<Range<u64>>,
 }
 
 impl MemMap {
@@ -47,12 +49,14 @@ impl MemMap {
             found,
             unread,
             fault,
+            extensions,
         } = sections(kernel, end)?;
         let mut map = MemMap {
             base: base(kernel, &found, fault.as_ref())?,
             page_size,
             sections: found.into_iter().map(|(range, _)| range).collect(),
             mappings: Vec::new(),
+            extensions,
             warning: None,
         };
         // A section exists where its part of the map is mapped.
@@ -104,15 +108,22 @@ impl MemMap {
         self.sections.last().map_or(Pfn(0), |range| range.end)
     }
 
-    /// Frames in which the map itself lies.
-    pub fn frames(&self, page_shift: u32) -> Vec<PfnRange> {
-        self.mappings
-            .iter()
-            .map(|mapping| PfnRange {
-                start: mapping.phys.pfn(page_shift),
-                end: PhysAddr(mapping.phys.0 + mapping.size).pfn(page_shift),
-            })
-            .collect()
+    /// Frames in which the map itself lies, and those of page extensions in the
+    /// direct map: nothing points to these but a pointer that is off by the
+    /// section's place (census rule 9).
+    pub fn frames(&self, space: &AddressSpace) -> Vec<PfnRange> {
+        let page_shift = space.geometry.page_shift;
+        let frames = |start: PhysAddr, size: u64| PfnRange {
+            start: start.pfn(page_shift),
+            end: Pfn(start.0.saturating_add(size).div_ceil(1 << page_shift)),
+        };
+        let own = self.mappings.iter();
+        let own = own.map(|mapping| frames(mapping.phys, mapping.size));
+        let extensions = self.extensions.iter().filter_map(|range| {
+            let start = space.direct.phys(VirtAddr(range.start))?;
+            Some(frames(start, range.end - range.start))
+        });
+        own.chain(extensions).collect()
     }
 
     /// Reads the `struct page`s of `range` one after the other. Those that
@@ -208,6 +219,24 @@ struct Sections {
     unread: Vec<PfnRange>,
     /// Why the first of them cannot.
     fault: Option<VirtFault>,
+    /// Addresses of the page extensions.
+    extensions: Vec<Range<u64>>,
+}
+
+/// Largest record of a page extension: flags and all clients' data.
+const LARGEST_EXTENSION: u64 = 256;
+
+/// Where the page extensions of a section lie. The pointer is what frame 0
+/// would have, and its lowest bit says that it is invalid for now (b1d5488a252d,
+/// 6.1); the size of a record is a variable since 5.4 (5556cfe8d994).
+fn extension(pointer: u64, record: u64, section: PfnRange) -> Option<Range<u64>> {
+    let base = pointer & !1;
+    if base == 0 || record == 0 || record > LARGEST_EXTENSION {
+        return None;
+    }
+    let at = |pfn: Pfn| base.wrapping_add(record.wrapping_mul(pfn.0));
+    let range = at(section.start)..at(section.end);
+    (range.start < range.end && range.start >> 63 == 1).then_some(range)
 }
 
 /// Address of the `struct page` of frame 0: what the sections say, which with
@@ -287,7 +316,14 @@ fn sections(kernel: &Kernel<'_>, end: Pfn) -> Result<Sections, KernelError> {
         found: Vec::new(),
         unread: Vec::new(),
         fault: None,
+        extensions: Vec::new(),
     };
+    let word_at = |entry: &[u8], offset: u64| {
+        let bytes = entry.get(offset as usize..offset as usize + 8)?;
+        Some(u64::from_le_bytes(bytes.try_into().unwrap_or_default()))
+    };
+    let extension_offset = kernel.layouts.offset(Field::SectionPageExt).ok();
+    let record = kernel.word("page_ext_size").unwrap_or(0);
     let mut entries = vec![0; (per_root * entry_size) as usize];
     for root_nr in 0..wanted.div_ceil(per_root) {
         let read = match kernel.memory.ptr(array.add(root_nr * 8)) {
@@ -303,16 +339,18 @@ fn sections(kernel: &Kernel<'_>, end: Pfn) -> Result<Sections, KernelError> {
         }
         for (index, entry) in entries.chunks_exact(entry_size as usize).enumerate() {
             let number = root_nr * per_root + index as u64;
-            let Some(word) = entry.get(map_offset as usize..map_offset as usize + 8) else {
+            let Some(word) = word_at(entry, map_offset) else {
                 continue;
             };
-            let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
             let both = SECTION_MARKED_PRESENT | SECTION_HAS_MEM_MAP;
             if word & both != both || number >= wanted {
                 continue;
             }
             let map = VirtAddr(word & !SECTION_FLAGS);
             sections.found.push((range(number), map));
+            let pointer = extension_offset.and_then(|offset| word_at(entry, offset));
+            let extension = pointer.and_then(|pointer| extension(pointer, record, range(number)));
+            sections.extensions.extend(extension);
         }
     }
     Ok(sections)

@@ -227,7 +227,7 @@ fn areas_are_those_of_vmallocinfo() {
 #[test]
 fn classes_are_where_they_must_be() {
     let pages = &DEMO.pages;
-    for range in pages.memmap.frames(12) {
+    for range in pages.memmap.frames(&DEMO.kernel.memory.space) {
         for pfn in (range.start.0..range.end.0).map(Pfn) {
             assert_eq!(pages.map.class(pfn), Class::MemMap);
         }

@@ -1,7 +1,7 @@
 //! Unaccounted units into findings: lost by what they hold, held by who holds
 //! them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::{
@@ -181,6 +181,29 @@ fn groups(
     groups
 }
 
+/// Where frames were lost (rule 13): an address tells who filled the pages, and
+/// whether sk_buffs came by them tells who had them last.
+fn blame(finding: &Finding, place: impl Fn(&str) -> String) -> Option<Evidence> {
+    let received = |owner: &&Owner| owner.role == Some(OwnerRole::Destination);
+    let drivers: BTreeSet<&str> = finding
+        .owners
+        .iter()
+        .filter(received)
+        .filter_map(|owner| owner.driver.as_deref())
+        .collect();
+    if drivers.is_empty() {
+        return None;
+    }
+    let drivers: Vec<&str> = drivers.into_iter().collect();
+    let drivers = format!("the {} driver", drivers.join(" or "));
+    Some(Evidence {
+        kind: Evidence::BLAME.into(),
+        checked: finding.pages,
+        matched: finding.pages,
+        text: place(&drivers),
+    })
+}
+
 struct Maker<'a> {
     kernel: &'a Kernel<'a>,
     pages: &'a Pages,
@@ -278,6 +301,10 @@ impl Maker<'_> {
         }
         if !finding.owners.is_empty() {
             finding.evidence.extend(self.attribution_evidence(key));
+            let why = "no sk_buff, in use or lost, points at these pages";
+            finding.evidence.extend(blame(&finding, |drivers| {
+                format!("{drivers}, or a consumer of its frames ({why})")
+            }));
         }
         finding
     }
@@ -310,6 +337,13 @@ impl Maker<'_> {
                 cache.name, finding.pages, census.objects_live, census.objects_reached
             ),
         });
+        finding.evidence.extend(blame(&finding, |drivers| {
+            format!(
+                "the network stack, or whoever took the frames of {drivers} from it \
+                 (lost {} objects point at them)",
+                cache.name
+            )
+        }));
         finding
     }
 

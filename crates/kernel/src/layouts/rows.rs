@@ -126,6 +126,7 @@ fields! {
 
     // Sparse memory.
     SectionMemMap 8 ["mem_section.section_mem_map"] ["mem_section.section_mem_map"];
+    SectionPageExt 8 ["mem_section.page_ext"] [];
 
     // Nodes and zones.
     NodeZones 8 ["pglist_data.node_zones"] ["pglist_data.node_zones"];

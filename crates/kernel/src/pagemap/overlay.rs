@@ -114,7 +114,7 @@ impl Pages {
 
     /// Splits what was set aside at boot.
     fn reserved(&mut self, kernel: &Kernel<'_>) {
-        for range in self.memmap.frames(kernel.page_shift()) {
+        for range in self.memmap.frames(&kernel.memory.space) {
             self.restrict(range, &[Class::Reserved, Class::Raw], Class::MemMap);
         }
         if let Some(image) = kernel_image(kernel, &self.areas) {
