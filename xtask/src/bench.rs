@@ -4,6 +4,7 @@
 //! them alike: medians and their ratios hold where single figures do not.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -122,6 +123,8 @@ struct Contestant {
     line: String,
     program: PathBuf,
     arguments: Vec<PathBuf>,
+    /// What it is given to read.
+    input: &'static str,
     /// Whether a status is an answer.
     answers: fn(i32) -> bool,
     runs: Vec<Figures>,
@@ -144,6 +147,7 @@ impl Contestant {
                 "--threads".into(),
                 threads.into(),
             ],
+            input: "",
             answers: |status| matches!(status, 0 | 1 | 3),
             runs: Vec::new(),
         })
@@ -154,9 +158,10 @@ impl Contestant {
     fn crash(vmlinux: &Path, dump: &Path) -> Option<Contestant> {
         Some(Contestant {
             version: version(Path::new("crash"))?,
-            line: format!("crash -s vmlinux {} < /dev/null", name(dump)),
+            line: format!("crash -s vmlinux {} <<< q", name(dump)),
             program: "crash".into(),
             arguments: vec!["-s".into(), vmlinux.into(), dump.into()],
+            input: "q\n",
             answers: |status| status == 0,
             runs: Vec::new(),
         })
@@ -175,6 +180,7 @@ impl Contestant {
                 .chain([dump.into(), "-s".into(), vmlinux.into()])
                 .chain(["-e", FIRST].map(PathBuf::from))
                 .collect(),
+            input: "",
             answers: |status| status == 0,
             runs: Vec::new(),
         })
@@ -184,11 +190,17 @@ impl Contestant {
         let start = Instant::now();
         let ended = Command::new(&self.program)
             .args(&self.arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .and_then(|mut child| child.wait4())
+            .and_then(|mut child| {
+                // Dropped, and so closed, once written.
+                if let Some(mut stdin) = child.stdin.take() {
+                    stdin.write_all(self.input.as_bytes())?;
+                }
+                child.wait4()
+            })
             .with_context(|| self.line.clone())?;
         let wall = start.elapsed();
         ensure!(
