@@ -137,6 +137,9 @@ fn barred(
     if class == Class::Slab && pages.slabs.is_free_at(&pages.map, at, shift) {
         return Some("in a free slab object");
     }
+    if let Some(reason) = pages.stale.reason(at) {
+        return Some(reason);
+    }
     // Raw pages are no roots, but hold what they name once they are held.
     if class.is_root() || class == Class::Raw {
         return None;

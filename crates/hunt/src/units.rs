@@ -1,4 +1,4 @@
-//! Numbers for the unaccounted units, so that what is known of each lies in a
+//! Numbers for the units the census decides over, so that what is known of each lies in a
 //! plain array: a large host has tens of millions of them.
 
 use pagehound_kernel::{Class, PageMap};
@@ -7,7 +7,7 @@ use pagehound_vmcore::Pfn;
 /// 64-bit words whose set bits are counted together.
 const BLOCK: usize = 8;
 
-/// The unaccounted units of a page map, numbered from 0 by ascending first
+/// The units of a page map that the census decides over, numbered from 0 by ascending first
 /// frame.
 #[derive(Debug)]
 pub(crate) struct Units {
@@ -21,7 +21,7 @@ pub(crate) struct Units {
 impl Units {
     pub(crate) fn of(map: &PageMap) -> Units {
         let mut bits = vec![0u64; map.end().0.div_ceil(64) as usize];
-        for class in Class::ALL.iter().filter(|class| class.is_unaccounted()) {
+        for class in Class::ALL.iter().filter(|class| class.is_censused()) {
             for head in map.heads(*class) {
                 if let Some(word) = bits.get_mut((head.0 / 64) as usize) {
                     *word |= 1 << (head.0 % 64);
@@ -83,11 +83,12 @@ mod tests {
     use crate::testing::DEMO;
 
     #[test]
-    fn numbers_count_the_heads_of_raw_and_detached_units() {
+    fn numbers_count_the_heads_of_censused_units() {
         let map = &DEMO.pages.map;
         let units = Units::of(map);
         let mut wanted: Vec<Pfn> = map.heads(Class::Raw).collect();
         wanted.extend(map.heads(Class::Detached));
+        wanted.extend(map.heads(Class::PagePool));
         wanted.sort_unstable();
         assert!(wanted.len() > 1000);
         assert_eq!(units.len(), wanted.len());
@@ -101,7 +102,7 @@ mod tests {
     fn other_frames_have_no_number() {
         let map = &DEMO.pages.map;
         let units = Units::of(map);
-        let other = |&pfn: &Pfn| !map.class(pfn).is_unaccounted() || map.is_tail(pfn);
+        let other = |&pfn: &Pfn| !map.class(pfn).is_censused() || map.is_tail(pfn);
         let numbered = (0..map.end().0 + 1000)
             .map(Pfn)
             .filter(other)

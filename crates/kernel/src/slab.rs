@@ -32,6 +32,10 @@ pub struct Cache {
     cpu_freelists: Vec<(VirtAddr, VirtAddr)>,
     /// Free objects in sheaves, which their slabs count as used.
     sheaved: Vec<VirtAddr>,
+    /// The sheaves, full, partly full and empty.
+    pub(crate) sheaves: Vec<VirtAddr>,
+    /// Objects a sheaf has room for.
+    pub(crate) sheaf_capacity: u64,
 }
 
 /// One slab: a unit of pages cut into objects.
@@ -134,8 +138,12 @@ impl Kernel<'_> {
             }
         }
         let mut sheaved = Vec::new();
+        let mut sheaves = Vec::new();
+        let mut sheaf_capacity = 0;
         if has(Field::CacheSheaves) {
-            for sheaf in self.sheaves(addr, nodes)? {
+            sheaves = self.sheaves(addr, nodes)?;
+            sheaf_capacity = self.field(addr, Field::CacheSheafCapacity)?;
+            for &sheaf in &sheaves {
                 self.read_sheaf(sheaf, &mut sheaved)?;
             }
         }
@@ -148,6 +156,8 @@ impl Kernel<'_> {
             random,
             cpu_freelists,
             sheaved,
+            sheaves,
+            sheaf_capacity,
         })
     }
 
@@ -160,7 +170,7 @@ impl Kernel<'_> {
         (0..cpus).filter_map(move |cpu| self.percpu(pointer, cpu))
     }
 
-    /// All sheaves of a cache that hold free objects.
+    /// All sheaves of a cache.
     fn sheaves(&self, cache: VirtAddr, nodes: &[Node]) -> Result<Vec<VirtAddr>, KernelError> {
         let mut sheaves = Vec::new();
         for area in self.percpu_areas(self.pointer(cache, Field::CacheSheaves)?) {
@@ -182,9 +192,11 @@ impl Kernel<'_> {
                 }
             };
             if barn.0 != 0 {
-                let head = self.member(barn, Field::BarnFull)?;
-                let full = self.list_of(head, Field::SheafBarnList, MOST_SHEAVES);
-                sheaves.extend(full.map_err(|(_, error)| error)?);
+                for list in [Field::BarnFull, Field::BarnEmpty] {
+                    let head = self.member(barn, list)?;
+                    let all = self.list_of(head, Field::SheafBarnList, MOST_SHEAVES);
+                    sheaves.extend(all.map_err(|(_, error)| error)?);
+                }
             }
         }
         sheaves.retain(|sheaf| sheaf.0 != 0);
@@ -211,7 +223,8 @@ impl Kernel<'_> {
 /// A sheaf is a slab object itself, and so at most 8 KiB with its header.
 const LARGEST_SHEAF: u64 = 1024;
 
-/// More full sheaves than a barn ever has (MAX_FULL_SHEAVES is 10).
+/// More sheaves than a barn ever has (MAX_FULL_SHEAVES and MAX_EMPTY_SHEAVES
+/// are 10).
 const MOST_SHEAVES: usize = 4096;
 
 impl SlabIndex {

@@ -79,7 +79,7 @@ impl Census {
 
     fn reach(&mut self, pages: &Pages, pfn: Pfn, via: Via, ahead: &mut Ahead) {
         self.named.set(pfn);
-        if !pages.map.class(pfn).is_unaccounted() {
+        if !pages.map.class(pfn).is_censused() {
             return;
         }
         let head = pages.map.head(pfn);

@@ -6,6 +6,7 @@
 //! such objects name is lost through their cache.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pagehound_kernel::{Class, Kernel, Pages};
@@ -104,12 +105,15 @@ impl<'a> Strict<'a> {
                     .set(Pfn(object.number))
                     .then_some(Node::Object(object))
             }
-            class if class.is_unaccounted() => {
-                let head = pages.map.head(pfn);
-                self.units.set(head).then_some(Node::Unit(head))
-            }
-            _ => None,
+            _ => self.unit(pages, pfn),
         }
+    }
+
+    /// Marks the unit a frame belongs to, if the census decides over it.
+    pub(super) fn unit(&self, pages: &Pages, pfn: Pfn) -> Option<Node> {
+        let head = pages.map.head(pfn);
+        let censused = pages.map.class(pfn).is_censused();
+        (censused && self.units.set(head)).then_some(Node::Unit(head))
     }
 
     fn reached_unit(&self, head: Pfn) -> bool {
@@ -140,23 +144,28 @@ impl<'a> Strict<'a> {
             });
             let mut next = Vec::new();
             for node in wave {
-                let mut look = |bytes: &[u8]| {
-                    words_in_ranges(bytes, &ranges, |_, word| {
-                        next.extend(self.reach(pages, naming, word, shift));
+                let mut look = |bytes: &[u8], stale: &[(Range<u64>, &str)], at: u64| {
+                    words_in_ranges(bytes, &ranges, |index, word| {
+                        let at = at + index as u64 * 8;
+                        if !stale.iter().any(|(range, _)| range.contains(&at)) {
+                            next.extend(self.reach(pages, naming, word, shift));
+                        }
                     });
                 };
                 match node {
                     Node::Object(object) => {
                         bytes.resize(object.size as usize, 0);
                         if kernel.memory.cache.read(object.at, &mut bytes).is_ok() {
-                            look(&bytes);
+                            let end = object.at.0 + u64::from(object.size);
+                            let stale = pages.stale.within(&(object.at.0..end));
+                            look(&bytes, stale, object.at.0);
                         }
                     }
                     Node::Unit(head) if pages.map.class(head) == Class::Raw => {
                         let unit = pages.map.unit(head);
                         for pfn in (unit.start.0..unit.end.0).map(Pfn) {
                             if let Ok(page) = kernel.memory.cache.page(pfn) {
-                                look(&page);
+                                look(&page, &[], 0);
                             }
                         }
                         let range = PfnRange {
@@ -165,7 +174,7 @@ impl<'a> Strict<'a> {
                         };
                         bytes.resize(pages.memmap.page_size as usize, 0);
                         if pages.memmap.read(kernel, range, &mut bytes).is_empty() {
-                            look(&bytes);
+                            look(&bytes, &[], 0);
                         }
                     }
                     Node::Unit(_) => {}
@@ -200,11 +209,9 @@ impl Census {
             return;
         }
         let lost = Bits::new(pages.map.end());
-        for class in [Class::Raw, Class::Detached] {
-            for head in pages.map.heads(class) {
-                if self.held.get(head) && !strict.reached_unit(head) {
-                    lost.set(head);
-                }
+        for head in self.units().heads() {
+            if self.held.get(head) && !strict.reached_unit(head) {
+                lost.set(head);
             }
         }
         let live: u64 = pages

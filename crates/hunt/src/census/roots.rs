@@ -38,12 +38,19 @@ impl Census {
         let outcome = pass.fold(select, Found::default, |found, pfn, page| {
             let class = pages.map.class(pfn);
             let slab = class == Class::Slab && !without.bars;
+            let start = pfn.addr(shift).0;
+            let stale = match without.bars {
+                true => &[],
+                false => pages.stale.within(&(start..start + page.len() as u64)),
+            };
             words_in_ranges(page, &ranges, |index, word| {
                 let Some(named) = naming.page(word) else {
                     return;
                 };
                 let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
-                if slab && pages.slabs.is_free_at(&pages.map, at, shift) {
+                if slab && pages.slabs.is_free_at(&pages.map, at, shift)
+                    || stale.iter().any(|(range, _)| range.contains(&at.0))
+                {
                     return;
                 }
                 if naming.is_start(word) {
@@ -61,8 +68,12 @@ impl Census {
                     let entry = u64::from_le_bytes(entry.try_into().unwrap_or_default());
                     for target in geometry.user_leaf(entry) {
                         let unaccounted =
-                            target < pages.map.end() && pages.map.class(target).is_unaccounted();
+                            target < pages.map.end() && pages.map.class(target).is_censused();
                         if unaccounted {
+                            // A process that maps it needs no slab for that.
+                            found
+                                .nodes
+                                .extend(strict.and_then(|strict| strict.unit(pages, target)));
                             this.name(pages, target, Via::Mapped, without, found);
                         }
                     }
@@ -98,7 +109,7 @@ impl Census {
 
     fn name(&self, pages: &Pages, pfn: Pfn, via: Via, without: Without, found: &mut Found) {
         self.named.set(pfn);
-        if !pages.map.class(pfn).is_unaccounted() {
+        if !pages.map.class(pfn).is_censused() {
             return;
         }
         // Rule 7: a reference to any frame of a unit holds all of it.

@@ -44,6 +44,7 @@ pub(super) fn unread(
     let memory = kernel.dump.memory.as_ref();
     units
         .heads()
+        .filter(|&head| pages.map.class(head).is_unaccounted())
         .filter(|&head| prints.key(head) == Key::Absent)
         .flat_map(|head| {
             let unit = pages.map.unit(head);

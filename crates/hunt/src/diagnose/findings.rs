@@ -37,7 +37,7 @@ enum Group {
     InTransit,
 }
 
-/// All findings, and the index of each unit's by its number.
+/// All findings, and the id of each unit's by its number.
 pub(super) fn findings(
     kernel: &Kernel<'_>,
     pages: &Pages,
@@ -116,8 +116,8 @@ pub(super) fn findings(
     for (number, (mut finding, heads)) in (0u32..).zip(made) {
         finding.id = number + 1;
         for unit in heads.into_iter().filter_map(|head| units.number(head)) {
-            if let Some(finding) = index.get_mut(unit) {
-                *finding = number;
+            if let Some(id) = index.get_mut(unit) {
+                *id = finding.id;
             }
         }
         findings.push(finding);
@@ -134,7 +134,9 @@ fn groups(
 ) -> BTreeMap<Group, Vec<Pfn>> {
     let mut lost: HashMap<Key, usize> = HashMap::new();
     let mut listed: HashSet<u64> = HashSet::new();
-    for head in units.heads() {
+    let unaccounted = |head: &Pfn| pages.map.class(*head).is_unaccounted();
+    let heads = || units.heads().filter(unaccounted);
+    for head in heads() {
         match census.fate(pages, head) {
             Fate::Orphan => *lost.entry(prints.key(head)).or_default() += 1,
             Fate::Held => {
@@ -147,7 +149,7 @@ fn groups(
     }
     let mut holders = Holders::new(kernel, pages, census);
     let mut groups: BTreeMap<Group, Vec<Pfn>> = BTreeMap::new();
-    for head in units.heads() {
+    for head in heads() {
         let key = prints.key(head);
         let group = match census.fate(pages, head) {
             Fate::InTransit => Group::InTransit,

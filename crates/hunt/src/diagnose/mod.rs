@@ -48,7 +48,7 @@ pub struct Diagnosis {
     pub pages: Pages,
     /// Fate of every unaccounted unit.
     pub census: Census,
-    /// Finding of each unit, as an index into the report's.
+    /// Id of each unit's finding, 0 where it is in none.
     findings: Vec<u32>,
     units: Arc<Units>,
 }
@@ -61,7 +61,7 @@ impl Diagnosis {
     /// warning and lowers the verdict.
     pub fn of(kernel: &Kernel<'_>, options: &Options<'_>) -> Result<Diagnosis, KernelError> {
         let begin = Instant::now();
-        let pages = Pages::of(kernel)?;
+        let mut pages = Pages::of(kernel)?;
         let run = Run {
             progress: options.progress,
             cancel: options.cancel,
@@ -88,6 +88,7 @@ impl Diagnosis {
         let devices: Vec<Mac> = attribution.addresses().collect();
         let prints = Fingerprints::of(kernel, &pages, &units, &naming, &pass, &devices);
         settle(&mut census, &pages, &units, &prints);
+        disown(&mut pages, &census, &units);
         let (rows, mut differences) = ledger(kernel, &pages);
         differences.extend(in_transit(kernel, &pages, &units));
         if !differences.is_empty() {
@@ -136,8 +137,8 @@ impl Diagnosis {
     /// Index in the report's findings of the one a page belongs to.
     pub fn finding(&self, pfn: Pfn) -> Option<usize> {
         let head = self.pages.map.head(pfn);
-        let index = self.findings.get(self.units.number(head)?)?;
-        Some(*index as usize)
+        let id = *self.findings.get(self.units.number(head)?)?;
+        (id as usize).checked_sub(1)
     }
 
     /// How a page stands.
@@ -184,6 +185,17 @@ fn settle(census: &mut Census, pages: &Pages, units: &Units, prints: &Fingerprin
             census.hold_in_hardware(head);
         } else if prints.is_vmcoreinfo(head) {
             census.hold_dropped(head);
+        }
+    }
+}
+
+/// Pages of a page_pool that nothing refers to any more are lost like others:
+/// only their mark is still the pool's.
+fn disown(pages: &mut Pages, census: &Census, units: &Units) {
+    for head in units.heads() {
+        let lost = census.fate(pages, head) == Fate::Orphan || census.is_lost_through_cache(head);
+        if lost && !pages.map.class(head).is_unaccounted() {
+            pages.map.disown(head);
         }
     }
 }

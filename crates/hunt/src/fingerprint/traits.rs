@@ -40,7 +40,7 @@ pub(super) fn read(
     let shift = kernel.page_shift();
     let mut all: Vec<Option<Traits>> = vec![None; units.len()];
     let tally = pass.ordered(
-        |pfn| pages.map.class(pfn).is_unaccounted(),
+        |pfn| pages.map.class(pfn).is_censused(),
         Vec::new,
         |found: &mut Vec<(Pfn, Traits)>, pfn, page| {
             found.push((pfn, of_page(page, naming, devices)));

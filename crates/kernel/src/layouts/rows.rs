@@ -77,6 +77,8 @@ structs! {
     PrbDesc "prb_desc";
     PrintkInfo "printk_info";
     ModuleMemory "module_memory";
+    TaskStruct "task_struct";
+    PtRegs "pt_regs";
 }
 
 fields! {
@@ -117,6 +119,8 @@ fields! {
     CacheNodeBarn 8 ["kmem_cache_node.barn"] [];
     PerNodeBarn 8 ["kmem_cache_per_node_ptrs.barn"] [];
     BarnFull 16 ["node_barn.sheaves_full"] [];
+    BarnEmpty 16 ["node_barn.sheaves_empty"] [];
+    CacheSheafCapacity 4 ["kmem_cache.sheaf_capacity"] [];
     SheafMain 8 ["slub_percpu_sheaves.main"] [];
     SheafSpare 8 ["slub_percpu_sheaves.spare"] [];
     SheafRcuFree 8 ["slub_percpu_sheaves.rcu_free"] [];
@@ -169,12 +173,23 @@ fields! {
     TaskTasks 16 ["task_struct.tasks"] [];
     TaskMm 8 ["task_struct.mm"] [];
     TaskStack 8 ["task_struct.stack"] [];
+    // Stack pointer of a task that sleeps.
+    TaskThreadSp 8 ["task_struct.thread.sp", "task_struct.thread.cpu_context.sp"] [];
+    TaskOnCpu 4 ["task_struct.on_cpu"] [];
+    TaskFpu 8 ["task_struct.thread.fpu"] [];
+    TaskFpsimd 8 ["task_struct.thread.uw.fpsimd_state", "task_struct.thread.fpsimd_state"] [];
     TaskPid 4 ["task_struct.pid"] [];
     TaskComm 16 ["task_struct.comm"] [];
     TaskSignal 8 ["task_struct.signal"] [];
     TaskThreadNode 16 ["task_struct.thread_node"] [];
     SignalThreadHead 16 ["signal_struct.thread_head"] [];
     MmPgd 8 ["mm_struct.pgd"] [];
+
+    // Caches of network buffers: what lies beyond the count was given away.
+    PoolAllocCount 4 ["page_pool.alloc.count"] [];
+    PoolAllocCache 8 ["page_pool.alloc.cache"] [];
+    NapiSkbCount 4 ["napi_alloc_cache.skb_count"] [];
+    NapiSkbCache 8 ["napi_alloc_cache.skb_cache"] [];
 
     // Huge pages.
     HstateOrder 4 ["hstate.order"] [];

@@ -126,6 +126,13 @@ impl Class {
         matches!(self, Class::Raw | Class::Detached)
     }
 
+    /// Whether the orphan census decides over a page of this class: pages that
+    /// no counter shows, and those of page_pools, which are marked as theirs
+    /// also when nobody has them any more.
+    pub fn is_censused(self) -> bool {
+        self.is_unaccounted() || self == Class::PagePool
+    }
+
     /// Whether words in such a page are references (census rules 1 and 2).
     /// Slab pages are, except for their free objects.
     pub fn is_root(self) -> bool {

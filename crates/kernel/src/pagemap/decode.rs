@@ -15,6 +15,10 @@ const PP_SIGNATURE: u64 = 0xdead_0000_0000_0040;
 /// Bits of `pp_magic` with another meaning: two flags at the bottom, and since
 /// 6.16 (ee62ce7a1d90) a DMA index, which 6.12.y has by backport.
 const PP_MAGIC_MASK: u64 = !(0x3 | (0xffff_ffff << 7));
+/// The lowest flags, of which a page of the page cache has at least one (locked
+/// while it is read, up to date and on the LRU after); section, node and zone
+/// are above them in every release.
+const STATE_FLAGS: u64 = (1 << 20) - 1;
 /// A block larger than this is no block (16 GiB pages of 64 KiB are order 18).
 pub(super) const MAX_ORDER: u32 = 18;
 
@@ -217,6 +221,9 @@ impl Decoder {
             // cache does not know is kept by a stray reference alone.
             1 | 3 if compound || swapcache || words.mapcount_word() != u32::MAX => Class::Anon,
             1 | 3 => Class::Detached,
+            // Memory that a driver maps like a file's: perf's rings up to 6.x set
+            // the mapping, and nothing else of the page cache.
+            0 if mapping >> 63 == 1 && flags & STATE_FLAGS == 0 => Class::Raw,
             0 if mapping >> 63 == 1 => {
                 if self.bits.swapbacked != 0 && flags & self.bits.swapbacked != 0 {
                     Class::Shmem

@@ -15,6 +15,7 @@ pub use decode::{Decoder, PageWords};
 
 use crate::memmap::MemMap;
 use crate::slab::SlabIndex;
+use crate::stale::Stale;
 use crate::tasks::Task;
 use crate::vmalloc::VmapArea;
 use crate::zones::Node;
@@ -65,6 +66,8 @@ pub struct Pages {
     /// Frames of page tables that carry the type mark, which the kernel's
     /// counter counts.
     pub typed_tables: u64,
+    /// Memory in use whose words mean nothing any more.
+    pub stale: Stale,
     /// Something does not hold together: the memory is damaged, or read by a
     /// wrong layout, and references may be among what was missed.
     pub damaged: bool,
@@ -172,6 +175,12 @@ impl PageMap {
         for pfn in unit.start.0..unit.end.0 {
             self.set(Pfn(pfn), class);
         }
+    }
+
+    /// Makes the unit of `head` raw: the mark of its owner is still on it, but
+    /// it belongs to nobody any more.
+    pub fn disown(&mut self, head: Pfn) {
+        self.set_unit(head, Class::Raw);
     }
 
     /// Sets the class of `pfn`'s unit if it is raw so far.

@@ -13,6 +13,7 @@ use super::{Class, Pages};
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::Field;
 use crate::memmap::MemMap;
+use crate::stale::Stale;
 use crate::tasks::Task;
 use crate::translate::{Mapping, Met};
 use crate::virt::VirtualRead;
@@ -61,6 +62,7 @@ impl Pages {
             stacks_in_direct_map: false,
             kernel_tables: HashSet::new(),
             typed_tables: scanned.typed_tables,
+            stale: Stale::default(),
             damaged,
             warnings,
         };
@@ -104,6 +106,7 @@ impl Pages {
         pages.kernel_tables(kernel);
         pages.process_tables(kernel);
         pages.direct_stacks(kernel);
+        pages.stale = kernel.stale(&pages);
         Ok(pages)
     }
 
@@ -228,7 +231,7 @@ impl Pages {
         stacks: &HashSet<u64>,
         percpu: Option<VirtAddr>,
     ) {
-        if !self.map.class(pfn).is_unaccounted() {
+        if !self.map.class(pfn).is_censused() {
             return;
         }
         // The per-CPU allocator gives its areas this caller, in every release.
@@ -321,7 +324,7 @@ impl Pages {
                 self.map.claim(pfn, Class::PageTable);
             }
             for (pfn, virt) in frames(&leaves, shift, self.map.end()) {
-                if self.map.class(pfn).is_unaccounted() {
+                if self.map.class(pfn).is_censused() {
                     self.mapped.push((pfn, virt));
                 }
             }
