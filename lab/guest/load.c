@@ -207,7 +207,7 @@ static void processes(const char *unused)
 
 	for (;; n++) {
 		if (!child()) {
-			size_t size = (size_t)(1 + below(16)) << 20;
+			size_t size = (size_t)(1 + below(32)) << 20;
 			char *start = memory(size, 0);
 
 			if (start && below(2) && !child())
@@ -356,7 +356,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < sizeof(work) / sizeof(work[0]); i++)
 		start(work[i], NULL);
 	for (folder = 2; folder < argc; folder++)
-		for (i = 0; i < 2; i++)
+		for (i = 0; i < 4; i++)
 			start(files, argv[folder]);
 	sleep(strtoul(argv[1], NULL, 10));
 	return 0;
