@@ -2,6 +2,7 @@
 /* Pages that nothing holds once the function that takes them returns. */
 #include <linux/random.h>
 #include <linux/slab.h>
+#include <linux/version.h>
 
 #include "plant.h"
 
@@ -73,9 +74,14 @@ int lose_noise(unsigned int count)
 	return 0;
 }
 
-/* Above the largest cache of any kernel: a compound block of its own. */
+/*
+ * Above the largest cache of any kernel: a compound block of its own. Since
+ * 6.15 a page type tells it from others.
+ */
 int lose_kmalloc(unsigned int count)
 {
+	int kind = LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0) ?
+			   KIND_KMALLOC_LOST : KIND_KMALLOC_TYPED;
 	size_t size = 16384;
 
 	while (count--) {
@@ -85,8 +91,7 @@ int lose_kmalloc(unsigned int count)
 		if (!buffer)
 			return -ENOMEM;
 		page = virt_to_page(buffer);
-		if (!record(page_to_pfn(page), KIND_KMALLOC_LOST,
-			    get_order(size)))
+		if (!record(page_to_pfn(page), kind, get_order(size)))
 			return -ENOMEM;
 		fill(page, get_order(size), "a lost kmalloc()");
 	}

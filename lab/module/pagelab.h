@@ -68,6 +68,7 @@ enum kind {
 	KIND_VMAPPED = 50,	/* held: only the kernel's page table maps it */
 	KIND_BALLOON = 51,	/* held: inflated memory balloon */
 	KIND_POISONED = 52,	/* held: taken out of use for a memory error */
+	KIND_KMALLOC_TYPED = 53, /* as KIND_KMALLOC_LOST, but of a page type */
 };
 
 /* records.c */

@@ -70,6 +70,7 @@ static bool is_lost(enum kind kind)
 	case KIND_SKB:
 	case KIND_STALE:
 	case KIND_OFFSET64 ... KIND_KMALLOC_LOST:
+	case KIND_KMALLOC_TYPED:
 		return true;
 	default:
 		return false;

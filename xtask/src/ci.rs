@@ -1,7 +1,7 @@
 //! The jobs of CI. Each prints what it runs, so that a failure can be repeated
 //! by hand.
 
-use crate::{root, smoke};
+use crate::{lab, root, smoke};
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -21,13 +21,14 @@ const MACHETE: Tool = Tool {
     version: "0.9.2",
 };
 
-/// All jobs; tests last, so that their summary ends the log.
+/// All jobs; the lab last, because it takes longest to say what is wrong.
 pub(crate) fn all() -> anyhow::Result<()> {
     job("lint", lint)?;
     job("deps", deps)?;
     let binary = job("static", static_binary)?;
     job("smoke", || smoke::run(&binary))?;
-    job("test", test)
+    job("test", test)?;
+    job("lab", || lab::subset(&binary))
 }
 
 fn job<T>(name: &str, run: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {

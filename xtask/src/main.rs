@@ -21,7 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// All jobs that must succeed before a change lands, tests last
+    /// All jobs that must succeed before a change lands, the lab last
     Ci,
     /// Formatting and lints
     Lint,

@@ -11,11 +11,14 @@ pub enum Fate {
     Lost,
     /// Something still holds it: it must not.
     Held,
+    /// Nothing names it, but the kernel counts it where it belongs: either answer
+    /// is right.
+    Counted,
 }
 
 /// Number, name and fate of every kind, as `lab/module/pagelab.h` and the
 /// corpus number them.
-pub const KINDS: [(u32, &str, Fate); 52] = [
+pub const KINDS: [(u32, &str, Fate); 53] = [
     (1, "frames", Fate::Lost),
     (2, "text", Fate::Lost),
     (3, "order2", Fate::Lost),
@@ -68,6 +71,8 @@ pub const KINDS: [(u32, &str, Fate); 52] = [
     (50, "vmapped", Fate::Held),
     (51, "balloon", Fate::Held),
     (52, "poisoned", Fate::Held),
+    // `SUnreclaim` has always counted it; only a page type tells which it is.
+    (53, "typedkmalloc", Fate::Counted),
 ];
 
 /// One planted block.
@@ -192,6 +197,11 @@ impl Truth {
     /// Frames of all kinds that something holds.
     pub fn held(&self) -> BTreeSet<u64> {
         self.of(|kind| fate(kind) == Some(Fate::Held))
+    }
+
+    /// Frames of all kinds that may be called either.
+    pub fn counted(&self) -> BTreeSet<u64> {
+        self.of(|kind| fate(kind) == Some(Fate::Counted))
     }
 
     fn of(&self, wanted: impl Fn(u32) -> bool) -> BTreeSet<u64> {

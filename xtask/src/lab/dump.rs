@@ -1,5 +1,6 @@
 //! The ways in which a guest's memory gets into a file.
 
+use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Error, Result, bail};
@@ -26,6 +27,19 @@ pub(super) enum Way {
 /// For errors and `--help`.
 const WAYS: &str = "qemu-kdump-zlib, qemu-elf, vmcore-raw, makedumpfile:ARGS, \
     host-makedumpfile:ARGS and incomplete:MIB:ARGS";
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Qemu(Format::KdumpZlib) => f.write_str("qemu-kdump-zlib"),
+            Self::Qemu(Format::Elf) => f.write_str("qemu-elf"),
+            Self::Copy => f.write_str("vmcore-raw"),
+            Self::Makedumpfile(args) => write!(f, "makedumpfile:{args}"),
+            Self::HostMakedumpfile(args) => write!(f, "host-makedumpfile:{args}"),
+            Self::Incomplete(mib, args) => write!(f, "incomplete:{mib}:{args}"),
+        }
+    }
+}
 
 impl FromStr for Way {
     type Err = Error;
@@ -117,6 +131,7 @@ mod tests {
         ] {
             let way: Way = text.parse().unwrap();
             assert_eq!(way.file_name("bond"), name);
+            assert_eq!(way.to_string().parse::<Way>().unwrap(), way);
         }
         let way: Way = "incomplete:8:-d 0 -z".parse().unwrap();
         assert_eq!(

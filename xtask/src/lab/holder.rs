@@ -1,4 +1,4 @@
-//! The program that holds kernel memory from the guest's user space.
+//! The programs that use kernel memory from the guest's user space.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,9 +15,12 @@ const COMPILE_LIMIT: Duration = Duration::from_secs(120);
 /// What a C program is linked with, and the kernel's interface to it.
 const LIBRARIES: [&str; 2] = ["libc6-dev", "linux-libc-dev"];
 
-/// Compiles `lab/guest/holder.c` with the kernel's compiler and the C library
-/// of its suite, statically: the guest has no libraries.
-pub(super) fn build(target: &Target, unpacked: &Unpacked) -> Result<PathBuf> {
+/// Their names, in the guest's `/bin` and with `.c` in `lab/guest`.
+pub(super) const NAMES: [&str; 2] = ["holder", "load"];
+
+/// Compiles them with the kernel's compiler and the C library of its suite,
+/// statically: the guest has no libraries. They are in the order of [`NAMES`].
+pub(super) fn build(target: &Target, unpacked: &Unpacked) -> Result<Vec<PathBuf>> {
     let suite = target.kernel.suite();
     let arch = target.arch.debian();
     let dir = cache::root()?.join(format!("libc/{suite}-{arch}"));
@@ -27,18 +30,23 @@ pub(super) fn build(target: &Target, unpacked: &Unpacked) -> Result<PathBuf> {
         Apt::open(suite, arch)?.unpack(&LIBRARIES.map(str::to_owned), &root)?;
         fs::write(&complete, []).context("cannot mark the C library as unpacked")?;
     }
-    let program = unpacked.dir.join("holder");
-    process::run(
-        unpacked
-            .tools
-            .compiler()?
-            .arg(format!("--sysroot={}", root.display()))
-            .args(["-O2", "-Wall", "-static", "-s", "-o"])
-            .arg(&program)
-            .arg(cache::sources().join("guest/holder.c")),
-        &unpacked.dir.join("holder.log"),
-        COMPILE_LIMIT,
-    )
-    .context("the guest's holder did not build")?;
-    Ok(program)
+    NAMES
+        .iter()
+        .map(|name| {
+            let program = unpacked.dir.join(name);
+            process::run(
+                unpacked
+                    .tools
+                    .compiler()?
+                    .arg(format!("--sysroot={}", root.display()))
+                    .args(["-O2", "-Wall", "-static", "-s", "-o"])
+                    .arg(&program)
+                    .arg(cache::sources().join(format!("guest/{name}.c"))),
+                &unpacked.dir.join(format!("{name}.log")),
+                COMPILE_LIMIT,
+            )
+            .with_context(|| format!("the guest's {name} did not build"))?;
+            Ok(program)
+        })
+        .collect()
 }

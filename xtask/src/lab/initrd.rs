@@ -10,7 +10,7 @@ use super::frames::Mac;
 use super::kernel::Kernel;
 use super::modules::Module;
 use super::scenario::Scenario;
-use super::{cache, frames};
+use super::{cache, frames, holder};
 
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
@@ -36,7 +36,9 @@ pub(super) fn build(
     }
     archive.add("dev/console", CONSOLE.0, (CONSOLE.1, CONSOLE.2), &[])?;
     archive.add("bin/busybox", PROGRAM, (0, 0), &kernel.programs.busybox()?)?;
-    archive.add("bin/holder", PROGRAM, (0, 0), &read(&kernel.holder)?)?;
+    for (name, path) in holder::NAMES.iter().zip(&kernel.holders) {
+        archive.add(&format!("bin/{name}"), PROGRAM, (0, 0), &read(path)?)?;
+    }
     archive.add("init", PROGRAM, (0, 0), &read(&guest.join("init"))?)?;
     let mut order = archive.modules(&kernel.load(scenario.modules)?)?;
     if !captures.is_empty() {

@@ -32,8 +32,8 @@ pub(super) struct Kernel {
     modules: Modules,
     /// What runs in the guest.
     pub(super) programs: Programs,
-    /// `lab/guest/holder.c`, compiled.
-    pub(super) holder: PathBuf,
+    /// Programs of `lab/guest`, compiled.
+    pub(super) holders: Vec<PathBuf>,
     /// Cache folder of this kernel's version.
     pub(super) dir: PathBuf,
 }
@@ -49,7 +49,7 @@ impl Kernel {
             module,
             modules: Modules::of(&unpacked.root, &unpacked.release)?,
             programs: Programs::prepare(target)?,
-            holder: holder::build(target, &unpacked)?,
+            holders: holder::build(target, &unpacked)?,
             dir: unpacked.dir,
             release: unpacked.release,
         })

@@ -6,6 +6,7 @@
 //! [`qemu`] boots it while [`frames`] sends it traffic, [`qmp`] dumps it, and
 //! [`score`] compares pagehound's answer with the [`truth`] the guest wrote.
 
+mod answer;
 mod apt;
 mod bytes;
 mod cache;
@@ -18,6 +19,7 @@ mod guest;
 mod holder;
 mod initrd;
 mod kernel;
+mod matrix;
 mod modules;
 mod packages;
 mod process;
@@ -30,7 +32,7 @@ mod score;
 mod target;
 mod tools;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -50,6 +52,10 @@ enum Command {
     List,
     /// Boot a scenario, dump it and score pagehound's answer
     Run(RunArguments),
+    /// Boot, dump and score every kernel with every scenario; writes lab/RESULTS.md
+    Matrix(matrix::MatrixArguments),
+    /// Score the dumps that `lab matrix --keep` kept again
+    Rescore(matrix::RescoreArguments),
     /// Score pagehound's answer on a dump against the truth beside it
     Score(ScoreArguments),
     /// Make the small dump that the repository carries in demo/
@@ -84,7 +90,7 @@ struct RunArguments {
     #[command(flatten)]
     variant: scenario::Variant,
     #[command(flatten)]
-    binary: score::Binary,
+    binary: answer::Binary,
 }
 
 #[derive(Args)]
@@ -94,7 +100,12 @@ struct ScoreArguments {
     /// The truth file written with it
     truth: PathBuf,
     #[command(flatten)]
-    binary: score::Binary,
+    binary: answer::Binary,
+}
+
+/// A few guests with `pagehound`, for CI.
+pub(crate) fn subset(pagehound: &Path) -> Result<()> {
+    matrix::run(&matrix::MatrixArguments::subset(pagehound))
 }
 
 /// Carries out one `lab` command; an error also when a score misses its goal.
@@ -113,6 +124,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             Ok(())
         }
         Command::Run(arguments) => guest::run(&arguments),
+        Command::Matrix(arguments) => matrix::run(&arguments),
+        Command::Rescore(arguments) => matrix::rescore(&arguments),
         Command::Score(arguments) => {
             score::score(&arguments.binary, &arguments.dump, &arguments.truth)?.judge()
         }

@@ -34,8 +34,11 @@ pub(super) struct Scenario {
     pub(super) users: &'static [(&'static str, u32)],
     /// KiB of trace buffer a CPU, with events on; 0 for no tracing.
     pub(super) trace: u32,
-    /// MiB of a zram device, three quarters of it written; 0 for none.
+    /// MiB of a zram device, three quarters of it written, or a file system on
+    /// it where there is load; 0 for none.
     pub(super) zram: u32,
+    /// Seconds that `lab/guest/load.c` is at work before the dump; 0 for none.
+    pub(super) load: u32,
     /// Whether frames go on arriving until the guest stops.
     pub(super) busy: bool,
     /// Modules of the kernel to load besides those of every guest.
@@ -122,6 +125,7 @@ const FRAMES: Scenario = Scenario {
     users: &[],
     trace: 0,
     zram: 0,
+    load: 0,
     busy: false,
     modules: &[],
     nic: "e1000",
@@ -279,6 +283,23 @@ pub(super) const ALL: &[Scenario] = &[
         ..FRAMES
     },
     Scenario {
+        name: "busy",
+        about: "8 GiB under load of every sort; nothing is planted, nothing may be called lost",
+        memory: 8192,
+        cpus: 4,
+        held: &[],
+        lost: &[],
+        takes: &[],
+        small: 0,
+        zram: 512,
+        load: 90,
+        busy: true,
+        modules: &["zram", "vfat", "nls_cp437", "nls_ascii"],
+        // What Debian's kernels start with: freed memory keeps its content.
+        append: "init_on_free=0",
+        ..FRAMES
+    },
+    Scenario {
         name: "demo",
         about: "the small bond leak that the repository carries as a dump; a case for every rule",
         memory: 112,
@@ -320,10 +341,20 @@ impl Scenario {
             .with_context(|| format!("no scenario is called {name}: `lab list` names them"))
     }
 
+    /// The driver that must be named where received frames are lost.
+    pub(super) fn driver(&self) -> Option<&'static str> {
+        let frames = self.takes.iter().any(|(kind, _)| *kind == "frames");
+        frames.then_some(if self.nic.starts_with("virtio-net") {
+            "virtio_net"
+        } else {
+            self.nic
+        })
+    }
+
     /// The guest's copy: shell assignments that its init reads.
     pub(super) fn plan(&self) -> String {
         format!(
-            "bond={}\nbusy={}\nsmall={}\npipes={}\nfiles={}\ntrace={}\nzram={}\n\
+            "bond={}\nbusy={}\nsmall={}\npipes={}\nfiles={}\ntrace={}\nzram={}\nload={}\n\
              plants='{} {}'\ntakes='{}'\nholders='{}'\nusers='{}'\n",
             u8::from(self.bond),
             u8::from(self.busy),
@@ -332,6 +363,7 @@ impl Scenario {
             self.files,
             self.trace,
             self.zram,
+            self.load,
             words(self.held),
             words(self.lost),
             words(self.takes),
