@@ -3,11 +3,11 @@
 //! pointer, to the first.
 //!
 //! A run of orphans behind a held page can also be chance: pages lost one by
-//! one lie beside pages in use. Where the owner has the address of the first
-//! byte, as `alloc_pages_exact` returns it, the run is held. Where all there is
-//! is a `struct page` pointer, which receive rings hold by the thousand, the
-//! run is unsettled until the content of its pages is known: pages like many
-//! others that were lost elsewhere were lost with them.
+//! one lie beside pages in use. So a run is unsettled until the content of its
+//! pages is known: pages like many others that were lost elsewhere were lost
+//! with them, unless the owner has the address of the first byte, as
+//! `alloc_pages_exact` returns it, and the first page is alike too. Receive
+//! rings hold `struct page` pointers by the thousand, and pages alike.
 
 use pagehound_kernel::{Class, Pages};
 use pagehound_vmcore::{Pfn, PfnRange};
@@ -38,12 +38,7 @@ impl Census {
             }
             let length = end.0 - head.0;
             if length > 1 && head.0.is_multiple_of(length.next_power_of_two()) {
-                let run = PfnRange { start: pfn, end };
-                if self.started.get(head) {
-                    self.hold_run(run);
-                } else {
-                    self.unsettled.push(run);
-                }
+                self.unsettled.push(PfnRange { start: pfn, end });
             }
             pfn = end;
         }
@@ -59,16 +54,38 @@ impl Census {
             .is_some_and(|run| run.contains(head))
     }
 
-    /// Decides the unsettled runs: one whose pages are mostly `lost_elsewhere`
-    /// stays orphaned, any other is held with the page before it.
-    pub fn settle(&mut self, lost_elsewhere: impl Fn(Pfn) -> bool) {
+    /// Decides the unsettled runs, from the first page on by powers of two, as
+    /// blocks come: pages that are mostly `lost_elsewhere` end the block, what
+    /// is before them is held with the held page. `alike` tells whether two
+    /// pages hold the same.
+    pub(crate) fn settle(
+        &mut self,
+        lost_elsewhere: impl Fn(Pfn) -> bool,
+        alike: impl Fn(Pfn, Pfn) -> bool,
+    ) {
         for run in std::mem::take(&mut self.unsettled) {
-            let like = (run.start.0..run.end.0)
-                .filter(|&pfn| lost_elsewhere(Pfn(pfn)))
-                .count() as u64;
-            if like * 2 <= run.len() {
-                self.hold_run(run);
+            let head = Pfn(run.start.0 - 1);
+            // Nobody has what only lost objects name.
+            if self.is_lost_through_cache(head) {
+                continue;
             }
+            let mut end = run.start;
+            while end < run.end {
+                let next = Pfn((head.0 + 2 * (end.0 - head.0)).min(run.end.0));
+                let strange = |&pfn: &u64| {
+                    let pfn = Pfn(pfn);
+                    lost_elsewhere(pfn) && !(self.started.get(head) && alike(head, pfn))
+                };
+                let strangers = (end.0..next.0).filter(strange).count() as u64;
+                if strangers * 2 > next.0 - end.0 {
+                    break;
+                }
+                end = next;
+            }
+            self.hold_run(PfnRange {
+                start: run.start,
+                end,
+            });
         }
     }
 

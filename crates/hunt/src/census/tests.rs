@@ -83,36 +83,68 @@ fn unsettled(census: &Census) -> Vec<Pfn> {
 fn runs_behind_held_pages_wait_for_their_content() {
     for (like_others, fate) in [(true, Fate::Orphan), (false, Fate::Held)] {
         let mut census = census(Without::default());
-        let runs = unsettled(&census);
         // Frames were lost one by one beside pages that rings still hold.
+        let runs = unsettled(&census);
         assert!(!runs.is_empty());
         for &pfn in &runs {
             assert_eq!(census.fate(&DEMO.pages, pfn), Fate::Orphan);
         }
-        census.settle(|_| like_others);
+        let through_cache = |pfn: &Pfn| {
+            let before = (0..pfn.0).rev().map(Pfn).find(|pfn| !runs.contains(pfn));
+            before.is_some_and(|head| census.is_lost_through_cache(head))
+        };
+        let lost_before: Vec<bool> = runs.iter().map(through_cache).collect();
+        census.settle(|_| like_others, |_, _| false);
         assert!(unsettled(&census).is_empty());
-        for pfn in runs {
-            assert_eq!(census.fate(&DEMO.pages, pfn), fate);
+        for (pfn, lost_before) in runs.into_iter().zip(lost_before) {
+            let wanted = if lost_before { Fate::Orphan } else { fate };
+            assert_eq!(census.fate(&DEMO.pages, pfn), wanted);
         }
     }
 }
 
-/// Whoever has the address of a block's first byte has all of it: such runs
-/// need no content. Each block of `alloc_pages_exact()` has 13 pages.
+/// Whoever has the address of a block's first byte has what is alike behind it,
+/// however much was lost that is alike. Each block has 13 pages.
 #[test]
-fn runs_behind_the_start_of_a_block_are_settled_at_once() {
-    let census = census(Without::default());
-    for pfn in DEMO.of_kind(10) {
-        assert!(!census.is_unsettled(pfn));
-        assert_eq!(census.fate(&DEMO.pages, pfn), Fate::Held);
+fn runs_behind_the_start_of_a_block_are_held_where_all_is_alike() {
+    let blocks = DEMO.of_kind(10);
+    for (alike, held) in [(true, blocks.len()), (false, blocks.len() / 13)] {
+        let mut census = census(Without::default());
+        census.settle(|_| true, |_, _| alike);
+        let fates = blocks.iter().map(|&pfn| census.fate(&DEMO.pages, pfn));
+        assert_eq!(fates.filter(|fate| *fate == Fate::Held).count(), held);
     }
-    let unsplit = census_without_split();
-    let orphans = DEMO
-        .of_kind(10)
-        .into_iter()
-        .filter(|&pfn| unsplit.fate(&DEMO.pages, pfn) == Fate::Orphan)
-        .count();
-    assert_eq!(orphans, DEMO.of_kind(10).len() / 13 * 12);
+}
+
+/// A block of 13 pages lies in 16; what follows its first 8 is told apart.
+#[test]
+fn a_block_ends_where_pages_begin_that_were_lost_elsewhere() {
+    let blocks = DEMO.of_kind(10);
+    let mut census = census(Without::default());
+    let behind = |pfn: Pfn| {
+        blocks
+            .iter()
+            .position(|&other| other == pfn)
+            .map(|at| at % 13)
+    };
+    census.settle(|pfn| behind(pfn).is_some_and(|at| at >= 8), |_, _| false);
+    for &pfn in &blocks {
+        let fate = match behind(pfn) {
+            Some(0..8) => Fate::Held,
+            _ => Fate::Orphan,
+        };
+        assert_eq!(census.fate(&DEMO.pages, pfn), fate, "{pfn:?}");
+    }
+}
+
+#[test]
+fn without_the_rule_all_but_the_first_page_is_orphaned() {
+    let mut unsplit = census_without_split();
+    unsplit.settle(|_| false, |_, _| true);
+    let blocks = DEMO.of_kind(10);
+    let fates = blocks.iter().map(|&pfn| unsplit.fate(&DEMO.pages, pfn));
+    let orphans = fates.filter(|fate| *fate == Fate::Orphan).count();
+    assert_eq!(orphans, blocks.len() / 13 * 12);
 }
 
 fn census_without_split() -> Census {

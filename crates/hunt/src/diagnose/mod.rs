@@ -172,13 +172,16 @@ fn settle(census: &mut Census, pages: &Pages, units: &Units, prints: &Fingerprin
     }
     // Zeroes and noise are alike without having anything in common.
     let telling = |key: Key| matches!(key, Key::Ethernet(_) | Key::Anchor(_));
-    census.settle(|head| {
-        let key = prints.key(head);
-        telling(key)
-            && groups
-                .get(&key)
-                .is_some_and(|&(units, _)| units >= 4 * GROUP)
-    });
+    census.settle(
+        |head| {
+            let key = prints.key(head);
+            telling(key)
+                && groups
+                    .get(&key)
+                    .is_some_and(|&(units, _)| units >= 4 * GROUP)
+        },
+        |one, other| prints.key(one) == prints.key(other),
+    );
     for head in orphans {
         let group = groups.get(&prints.key(head));
         if group.is_some_and(|&(units, named)| named > 0 && named * NAMED_PART >= units) {

@@ -5,6 +5,7 @@ use super::*;
 
 const SIZE: usize = 64;
 
+const LOCKED: u64 = 1;
 const LRU: u64 = 1 << 4;
 const SLAB: u64 = 1 << 9;
 const SWAPCACHE: u64 = 1 << 10;
@@ -229,7 +230,9 @@ fn cache_pages_have_a_mapping_and_shared_memory_is_swap_backed() {
         Class::Shmem
     );
     // ramfs and pages just being read are on no LRU.
-    assert_eq!(class(&Page::new(0).mapping(MAPPING)), Class::File);
+    assert_eq!(class(&Page::new(LOCKED).mapping(MAPPING)), Class::File);
+    // perf's rings have a mapping and no flag.
+    assert_eq!(class(&Page::new(0).mapping(MAPPING)), Class::Raw);
     // Truncated while somebody held it.
     assert_eq!(class(&Page::new(LRU)), Class::Detached);
     // Movable (2) is no cache: zsmalloc and balloons up to 6.17.
