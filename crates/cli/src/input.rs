@@ -23,7 +23,7 @@ impl Input {
             Target::Path(path) if looks_like_host_files(&head(path)) => {
                 Input::Host(Box::new(HostFiles::from_meminfo_path(path)?))
             }
-            Target::Path(path) => Input::Dump(Box::new(pagehound_vmcore::open(path)?)),
+            Target::Path(path) => Input::Dump(Box::new(pagehound_kernel::open(path)?)),
         })
     }
 }

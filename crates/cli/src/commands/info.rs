@@ -62,7 +62,7 @@ struct KernelInfo {
 
 pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> {
     let path = args.target.file()?;
-    let dump = pagehound_vmcore::open(path)?;
+    let dump = pagehound_kernel::open(path)?;
     let info = info(path, &dump, context);
     if args.json {
         output::plain(|out| render::json(&info, out))?;

@@ -22,7 +22,7 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
         "COUNT {} is more than {MOST} words",
         args.count
     );
-    let dump = pagehound_vmcore::open(args.target.file()?)?;
+    let dump = pagehound_kernel::open(args.target.file()?)?;
     let kernel = context.kernel(&dump)?;
     let cache = PageCache::new(dump.memory.as_ref(), 16);
     let mut words = Vec::new();

@@ -61,7 +61,8 @@ impl Attribution {
 
     /// Who has, or was made with, this address: devices with a driver, those
     /// that have it now first; with none of those, the devices below a virtual
-    /// device that has it; with none of those either, that virtual device.
+    /// device that has it; with none of those either, that virtual device. An
+    /// address of a virtual machine leads to the devices below its bridge.
     pub fn owners(&self, mac: Mac) -> Vec<Owner> {
         self.find(mac)
             .into_iter()
@@ -111,6 +112,9 @@ impl Attribution {
             .enumerate()
             .filter_map(|(index, device)| Some((device.how(mac)?, index)))
             .collect();
+        if direct.is_empty() {
+            return self.behind_tap(mac);
+        }
         direct.sort_unstable();
         let (physical, virtual_only): (Vec<_>, Vec<_>) = direct
             .into_iter()
@@ -125,6 +129,33 @@ impl Attribution {
         }
         let siblings = self.siblings_in_bond(&physical);
         physical.into_iter().chain(siblings).collect()
+    }
+
+    /// The tap of a virtual machine whose network card has this address:
+    /// libvirt gives it the same one with 0xfe for its first byte.
+    fn tap(&self, mac: Mac) -> Option<usize> {
+        let [_, rest @ ..] = mac.0;
+        let [a, b, c, d, e] = rest;
+        let tap = Mac([0xfe, a, b, c, d, e]);
+        let is_tap = |device: &Device| device.how(tap) == Some(How::Current);
+        self.devices
+            .iter()
+            .position(|device| is_tap(device) && !device.is_physical())
+    }
+
+    /// Where frames for a virtual machine come in: below the bridge its tap is
+    /// a port of; the tap itself where there is no such device.
+    fn behind_tap(&self, mac: Mac) -> Vec<usize> {
+        let Some(tap) = self.tap(mac) else {
+            return Vec::new();
+        };
+        let bridge = self.devices.get(tap).and_then(|tap| tap.upper_index);
+        let uplinks = self.physical_below(bridge.as_slice());
+        if uplinks.is_empty() {
+            vec![tap]
+        } else {
+            uplinks
+        }
     }
 
     fn is_physical(&self, index: usize) -> bool {
@@ -194,6 +225,13 @@ impl Attribution {
             return Some(format!(
                 "{} lies below {}, which has this address",
                 device.name, upper.name
+            ));
+        }
+        if let Some(tap) = self.tap(mac).and_then(|tap| self.devices.get(tap)) {
+            let bridge = tap.upper.as_deref().unwrap_or("no bridge");
+            return Some(format!(
+                "a virtual machine has this address: {} is its tap, under {bridge}",
+                tap.name
             ));
         }
         let bond = self.devices.get(device.upper_index?)?;

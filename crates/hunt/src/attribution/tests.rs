@@ -411,3 +411,38 @@ proptest! {
         prop_assert!(attribution.addresses().count() <= 4);
     }
 }
+
+#[test]
+fn an_address_of_a_virtual_machine_leads_to_the_uplink_of_its_bridge() {
+    let guest = Mac([0x52, 0x54, 0x00, 0x11, 0x22, 0x33]);
+    let tap = Mac([0xfe, 0x54, 0x00, 0x11, 0x22, 0x33]);
+    let under = |device: NetDevice| NetDevice {
+        upper: Some("br0".to_owned()),
+        uppers: vec!["br0".to_owned()],
+        ..device
+    };
+    let vnet = under(NetDevice {
+        dev_addr: Some(tap),
+        ..device("vnet0")
+    });
+    let bridge = NetDevice {
+        lower: vec!["em1".to_owned(), "vnet0".to_owned()],
+        ..device("br0")
+    };
+    let uplink = under(on_pci("em1", "0000:01:00.0", "i40e"));
+    let attribution = Attribution::new(&[uplink, vnet.clone(), bridge], &log(&[]));
+    assert_eq!(
+        told(&attribution, guest),
+        [owner("em1", "i40e", "0000:01:00.0", Some("br0"))]
+    );
+    assert_eq!(
+        attribution.evidence(guest),
+        ["a virtual machine has this address: vnet0 is its tap, under br0"]
+    );
+    // Another guest's address is nobody's; without an uplink the tap is named.
+    let other = Mac([0x52, 0x54, 0x00, 0x11, 0x22, 0x34]);
+    assert_eq!(told(&attribution, other), []);
+    let alone = Attribution::new(&[vnet], &log(&[]));
+    let names: Vec<String> = told(&alone, guest).into_iter().map(|told| told.0).collect();
+    assert_eq!(names, ["vnet0"]);
+}
