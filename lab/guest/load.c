@@ -8,6 +8,8 @@
  * A call that fails for want of memory or of a feature is no mistake here.
  */
 #define _GNU_SOURCE
+/* First: older kernels' headers make macros of what it declares. */
+#include <sys/mount.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_ether.h>
@@ -22,7 +24,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

@@ -54,20 +54,25 @@ impl Answer {
     /// Asks about `dump`.
     pub(super) fn of(binary: &Binary, dump: &Path) -> Result<Self> {
         let program = binary.path()?;
-        let pages = ask(Command::new(&program)
-            .arg("pages")
-            .arg(dump)
-            .args(["--each", "--state", "lost", "--format", "csv"]))?;
         let start = Instant::now();
         let report = ask(Command::new(&program)
             .arg("diagnose")
             .arg(dump)
             .arg("--json"))?;
-        Ok(Self {
-            lost: frame_numbers(&pages)?,
+        let mut answer = Self {
+            lost: BTreeSet::new(),
             seconds: start.elapsed().as_secs_f64(),
             report: serde_json::from_str(&report).context("the report is not JSON")?,
-        })
+        };
+        // Without page structs to be read no page is called anything.
+        if answer.verdict() != "incomplete" {
+            let pages = ask(Command::new(&program)
+                .arg("pages")
+                .arg(dump)
+                .args(["--each", "--state", "lost", "--format", "csv"]))?;
+            answer.lost = frame_numbers(&pages)?;
+        }
+        Ok(answer)
     }
 
     /// The control group: pages missed, pages checked.

@@ -87,6 +87,11 @@ impl Way {
         !matches!(self, Self::Qemu(_))
     }
 
+    /// True when the dump is cut short on purpose.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(self, Self::Incomplete(..))
+    }
+
     /// What the guest's second kernel does: a line of name, way, MiB of room
     /// and arguments. Nothing for what is taken from outside.
     pub(super) fn capture(&self, scenario: &str) -> Option<String> {

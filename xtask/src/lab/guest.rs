@@ -115,7 +115,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
     let mut scores = Vec::new();
     if !arguments.no_score {
         for (way, dump) in arguments.dump.iter().zip(&taken.dumps) {
-            if matches!(way, Way::Incomplete(..)) {
+            if way.is_cut() {
                 println!("{}: incomplete, so not scored", dump.display());
             } else {
                 scores.push(score::score(&arguments.binary, dump, &taken.truth)?);

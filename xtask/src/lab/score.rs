@@ -87,6 +87,14 @@ impl Score {
                 RECALL * 100.0
             ));
         }
+        missed.extend(self.wrongly_lost());
+        missed
+    }
+
+    /// Goals on pages that must not be called lost, in words: even where much
+    /// of the memory is missing, no such page may be.
+    pub(super) fn wrongly_lost(&self) -> Vec<String> {
+        let mut missed = Vec::new();
         if share(self.held_called_lost, self.held, 0.0) > HELD_CALLED_LOST {
             missed.push(format!("{} held pages called lost", self.held_called_lost));
         }

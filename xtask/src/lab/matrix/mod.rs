@@ -95,6 +95,8 @@ struct Cell {
     arch: String,
     scenario: String,
     way: String,
+    /// Whether the dump was cut short: what is lost cannot be known then.
+    cut: bool,
     score: Score,
     /// Pages of the control group that were missed, and all of them.
     control: (u64, u64),
@@ -114,6 +116,9 @@ struct Cell {
 impl Cell {
     /// Every goal it misses, in words.
     fn missed(&self) -> Vec<String> {
+        if self.cut {
+            return self.score.wrongly_lost();
+        }
         let mut missed = self.score.missed();
         if self.score.planted == 0 && self.verdict == "suspect" {
             missed.push("suspect though nothing is lost".to_owned());
@@ -171,7 +176,7 @@ impl Outcome {
             let answer = Answer::of(binary, &dump)?;
             let score = score::print(&truth, &answer);
             let apart = match &crash {
-                _ if !way.crashes() => None,
+                _ if !way.crashes() || way.is_cut() => None,
                 Some(first) => Some(first.symmetric_difference(&answer.lost).count()),
                 None => {
                     crash = Some(answer.lost.clone());
@@ -234,6 +239,7 @@ fn cell(guest: &Guest, way: &Way, score: Score, apart: Option<usize>, answer: &A
         arch: plan::name(guest.target.arch),
         scenario: guest.scenario.name.to_owned(),
         way: way.to_string(),
+        cut: way.is_cut(),
         score,
         control: answer.control(),
         verdict: answer.verdict().to_owned(),

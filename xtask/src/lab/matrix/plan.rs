@@ -23,10 +23,11 @@ const BUSY: &str = "busy";
 const PLAIN: &str = "qemu-kdump-zlib";
 /// Ways for an x86_64 guest that crashes: makedumpfile runs once in the guest
 /// and then here, which is the same program and faster.
-const CRASH: [&str; 7] = [
+const CRASH: [&str; 8] = [
     "qemu-elf",
     "vmcore-raw",
     "makedumpfile:-d 31 -l",
+    "incomplete:16:-d 0 -c",
     "host-makedumpfile:-d 0 -c",
     "host-makedumpfile:-d 1 -l",
     "host-makedumpfile:-d 17 -l",
@@ -34,10 +35,11 @@ const CRASH: [&str; 7] = [
 ];
 /// The same for an aarch64 guest: this host's makedumpfile reads no other's
 /// dumps.
-const CRASH_INSIDE: [&str; 7] = [
+const CRASH_INSIDE: [&str; 8] = [
     "qemu-elf",
     "vmcore-raw",
     "makedumpfile:-d 31 -l",
+    "incomplete:16:-d 0 -c",
     "makedumpfile:-d 0 -c",
     "makedumpfile:-d 1 -l",
     "makedumpfile:-d 17 -l",

@@ -12,7 +12,8 @@ A row is a dump; dumps of one guest follow each other. `missed`: planted lost pa
 something holds, called lost, of all. `beyond`: pages called lost that nobody planted. `apart`: pages called lost in this dump or in the first
 of the same crash (all memory), but not in both. `owner`: drivers named for lost pages. `control`: pages of the control group that the census
 missed. `ledger`: what was counted less what the kernel's own counter says, in pages; `page_table` has the kernel's own tables beyond the
-counter, `slab` lacks the large `kmalloc()` blocks in it. `s`: seconds for the verdict.";
+counter, `slab` lacks the large `kmalloc()` blocks in it. `s`: seconds for the verdict. An `incomplete` dump was
+cut short on purpose: the only goal is that nothing held is called lost.";
 
 /// The whole file; `before` is what it said until now.
 pub(super) fn text(outcome: &Outcome, before: &str) -> String {
@@ -35,7 +36,10 @@ pub(super) fn text(outcome: &Outcome, before: &str) -> String {
 pub(super) fn summary(outcome: &Outcome) -> String {
     let cells = &outcome.cells;
     let met = cells.iter().filter(|cell| cell.missed().is_empty()).count();
-    let sum = |number: fn(&Cell) -> u64| cells.iter().map(number).sum::<u64>();
+    let sum = |number: fn(&Cell) -> u64| {
+        let whole = cells.iter().filter(|cell| !cell.cut);
+        whole.map(number).sum::<u64>()
+    };
     let compared = cells.iter().filter_map(|cell| cell.apart);
     let (all, agree) = compared.fold((0, 0), |(all, agree), apart| {
         (all + 1, agree + u32::from(apart == 0))
@@ -146,6 +150,7 @@ mod tests {
             arch: "x86_64".into(),
             scenario: "bond".into(),
             way: way.into(),
+            cut: false,
             score: Score {
                 planted: 100,
                 found,
