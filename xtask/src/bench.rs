@@ -411,6 +411,7 @@ mod tests {
             line: "it".into(),
             program: PathBuf::new(),
             arguments: Vec::new(),
+            input: "",
             answers: |_| true,
             runs: walls.iter().map(run).collect(),
         }

@@ -14,10 +14,10 @@ use super::answer::{Answer, Binary};
 const RECALL: f64 = 0.995;
 /// The share of the planted held pages that may be called lost.
 const HELD_CALLED_LOST: f64 = 0.001;
-/// Pages that may be called lost beyond those planted, in a dump of up to
-/// about 3 GiB; then this share of it.
-const EXTRA_PAGES: u64 = 32;
+/// Pages that may be called lost beyond those planted: this share of the guest,
+/// but as many as this where planting has disturbed its memory.
 const EXTRA_SHARE: f64 = 0.000_01;
+const EXTRA_PAGES: u64 = 32;
 /// Frame numbers shown of each kind of mistake.
 const SHOWN: usize = 8;
 
@@ -44,8 +44,7 @@ impl Score {
             held: 0,
             held_called_lost: 0,
             extra: 0,
-            extra_allowed: EXTRA_PAGES
-                .max((truth.meminfo("MemTotal").unwrap_or(0) as f64 / 4.0 * EXTRA_SHARE) as u64),
+            extra_allowed: extra_allowed(truth),
         };
         let mut either = 0;
         for (number, _, fate) in KINDS {
@@ -107,6 +106,16 @@ impl Score {
             bail!("goals missed: {}", missed.join("; "));
         }
         Ok(())
+    }
+}
+
+fn extra_allowed(truth: &Truth) -> u64 {
+    let pages = truth.meminfo("MemTotal").unwrap_or(0) as f64 / 4.0;
+    let share = (pages * EXTRA_SHARE) as u64;
+    if truth.planted().is_empty() {
+        share
+    } else {
+        share.max(EXTRA_PAGES)
     }
 }
 

@@ -115,6 +115,9 @@ impl Cell {
     /// Every goal it misses, in words.
     fn missed(&self) -> Vec<String> {
         let mut missed = self.score.missed();
+        if self.score.planted == 0 && self.verdict == "suspect" {
+            missed.push("suspect though nothing is lost".to_owned());
+        }
         if self.owner == Some(false) {
             missed.push("the driver is not named".to_owned());
         }
@@ -200,6 +203,10 @@ impl Outcome {
         }
         let summary = results::summary(&self);
         println!("{summary}");
+        ensure!(
+            !self.cells.is_empty() || !self.failed.is_empty(),
+            "no guest is chosen"
+        );
         ensure!(
             self.failed.is_empty() && self.cells.iter().all(|cell| cell.missed().is_empty()),
             "the lab's goals are not met"
