@@ -17,6 +17,9 @@ use crate::virt::VirtualRead;
 
 /// How far behind `_stext` variables may lie.
 const IMAGE_LIMIT: u64 = 1 << 27;
+/// Candidates that are looked at closely: there are a handful in a kernel, and
+/// each costs as much as a damaged image lets it.
+const TRIES: usize = 64;
 /// Most nodes and CPUs a kernel is built for.
 const MOST: u64 = 8192;
 
@@ -44,10 +47,13 @@ impl Landmarks {
         let (nodes, contiguous) = search.nodes();
         note("node_data", nodes);
         note("contig_page_data", contiguous);
-        note(
-            "slab_caches",
-            search.words(|at, _| search.is_slab_caches(at)),
-        );
+        let mut tries = 0;
+        let caches = search.words(|at, _| {
+            let looks = tries < TRIES && search.begins_caches(at);
+            tries += usize::from(looks);
+            looks && search.is_slab_caches(at)
+        });
+        note("slab_caches", caches);
         let pageset = nodes
             .and_then(|array| kernel.memory.ptr(array).ok())
             .or(contiguous)
@@ -87,14 +93,16 @@ impl Search<'_> {
     /// index 0 on: other variables may hold what its first entry holds.
     fn longest(&self, fits: impl Fn(u64, u64) -> bool) -> Option<VirtAddr> {
         let mut best = None;
+        let mut tries = 0;
         self.words(|at, word| {
             if fits(word, 0) {
+                tries += 1;
                 let entries = self.entries(at, &fits).count();
                 if best.is_none_or(|(most, _)| entries > most) {
                     best = Some((entries, at));
                 }
             }
-            false
+            tries >= TRIES
         });
         best.map(|(_, at)| at)
     }
@@ -104,9 +112,12 @@ impl Search<'_> {
         array: VirtAddr,
         fits: impl Fn(u64, u64) -> bool,
     ) -> impl Iterator<Item = u64> {
+        // Each CPU and node has its own place.
+        let mut before = None;
         (0..MOST).map_while(move |index| {
             let entry = self.kernel.memory.u64(array.add(index * 8)).ok()?;
-            fits(entry, index).then_some(entry)
+            let differs = before.replace(entry) != Some(entry);
+            (differs && fits(entry, index)).then_some(entry)
         })
     }
 
@@ -158,18 +169,21 @@ impl Search<'_> {
     fn iomem_resource(&self) -> Option<VirtAddr> {
         let kernel = self.kernel;
         let name = kernel.layouts.offset(Field::ResourceName).ok()?;
-        let mut found = None;
+        let mut texts = Vec::new();
         self.text(b"PCI mem\0", |text| {
-            let at = self.words(|at, word| {
-                let root = VirtAddr(at.0.wrapping_sub(name));
-                let child = kernel.pointer(root, Field::ResourceChild);
-                let parent = child.and_then(|child| kernel.pointer(child, Field::ResourceParent));
-                word == text.0 && parent.ok() == Some(root)
-            });
-            found = at.map(|at| VirtAddr(at.0.wrapping_sub(name)));
-            found.is_some()
+            texts.push(text.0);
+            texts.len() >= TRIES
         });
-        found
+        let at = self.words(|at, word| {
+            let root = VirtAddr(at.0.wrapping_sub(name));
+            let is_root = || {
+                let child = kernel.pointer(root, Field::ResourceChild).ok()?;
+                let parent = kernel.pointer(child, Field::ResourceParent).ok()?;
+                Some(parent == root)
+            };
+            texts.contains(&word) && is_root().unwrap_or(false)
+        });
+        at.map(|at| VirtAddr(at.0.wrapping_sub(name)))
     }
 
     /// `node_data`, or on a kernel without NUMA `contig_page_data`.
@@ -208,34 +222,40 @@ impl Search<'_> {
             })
     }
 
-    fn is_slab_caches(&self, head: VirtAddr) -> bool {
+    /// Whether a list begins at `head` whose first entry may be a cache.
+    fn begins_caches(&self, head: VirtAddr) -> bool {
         let kernel = self.kernel;
+        let next = kernel.memory.u64(head).unwrap_or(0);
         let Ok(link) = kernel.layouts.offset(Field::CacheList) else {
             return false;
         };
-        let next = kernel.memory.u64(head).unwrap_or(0);
-        if !self.in_direct_map(next) || !self.is_list(head) {
-            return false;
-        }
-        let Ok(caches) = kernel.list_of(head, Field::CacheList, 1 << 16) else {
+        self.in_direct_map(next)
+            && self.is_list(head)
+            && self.is_cache(VirtAddr(next.wrapping_sub(link)))
+    }
+
+    /// Caches are named and sized.
+    fn is_cache(&self, cache: VirtAddr) -> bool {
+        let kernel = self.kernel;
+        let size = kernel.field(cache, Field::CacheSize).unwrap_or(0);
+        let free = kernel.field(cache, Field::CacheFreeOffset);
+        let name = kernel
+            .pointer(cache, Field::CacheName)
+            .ok()
+            .and_then(|name| kernel.memory.cstr(name, 64).ok())
+            .unwrap_or_default();
+        (8..1 << 20).contains(&size)
+            && free.is_ok_and(|free| free < size)
+            && !name.is_empty()
+            && name.iter().all(u8::is_ascii_graphic)
+    }
+
+    /// No kernel gets by with fewer than 16 caches.
+    fn is_slab_caches(&self, head: VirtAddr) -> bool {
+        let Ok(caches) = self.kernel.list_of(head, Field::CacheList, 1 << 16) else {
             return false;
         };
-        // No kernel gets by with fewer, and all of them are named and sized.
-        caches.len() > 16
-            && caches.iter().take(16).all(|&cache| {
-                let size = kernel.field(cache, Field::CacheSize).unwrap_or(0);
-                let free = kernel.field(cache, Field::CacheFreeOffset);
-                let name = kernel
-                    .pointer(cache, Field::CacheName)
-                    .ok()
-                    .and_then(|name| kernel.memory.cstr(name, 64).ok())
-                    .unwrap_or_default();
-                cache.0.wrapping_add(link).is_multiple_of(8)
-                    && (8..1 << 20).contains(&size)
-                    && free.is_ok_and(|free| free < size)
-                    && !name.is_empty()
-                    && name.iter().all(u8::is_ascii_graphic)
-            })
+        caches.len() > 16 && caches.iter().take(16).all(|&cache| self.is_cache(cache))
     }
 
     /// The per-CPU pointer to the page lists of a node's first zone.

@@ -349,7 +349,12 @@ fn sections(kernel: &Kernel<'_>, end: Pfn) -> Result<Sections, KernelError> {
             let map = VirtAddr(word & !SECTION_FLAGS);
             sections.found.push((range(number), map));
             let pointer = extension_offset.and_then(|offset| word_at(entry, offset));
-            let extension = pointer.and_then(|pointer| extension(pointer, record, range(number)));
+            // There are records for all frames a section could have.
+            let whole = PfnRange {
+                start: Pfn(number << order),
+                end: Pfn((number + 1) << order),
+            };
+            let extension = pointer.and_then(|pointer| extension(pointer, record, whole));
             sections.extensions.extend(extension);
         }
     }

@@ -106,7 +106,7 @@ impl Kernel<'_> {
     /// Reads all caches; their slabs are added by [`SlabIndex::add`].
     pub fn slab_caches(&self) -> Result<SlabIndex, KernelError> {
         let head = self.symbol("slab_caches")?;
-        let entries = match self.list(head, Field::CacheList) {
+        let entries = match self.list_of(head, Field::CacheList, MOST_CACHES) {
             Ok(entries) => entries,
             Err((_, error)) => return Err(error),
         };
@@ -144,7 +144,7 @@ impl Kernel<'_> {
             sheaves = self.sheaves(addr, nodes)?;
             sheaf_capacity = self.field(addr, Field::CacheSheafCapacity)?;
             for &sheaf in &sheaves {
-                self.read_sheaf(sheaf, &mut sheaved)?;
+                self.read_sheaf(sheaf, addr, sheaf_capacity, &mut sheaved)?;
             }
         }
         let name = self.pointer(addr, Field::CacheName)?;
@@ -203,13 +203,26 @@ impl Kernel<'_> {
         Ok(sheaves)
     }
 
-    fn read_sheaf(&self, sheaf: VirtAddr, out: &mut Vec<VirtAddr>) -> Result<(), KernelError> {
+    fn read_sheaf(
+        &self,
+        sheaf: VirtAddr,
+        cache: VirtAddr,
+        capacity: u64,
+        out: &mut Vec<VirtAddr>,
+    ) -> Result<(), KernelError> {
         let size = self.field(sheaf, Field::SheafSize)?;
-        if size > LARGEST_SHEAF {
+        let owner = self.pointer(sheaf, Field::SheafCache)?;
+        // One made while the kernel boots has no room and no owner.
+        if size == 0 {
+            return Ok(());
+        }
+        if owner != cache || size > capacity.min(LARGEST_SHEAF) {
             return Err(KernelError::Broken {
-                what: "slab_sheaf.size",
+                what: "slab_sheaf",
                 at: sheaf,
-                why: format!("{size} objects cannot be"),
+                why: format!(
+                    "{size} objects of cache {owner}, in a sheaf for {capacity} of {cache}"
+                ),
             });
         }
         let objects = self.member(sheaf, Field::SheafObjects)?;
@@ -220,12 +233,16 @@ impl Kernel<'_> {
     }
 }
 
+/// More caches than any kernel has, one for each memory cgroup included (up to
+/// 5.8).
+const MOST_CACHES: usize = 1 << 18;
+
 /// A sheaf is a slab object itself, and so at most 8 KiB with its header.
 const LARGEST_SHEAF: u64 = 1024;
 
 /// More sheaves than a barn ever has (MAX_FULL_SHEAVES and MAX_EMPTY_SHEAVES
 /// are 10).
-const MOST_SHEAVES: usize = 4096;
+const MOST_SHEAVES: usize = 64;
 
 impl SlabIndex {
     /// The slab whose first frame is `pfn`.
@@ -264,7 +281,7 @@ impl SlabIndex {
         self.slabs.is_empty()
     }
 
-    /// Marks the objects that lie free in sheaves, and sees that the slabs CPUs
+    /// Marks the objects that lie free in sheaves and in caches of sk_buffs, and sees that the slabs CPUs
     /// allocate from are slabs of their caches; call after all are added.
     pub(crate) fn add_free_elsewhere(
         &mut self,
@@ -273,6 +290,9 @@ impl SlabIndex {
         memmap: &MemMap,
     ) {
         let shift = kernel.page_shift();
+        for object in kernel.spare_sk_buffs() {
+            self.set_free(kernel, map, object);
+        }
         for (number, cache) in (0u32..).zip(&self.caches) {
             for &(page, _) in &cache.cpu_freelists {
                 let slab = memmap.pfn(page).and_then(|pfn| self.slabs.get(&pfn.0));
@@ -292,6 +312,21 @@ impl SlabIndex {
         }
     }
 
+    /// Marks the live object at `object` free, if there is one.
+    fn set_free(&mut self, kernel: &Kernel<'_>, map: &PageMap, object: VirtAddr) {
+        let shift = kernel.page_shift();
+        let Some(phys) = kernel.memory.space.direct.phys(object) else {
+            return;
+        };
+        let head = map.head(phys.pfn(shift));
+        if let Some(slab) = self.slabs.get_mut(&head.0)
+            && let Some(cache) = self.caches.get(slab.cache as usize)
+        {
+            let offset = phys.0 - head.addr(shift).0;
+            slab.set_free(offset / u64::from(cache.size.max(8)));
+        }
+    }
+
     /// Adds a slab and walks its freelists. `false` if it belongs to no known
     /// cache.
     pub fn add(&mut self, kernel: &Kernel<'_>, head: SlabHead) -> bool {
@@ -304,6 +339,8 @@ impl SlabIndex {
         let bytes = kernel.page_size() << head.order.min(20);
         let most = bytes / u64::from(cache.size.max(8));
         let objects = u64::from(head.objects).min(most) as u32;
+        // Of a wrong size, or in a slab that is not one.
+        self.broken += u64::from(u64::from(head.objects) > most);
         let mut slab = Slab {
             cache: number,
             objects,

@@ -3,7 +3,7 @@
 //! space. To a search for references they look alive; a lost page has been
 //! seen to be named by each of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use pagehound_vmcore::{Machine, Pfn, PhysAddr, VirtAddr};
@@ -11,7 +11,8 @@ use pagehound_vmcore::{Machine, Pfn, PhysAddr, VirtAddr};
 use crate::kernel::Kernel;
 use crate::layouts::{Field, Struct};
 use crate::pagemap::{Class, Pages};
-use crate::vmalloc::{VmapArea, area_at};
+use crate::virt::VirtualRead;
+use crate::vmalloc::area_at;
 
 /// Physical address ranges of such memory.
 #[derive(Clone, Debug, Default)]
@@ -51,8 +52,6 @@ impl Stale {
     }
 }
 
-/// No structure that is looked into has more slots.
-const MOST_SLOTS: u64 = 1024;
 /// Page pools that are looked at: two a receive queue of a large machine.
 const MOST_POOLS: usize = 1 << 16;
 
@@ -72,7 +71,48 @@ impl Kernel<'_> {
         search.sheaves();
         Stale::of(search.found)
     }
+
+    /// Stacks that CPUs keep for the next task (ac496bf48d97, 4.14).
+    fn spare_stacks(&self) -> BTreeSet<VirtAddr> {
+        let Some(variable) = self.address("cached_stacks") else {
+            return BTreeSet::new();
+        };
+        (0..self.percpu_offsets.len())
+            .filter_map(|cpu| self.percpu(variable, cpu))
+            .flat_map(|array| (0..SPARE_STACKS).map(move |index| array.add(index * 8)))
+            .filter_map(|slot| self.memory.ptr(slot).ok())
+            .filter(|vm| vm.0 != 0)
+            .filter_map(|vm| self.pointer(vm, Field::VmAddr).ok())
+            .collect()
+    }
+
+    /// The CPUs' caches of sk_buffs, each with how many it has.
+    fn napi_caches(&self) -> Vec<(VirtAddr, u64)> {
+        let Some(variable) = self.address("napi_alloc_cache") else {
+            return Vec::new();
+        };
+        (0..self.percpu_offsets.len())
+            .filter_map(|cpu| self.percpu(variable, cpu))
+            .filter_map(|cache| Some((cache, self.field(cache, Field::NapiSkbCount).ok()?)))
+            .collect()
+    }
+
+    /// sk_buffs that lie free in the caches of CPUs.
+    pub(crate) fn spare_sk_buffs(&self) -> Vec<VirtAddr> {
+        let Some(array) = self.layouts.get(Field::NapiSkbCache) else {
+            return Vec::new();
+        };
+        self.napi_caches()
+            .into_iter()
+            .filter(|&(_, count)| count * 8 <= array.size)
+            .flat_map(|(cache, count)| (0..count).map(move |n| cache.add(array.offset + n * 8)))
+            .filter_map(|slot| self.memory.ptr(slot).ok())
+            .collect()
+    }
 }
+
+/// NR_CACHED_STACKS.
+const SPARE_STACKS: u64 = 2;
 
 struct Search<'a> {
     kernel: &'a Kernel<'a>,
@@ -109,14 +149,7 @@ impl Search<'_> {
             .iter()
             .map(|task| (task.stack.0, task))
             .collect();
-        // Who allocates stacks, by the areas that tasks use.
-        let callers: HashSet<(u64, u64)> = self
-            .pages
-            .areas
-            .iter()
-            .filter(|area| tasks.contains_key(&area.start.0))
-            .filter_map(kind)
-            .collect();
+        let spare = kernel.spare_stacks();
         let registers = kernel.layouts.size(Struct::PtRegs).unwrap_or(0);
         for &(pfn, virt) in &self.pages.vmalloc_frames {
             let class = self.pages.map.class(pfn);
@@ -134,8 +167,7 @@ impl Search<'_> {
                     .push((at + clamp(range.start)..at + clamp(range.end), what));
             };
             let Some(task) = tasks.get(&area.start.0) else {
-                if class == Class::Vmalloc && kind(area).is_some_and(|kind| callers.contains(&kind))
-                {
+                if spare.contains(&area.start) {
                     part(area.start.0..area.end.0, "on a stack that no task uses");
                 }
                 continue;
@@ -165,17 +197,11 @@ impl Search<'_> {
     fn registers(&mut self) {
         const WHAT: &str = "vector registers of user space";
         let kernel = self.kernel;
-        let shift = kernel.page_shift();
         for task in &self.pages.tasks {
             let Some(phys) = kernel.memory.space.direct.phys(task.addr) else {
                 continue;
             };
-            let size = self
-                .pages
-                .slabs
-                .slab(self.pages.map.head(phys.pfn(shift)))
-                .and_then(|slab| self.pages.slabs.cache(slab))
-                .map_or(0, |cache| u64::from(cache.size));
+            let size = self.object_size(task.addr).unwrap_or(0);
             let range = match kernel.memory.space.machine {
                 // The last member, as large as this CPU's registers take; since
                 // 6.16 (cb7ca40a3882) behind the structure.
@@ -223,26 +249,39 @@ impl Search<'_> {
             }
         }
         for pool in pools.into_iter().map(VirtAddr) {
-            if let Ok(count) = self.kernel.field(pool, Field::PoolAllocCount) {
+            if let Ok(count) = self.kernel.field(pool, Field::PoolAllocCount)
+                && let Some(place) = self.kernel.layouts.get(Field::PoolAllocCache)
+                && let Some(size) = self.object_size(pool)
+                && place.offset + place.size <= size
+                && count * 8 <= place.size
+            {
                 let what = "a slot beyond what a page_pool has";
                 self.add_slots(pool, Field::PoolAllocCache, count, what);
             }
         }
     }
 
+    /// Size of the live slab object that begins at `at`. What lies in no object,
+    /// or beyond one, is nobody's to call stale: a wrong count or capacity must
+    /// not reach its neighbours.
+    fn object_size(&self, at: VirtAddr) -> Option<u64> {
+        let pages = self.pages;
+        let shift = self.kernel.page_shift();
+        let phys = self.kernel.memory.space.direct.phys(at)?;
+        let head = pages.map.head(phys.pfn(shift));
+        let slab = pages.slabs.slab(head)?;
+        let size = u64::from(pages.slabs.cache(slab)?.size.max(8));
+        let offset = phys.0 - head.addr(shift).0;
+        let inside = offset / size < u64::from(slab.objects);
+        let live = !pages.slabs.is_free_at(&pages.map, phys, shift);
+        (inside && live && offset.is_multiple_of(size)).then_some(size)
+    }
+
     /// sk_buffs that were taken out of the caches of CPUs.
     fn napi_caches(&mut self) {
-        let Some(variable) = self.kernel.address("napi_alloc_cache") else {
-            return;
-        };
-        for cpu in 0..self.kernel.percpu_offsets.len() {
-            let cache = self.kernel.percpu(variable, cpu);
-            if let Some(cache) = cache
-                && let Ok(count) = self.kernel.field(cache, Field::NapiSkbCount)
-            {
-                let what = "a slot beyond what a cache of sk_buffs has";
-                self.add_slots(cache, Field::NapiSkbCache, count, what);
-            }
+        for (cache, count) in self.kernel.napi_caches() {
+            let what = "a slot beyond what a cache of sk_buffs has";
+            self.add_slots(cache, Field::NapiSkbCache, count, what);
         }
     }
 
@@ -252,19 +291,13 @@ impl Search<'_> {
             return;
         };
         for cache in &self.pages.slabs.caches {
-            let slots = cache.sheaf_capacity.min(MOST_SLOTS);
-            for sheaf in &cache.sheaves {
-                let what = "a sheaf of free objects";
-                self.add(sheaf.add(objects), slots * 8, what);
+            for &sheaf in &cache.sheaves {
+                let room = self.object_size(sheaf).unwrap_or(0).saturating_sub(objects);
+                let size = room.min(cache.sheaf_capacity.saturating_mul(8));
+                self.add(sheaf.add(objects), size, "a sheaf of free objects");
             }
         }
     }
-}
-
-/// What tells areas for stacks from others: caller and size.
-fn kind(area: &VmapArea) -> Option<(u64, u64)> {
-    let vm = area.vm.as_ref()?;
-    Some((vm.caller.0, area.end.0.saturating_sub(area.start.0)))
 }
 
 #[cfg(test)]

@@ -22,7 +22,8 @@ pub struct Task {
 }
 
 impl Kernel<'_> {
-    /// All threads, the idle threads of the CPUs included.
+    /// All threads, and the idle threads of the CPUs where their variable is
+    /// known. A list that breaks gives those before the break.
     pub fn tasks(&self) -> Result<Vec<Task>, KernelError> {
         let init = self.symbol("init_task")?;
         let mut leaders = vec![init];

@@ -1,6 +1,6 @@
 //! From what the roots reached to all that can be reached (rules 4 and 5).
 
-use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_kernel::{Kernel, Pages};
 use std::sync::atomic::Ordering;
 
 use pagehound_scan::{End, Pass, words_in_ranges};
@@ -16,12 +16,12 @@ const WAVE: usize = 4096;
 
 /// What the marking goes over.
 #[derive(Clone, Copy)]
-pub(super) struct Ground<'a> {
-    pub(super) kernel: &'a Kernel<'a>,
-    pub(super) pages: &'a Pages,
-    pub(super) naming: &'a Naming,
-    pub(super) pass: &'a Pass<'a>,
-    pub(super) without: Without,
+pub(crate) struct Ground<'a> {
+    pub(crate) kernel: &'a Kernel<'a>,
+    pub(crate) pages: &'a Pages,
+    pub(crate) naming: &'a Naming,
+    pub(crate) pass: &'a Pass<'a>,
+    pub(crate) without: Without,
 }
 
 /// What is still to be looked at: units newly reached, and frames that tables
@@ -41,8 +41,8 @@ struct Wave {
 }
 
 impl Census {
-    /// Marks everything that can be reached from `seeds`.
-    pub(super) fn mark(&mut self, ground: Ground<'_>, seeds: Vec<Pfn>) {
+    /// Marks everything that can be reached from `seeds`, units that are held.
+    pub(crate) fn mark(&mut self, ground: Ground<'_>, seeds: Vec<Pfn>) {
         let mut ahead = Ahead {
             units: seeds,
             tables: Vec::new(),
@@ -61,7 +61,7 @@ impl Census {
             for &head in &wave {
                 // Detached pages hold user data, which refers to nothing (rule
                 // 2), and stand on the lists of the LRU, which hold nothing.
-                if ground.pages.map.class(head) != Class::Raw {
+                if !ground.pages.map.class(head).is_read_when_held() {
                     continue;
                 }
                 if !ground.without.page_struct {
@@ -118,7 +118,7 @@ impl Census {
         let Ground { pages, naming, .. } = ground;
         let wanted = Bits::new(pages.map.end());
         for &head in wave {
-            if pages.map.class(head) == Class::Raw {
+            if pages.map.class(head).is_read_when_held() {
                 let unit = pages.map.unit(head);
                 for pfn in unit.start.0..unit.end.0 {
                     wanted.set(Pfn(pfn));

@@ -29,7 +29,7 @@ use pagehound_vmcore::{PageState, Pfn, PfnRange};
 
 use bits::Bits;
 pub(crate) use hardware::NAMED_PART;
-use mark::Ground;
+pub(crate) use mark::Ground;
 use objects::{Numbering, Strict};
 pub use via::Via;
 use via::Vias;

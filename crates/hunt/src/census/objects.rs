@@ -14,7 +14,7 @@ use pagehound_scan::words_in_ranges;
 use pagehound_vmcore::{Pfn, PfnRange, PhysAddr};
 
 use super::bits::Bits;
-use super::{Census, Naming};
+use super::{Census, Naming, Via};
 
 /// Slab memory beyond which objects are not followed: the walk is as random as
 /// the heap is, and each step may decompress a page.
@@ -161,7 +161,7 @@ impl<'a> Strict<'a> {
                             look(&bytes, stale, object.at.0);
                         }
                     }
-                    Node::Unit(head) if pages.map.class(head) == Class::Raw => {
+                    Node::Unit(head) if pages.map.class(head).is_read_when_held() => {
                         let unit = pages.map.unit(head);
                         for pfn in (unit.start.0..unit.end.0).map(Pfn) {
                             if let Ok(page) = kernel.memory.cache.page(pfn) {
@@ -210,7 +210,10 @@ impl Census {
         }
         let lost = Bits::new(pages.map.end());
         for head in self.units().heads() {
-            if self.held.get(head) && !strict.reached_unit(head) {
+            // Tables of hardware are followed by what their entries are, not by
+            // words, and so never strictly.
+            let by_word = !matches!(self.via(head), Some(Via::Hardware(_)));
+            if self.held.get(head) && !strict.reached_unit(head) && by_word {
                 lost.set(head);
             }
         }

@@ -1,5 +1,5 @@
-//! Rule 8: blocks split after allocation. `alloc_pages_exact`, `split_page`
-//! and CMA give every frame a reference count of one, and the owner keeps one
+//! Rule 8: blocks split after allocation. `alloc_pages_exact` and `split_page`
+//! give every frame a reference count of one, and the owner keeps one
 //! pointer, to the first.
 //!
 //! A run of orphans behind a held page can also be chance: pages lost one by
@@ -14,11 +14,13 @@ use pagehound_vmcore::{Pfn, PfnRange};
 
 use super::{Census, Fate, Via};
 
-/// Largest block the page allocator gives (order 10).
-const MAX_RUN: u64 = 1024;
+/// Largest block the page allocator gives.
+const MAX_ORDER: u32 = 10;
+const MAX_RUN: u64 = 1 << MAX_ORDER;
 
 impl Census {
-    pub(super) fn split_blocks(&mut self, pages: &Pages) {
+    /// Finds the runs behind held pages whose fate waits for [`settle`](Self::settle).
+    pub(crate) fn split_blocks(&mut self, pages: &Pages) {
         let single = |pfn: Pfn| {
             pages.map.class(pfn) == Class::Raw
                 && !pages.map.is_tail(pfn)
@@ -35,6 +37,13 @@ impl Census {
             let mut end = pfn;
             while end.0 - head.0 < MAX_RUN && single(end) && self.fate(pages, end) == Fate::Orphan {
                 end = Pfn(end.0 + 1);
+            }
+            // Whoever has the first byte has what its alignment allows, and lost
+            // pages may lie right behind that.
+            if self.started.get(head) {
+                end = Pfn(end
+                    .0
+                    .min(head.0 + (1 << head.0.trailing_zeros().min(MAX_ORDER))));
             }
             let length = end.0 - head.0;
             if length > 1 && head.0.is_multiple_of(length.next_power_of_two()) {
@@ -57,12 +66,13 @@ impl Census {
     /// Decides the unsettled runs, from the first page on by powers of two, as
     /// blocks come: pages that are mostly `lost_elsewhere` end the block, what
     /// is before them is held with the held page. `alike` tells whether two
-    /// pages hold the same.
+    /// pages hold the same. Returns the units newly held.
     pub(crate) fn settle(
         &mut self,
         lost_elsewhere: impl Fn(Pfn) -> bool,
         alike: impl Fn(Pfn, Pfn) -> bool,
-    ) {
+    ) -> Vec<Pfn> {
+        let mut held = Vec::new();
         for run in std::mem::take(&mut self.unsettled) {
             let head = Pfn(run.start.0 - 1);
             // Nobody has what only lost objects name.
@@ -82,18 +92,12 @@ impl Census {
                 }
                 end = next;
             }
-            self.hold_run(PfnRange {
-                start: run.start,
-                end,
-            });
+            for pfn in (run.start.0..end.0).map(Pfn) {
+                self.held.set(pfn);
+                self.via.note(pfn, Via::Split(head));
+                held.push(pfn);
+            }
         }
-    }
-
-    fn hold_run(&mut self, run: PfnRange) {
-        let head = Pfn(run.start.0 - 1);
-        for pfn in run.start.0..run.end.0 {
-            self.held.set(Pfn(pfn));
-            self.via.note(Pfn(pfn), Via::Split(head));
-        }
+        held
     }
 }

@@ -18,7 +18,7 @@ use pagehound_scan::{Pass, Progress};
 use pagehound_vmcore::{Mac, Pfn};
 
 use crate::attribution::Attribution;
-use crate::census::{Census, Fate, NAMED_PART, Naming, Run, Without};
+use crate::census::{Census, Fate, Ground, NAMED_PART, Naming, Run, Without};
 use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::ledger::ledger;
@@ -87,7 +87,14 @@ impl Diagnosis {
         warnings.extend(attribution.warnings.iter().cloned());
         let devices: Vec<Mac> = attribution.addresses().collect();
         let prints = Fingerprints::of(kernel, &pages, &units, &naming, &pass, &devices);
-        settle(&mut census, &pages, &units, &prints);
+        let ground = Ground {
+            kernel,
+            pages: &pages,
+            naming: &naming,
+            pass: &pass,
+            without: options.without,
+        };
+        settle(&mut census, ground, &units, &prints);
         disown(&mut pages, &census, &units);
         let (rows, mut differences) = ledger(kernel, &pages);
         differences.extend(in_transit(kernel, &pages, &units));
@@ -158,7 +165,8 @@ impl Diagnosis {
 
 /// What only content can decide: runs behind held pages (rule 8), groups that
 /// live in tables of hardware (rule 6), pages the kernel dropped on purpose.
-fn settle(census: &mut Census, pages: &Pages, units: &Units, prints: &Fingerprints) {
+fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Fingerprints) {
+    let pages = ground.pages;
     let orphans: Vec<Pfn> = units
         .heads()
         .filter(|&head| census.fate(pages, head) == Fate::Orphan)
@@ -172,25 +180,45 @@ fn settle(census: &mut Census, pages: &Pages, units: &Units, prints: &Fingerprin
     }
     // Zeroes and noise are alike without having anything in common.
     let telling = |key: Key| matches!(key, Key::Ethernet(_) | Key::Anchor(_));
-    census.settle(
-        |head| {
-            let key = prints.key(head);
-            telling(key)
-                && groups
-                    .get(&key)
-                    .is_some_and(|&(units, _)| units >= 4 * GROUP)
-        },
-        |one, other| prints.key(one) == prints.key(other),
-    );
+    let lost_elsewhere = |head| {
+        let key = prints.key(head);
+        let group = groups.get(&key);
+        telling(key) && group.is_some_and(|&(units, _)| units >= 4 * GROUP)
+    };
+    let mut held = census.settle(lost_elsewhere, |one, other| {
+        prints.key(one) == prints.key(other)
+    });
     for head in orphans {
+        if census.fate(pages, head) != Fate::Orphan {
+            continue;
+        }
         let group = groups.get(&prints.key(head));
         if group.is_some_and(|&(units, named)| named > 0 && named * NAMED_PART >= units) {
             census.hold_in_hardware(head);
+            held.push(head);
         } else if prints.is_vmcoreinfo(head) {
             census.hold_dropped(head);
         }
     }
+    // What is held holds what it names, and that may have runs behind it.
+    for _ in 0..ROUNDS {
+        if held.is_empty() {
+            break;
+        }
+        census.mark(ground, held);
+        if ground.without.split {
+            break;
+        }
+        census.split_blocks(pages);
+        held = census.settle(lost_elsewhere, |one, other| {
+            prints.key(one) == prints.key(other)
+        });
+    }
 }
+
+/// Blocks behind blocks that are followed: each round holds more, and no chain
+/// of them was ever seen to be longer than two.
+const ROUNDS: usize = 64;
 
 /// Pages of a page_pool that nothing refers to any more are lost like others:
 /// only their mark is still the pool's.

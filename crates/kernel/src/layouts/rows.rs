@@ -125,6 +125,7 @@ fields! {
     SheafSpare 8 ["slub_percpu_sheaves.spare"] [];
     SheafRcuFree 8 ["slub_percpu_sheaves.rcu_free"] [];
     SheafBarnList 16 ["slab_sheaf.barn_list"] [];
+    SheafCache 8 ["slab_sheaf.cache"] [];
     SheafSize 4 ["slab_sheaf.size"] [];
     SheafObjects 8 ["slab_sheaf.objects"] [];
 

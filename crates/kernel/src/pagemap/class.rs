@@ -133,6 +133,12 @@ impl Class {
         self.is_unaccounted() || self == Class::PagePool
     }
 
+    /// Whether words in such a page are references once it is itself held
+    /// (census rule 5): what sk_buffs are built in lies in pages of pools too.
+    pub fn is_read_when_held(self) -> bool {
+        matches!(self, Class::Raw | Class::PagePool)
+    }
+
     /// Whether words in such a page are references (census rules 1 and 2).
     /// Slab pages are, except for their free objects.
     pub fn is_root(self) -> bool {
