@@ -230,8 +230,8 @@ fn cell(guest: &Guest, way: &Way, score: Score, apart: Option<usize>, answer: &A
     let drivers: Vec<&str> = answer.drivers().into_iter().collect();
     let driver = guest.scenario.driver();
     Cell {
-        kernel: plan::name(guest.target.kernel),
-        arch: plan::name(guest.target.arch),
+        kernel: plan::name(&guest.target.kernel),
+        arch: plan::name(&guest.target.arch),
         scenario: guest.scenario.name.to_owned(),
         way: way.to_string(),
         score,

@@ -79,13 +79,13 @@ impl Guest {
 
     /// Name of the folder with its dumps: `6.1-x86_64-frames`.
     pub(super) fn name(&self) -> String {
-        let (kernel, arch) = (name(self.target.kernel), name(self.target.arch));
+        let (kernel, arch) = (name(&self.target.kernel), name(&self.target.arch));
         format!("{kernel}-{arch}-{}", self.scenario.name)
     }
 }
 
 /// A value's name on the command line.
-pub(super) fn name(value: impl ValueEnum) -> String {
+pub(super) fn name(value: &impl ValueEnum) -> String {
     let value = value.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
