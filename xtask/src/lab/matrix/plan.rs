@@ -182,8 +182,8 @@ mod tests {
         for guest in whole().unwrap() {
             for one in &guest.ways {
                 let row = [
-                    name(guest.target.kernel),
-                    name(guest.target.arch),
+                    name(&guest.target.kernel),
+                    name(&guest.target.arch),
                     guest.scenario.name.to_owned(),
                     way(one),
                 ];
