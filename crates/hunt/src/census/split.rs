@@ -12,7 +12,7 @@
 use pagehound_kernel::{Class, Pages};
 use pagehound_vmcore::{Pfn, PfnRange};
 
-use super::{Census, Fate, Via};
+use super::{Census, Fate, Ground, Via};
 
 /// Largest block the page allocator gives.
 const MAX_ORDER: u32 = 10;
@@ -51,6 +51,56 @@ impl Census {
             }
             pfn = end;
         }
+    }
+
+    /// Holds the orphans that are the inside of a held block made at boot, such
+    /// as a hash table of `alloc_large_system_hash`. A page whose `page->lru`
+    /// still points to itself, as `__init_single_page` left it, was never on a
+    /// free list by itself, so it came with the page before it; the page a block
+    /// begins with was taken off a list, which leaves its mark. Returns the
+    /// units newly held.
+    pub(crate) fn hold_interiors(
+        &mut self,
+        ground: Ground<'_>,
+        orphans: &[Pfn],
+        lost_elsewhere: impl Fn(Pfn) -> bool,
+    ) -> Vec<Pfn> {
+        let pages = ground.pages;
+        let mut held = Vec::new();
+        // The page each inside page was found to belong to; orphans ascend.
+        let mut last: Option<(Pfn, Option<Pfn>)> = None;
+        for &orphan in orphans {
+            let waits = self.fate(pages, orphan) == Fate::Orphan && !lost_elsewhere(orphan);
+            if !waits || !is_inside(ground, orphan) {
+                continue;
+            }
+            let (mut at, mut begin) = (orphan, None);
+            while let Some(before) = at.0.checked_sub(1).map(Pfn) {
+                if let Some((known, of)) = last
+                    && known == before
+                {
+                    begin = of;
+                    break;
+                }
+                if orphan.0 - before.0 >= MAX_RUN || pages.map.class(before) != Class::Raw {
+                    break;
+                }
+                if !is_inside(ground, before) {
+                    begin = Some(pages.map.head(before));
+                    break;
+                }
+                at = before;
+            }
+            last = Some((orphan, begin));
+            if let Some(begin) = begin.filter(|begin| self.held.get(*begin))
+                && !self.is_lost_through_cache(begin)
+                && self.held.set(orphan)
+            {
+                self.via.note(orphan, Via::Split(begin));
+                held.push(orphan);
+            }
+        }
+        held
     }
 
     /// Whether a unit's fate waits for [`settle`](Self::settle).
@@ -100,4 +150,20 @@ impl Census {
         }
         held
     }
+}
+
+/// Whether a page's `lru` points to itself.
+fn is_inside(ground: Ground<'_>, pfn: Pfn) -> bool {
+    let pages = ground.pages;
+    let mut bytes = vec![0; pages.memmap.page_size as usize];
+    let one = PfnRange {
+        start: pfn,
+        end: Pfn(pfn.0 + 1),
+    };
+    let read = pages.memmap.read(ground.kernel, one, &mut bytes).is_empty();
+    let own = pages.memmap.page(pfn).0;
+    let words = pages.decoder.words(&bytes);
+    let lru = words.lru();
+    // The head of a list is where the member lies, eight bytes into the page.
+    read && lru[0] == lru[1] && lru[0].wrapping_sub(own) < pages.memmap.page_size
 }

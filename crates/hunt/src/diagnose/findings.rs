@@ -67,8 +67,7 @@ pub(super) fn findings(
     for (group, units) in groups {
         match group {
             Group::Orphan(key, order, detached) => {
-                let telling = matches!(key, Key::Ethernet(_) | Key::Anchor(_));
-                if units.len() < GROUP || !telling && maker.count(&units) <= limit {
+                if units.len() < GROUP || !key.is_telling() && maker.count(&units) <= limit {
                     strays.extend(units);
                 } else {
                     made.push((maker.orphans(key, order, detached, &units), units));
@@ -158,8 +157,8 @@ fn groups(
                 Group::Orphan(key, order(pages, head), detached)
             }
             Fate::Held => {
-                let telling = matches!(key, Key::Ethernet(_) | Key::Anchor(_));
-                let company = telling && lost.get(&key).is_some_and(|&units| units >= GROUP);
+                let company =
+                    key.is_telling() && lost.get(&key).is_some_and(|&units| units >= GROUP);
                 let holder = holders.of(head);
                 if census.is_lost_through_cache(head) {
                     let order = order(pages, head);

@@ -178,17 +178,14 @@ fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Finge
         *units += 1;
         *named += usize::from(census.is_in_hardware(head));
     }
-    // Zeroes and noise are alike without having anything in common.
-    let telling = |key: Key| matches!(key, Key::Ethernet(_) | Key::Anchor(_));
     let lost_elsewhere = |head| {
         let key = prints.key(head);
         let group = groups.get(&key);
-        telling(key) && group.is_some_and(|&(units, _)| units >= 4 * GROUP)
+        key.is_telling() && group.is_some_and(|&(units, _)| units >= 4 * GROUP)
     };
-    let mut held = census.settle(lost_elsewhere, |one, other| {
-        prints.key(one) == prints.key(other)
-    });
-    for head in orphans {
+    let alike = |one, other| prints.key(one) == prints.key(other);
+    let mut held = census.settle(lost_elsewhere, alike);
+    for &head in &orphans {
         if census.fate(pages, head) != Fate::Orphan {
             continue;
         }
@@ -200,24 +197,24 @@ fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Finge
             census.hold_dropped(head);
         }
     }
-    // What is held holds what it names, and that may have runs behind it.
+    // What is held holds what it names, and that may have blocks behind it.
     for _ in 0..ROUNDS {
-        if held.is_empty() {
-            break;
-        }
         census.mark(ground, held);
         if ground.without.split {
-            break;
+            return;
         }
+        held = census.hold_interiors(ground, &orphans, lost_elsewhere);
         census.split_blocks(pages);
-        held = census.settle(lost_elsewhere, |one, other| {
-            prints.key(one) == prints.key(other)
-        });
+        held.extend(census.settle(lost_elsewhere, alike));
+        if held.is_empty() {
+            return;
+        }
     }
+    // Chains of blocks that long are nobody's but a damaged dump's.
+    census.doubt();
 }
 
-/// Blocks behind blocks that are followed: each round holds more, and no chain
-/// of them was ever seen to be longer than two.
+/// Blocks behind blocks that are followed.
 const ROUNDS: usize = 64;
 
 /// Pages of a page_pool that nothing refers to any more are lost like others:

@@ -54,6 +54,14 @@ pub struct Shared {
     pub share: f64,
 }
 
+impl Key {
+    /// Whether units of this group have something in common: zeroes and noise
+    /// are alike without that.
+    pub(crate) fn is_telling(self) -> bool {
+        matches!(self, Key::Ethernet(_) | Key::Anchor(_))
+    }
+}
+
 /// Groups of units, by what they hold.
 pub struct Fingerprints {
     units: Arc<Units>,
