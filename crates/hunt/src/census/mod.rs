@@ -1,4 +1,6 @@
-//! The orphan census: which unaccounted pages nothing in memory points to.
+//! The orphan census: which pages that no owner is known of nothing in memory
+//! points to. It decides over the classes of [`Class::is_censused`]: what no
+//! counter shows, and pages of page_pools.
 //!
 //! A page somebody owns is pointed to from somewhere. Words of all memory that
 //! has an owner are the roots (rule 1); what never counts as a referrer is
@@ -37,7 +39,7 @@ pub use words::Naming;
 
 use crate::units::Units;
 
-/// What the census says of one unaccounted unit.
+/// What the census says of one unit it decides over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// Something refers to it.
@@ -85,7 +87,7 @@ pub struct Run<'a> {
     pub without: Without,
 }
 
-/// The result: a fate for every unaccounted unit.
+/// The result: a fate for every unit of a censused class.
 pub struct Census {
     held: Bits,
     named: Bits,
@@ -172,8 +174,7 @@ impl Census {
         census
     }
 
-    /// The fate of the unit that begins with `head`, a unit of an unaccounted
-    /// class.
+    /// The fate of the unit that begins with `head`, a unit of a censused class.
     pub fn fate(&self, pages: &Pages, head: Pfn) -> Fate {
         if self.held.get(head) {
             Fate::Held

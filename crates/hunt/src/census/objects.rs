@@ -88,7 +88,7 @@ impl<'a> Strict<'a> {
         }
     }
 
-    /// Marks what a word names, if it is an object or an unaccounted unit.
+    /// Marks what a word names, if it is an object or a censused unit.
     pub(super) fn reach(
         &self,
         pages: &Pages,

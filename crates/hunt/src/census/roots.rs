@@ -15,7 +15,7 @@ struct Found {
 }
 
 impl Census {
-    /// Marks what the roots name; returns the heads of the unaccounted units
+    /// Marks what the roots name; returns the heads of the censused units
     /// among them, and what roots outside the slabs name.
     pub(super) fn roots(
         &mut self,
@@ -67,9 +67,7 @@ impl Census {
                 for entry in page.chunks_exact(8) {
                     let entry = u64::from_le_bytes(entry.try_into().unwrap_or_default());
                     for target in geometry.user_leaf(entry) {
-                        let unaccounted =
-                            target < pages.map.end() && pages.map.class(target).is_censused();
-                        if unaccounted {
+                        if pages.map.class(target).is_censused() {
                             // A process that maps it needs no slab for that.
                             found
                                 .nodes

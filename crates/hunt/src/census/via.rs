@@ -63,7 +63,7 @@ impl Via {
     }
 }
 
-/// A [`Via`] for every unaccounted unit that has one.
+/// A [`Via`] for every censused unit that has one.
 pub(super) struct Vias {
     units: Arc<Units>,
     codes: Vec<AtomicU64>,

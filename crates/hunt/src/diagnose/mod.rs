@@ -46,7 +46,7 @@ pub struct Diagnosis {
     pub report: Report,
     /// Page map and all that was walked for it.
     pub pages: Pages,
-    /// Fate of every unaccounted unit.
+    /// Fate of every censused unit.
     pub census: Census,
     /// Id of each unit's finding, 0 where it is in none.
     findings: Vec<u32>,

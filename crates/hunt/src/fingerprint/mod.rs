@@ -1,5 +1,5 @@
-//! Fingerprints: what unaccounted pages have in common, without being told
-//! what to look for.
+//! Fingerprints: what the pages the census decides over have in common,
+//! without being told what to look for.
 //!
 //! Units that hold Ethernet frames are grouped by destination address. Of the
 //! rest, values that recur at the same offset of many units (anchors) set
@@ -75,7 +75,7 @@ pub struct Fingerprints {
 pub(crate) const GROUP: usize = 8;
 
 impl Fingerprints {
-    /// Reads every unaccounted unit and groups them; `devices` are the addresses
+    /// Reads every unit and groups them; `devices` are the addresses
     /// of this machine's network devices.
     pub(crate) fn of(
         kernel: &Kernel<'_>,

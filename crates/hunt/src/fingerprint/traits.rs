@@ -1,4 +1,4 @@
-//! What is noted of every unaccounted unit when its content is read.
+//! What is noted of every unit the census decides over when its content is read.
 
 use std::ops::ControlFlow;
 
@@ -27,7 +27,7 @@ pub(super) struct Traits {
 
 const NO_OFFSET: u32 = u32::MAX;
 
-/// Reads all unaccounted units once, in one pass, and notes their traits by
+/// Reads all these units once, in one pass, and notes their traits by
 /// their numbers; units none of whose pages are present have none.
 pub(super) fn read(
     kernel: &Kernel<'_>,

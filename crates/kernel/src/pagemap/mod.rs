@@ -49,8 +49,8 @@ pub struct Pages {
     pub areas: Vec<VmapArea>,
     /// All threads.
     pub tasks: Vec<Task>,
-    /// Unaccounted frames that a leaf entry of a page table maps (outside the
-    /// direct map, the kernel image and identity mappings), and where.
+    /// Frames of censused classes that a leaf entry of a page table maps (outside
+    /// the direct map, the kernel image and identity mappings), and where.
     pub mapped: Vec<(Pfn, VirtAddr)>,
     /// Unaccounted frames that the kernel image's mapping covers: freed `__init`
     /// memory, which stays mapped there and is not held by it.
