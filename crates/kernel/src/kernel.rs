@@ -21,6 +21,13 @@ const SMALL_CACHE: usize = 64;
 /// A list longer than this is taken for broken.
 const LIST_LIMIT: usize = 1 << 24;
 
+/// Most CPUs a kernel is built for (x86's NR_CPUS with MAXSMP).
+pub(crate) const MOST_CPUS: u64 = 8192;
+
+/// How far behind `_stext` variables and tables may lie where nothing says it:
+/// an image is at most as large as its mapping.
+pub(crate) const IMAGE_LIMIT: u64 = 1 << 27;
+
 /// Why something of the kernel could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum KernelError {
@@ -340,10 +347,6 @@ fn open_memory(dump: &Dump) -> Result<(Vmcoreinfo, KernelMemory<'_>), KernelErro
     Err(last)
 }
 
-/// How far behind `_stext` the tables may lie where VMCOREINFO does not say:
-/// an image is at most as large as its mapping.
-const IMAGE_LIMIT: u64 = 1 << 27;
-
 fn open_symbols(
     memory: &KernelMemory<'_>,
     vmcoreinfo: &Vmcoreinfo,
@@ -383,9 +386,9 @@ fn percpu_offsets(memory: &KernelMemory<'_>, symbols: Option<&Kallsyms>) -> Vec<
     };
     let count = address("nr_cpu_ids")
         .and_then(|at| memory.u32(at).ok())
-        .unwrap_or(1)
-        .clamp(1, 8192);
-    (0..u64::from(count))
+        .map_or(1, u64::from)
+        .clamp(1, MOST_CPUS);
+    (0..count)
         .map_while(|cpu| memory.u64(base.add(cpu * 8)).ok())
         .collect()
 }

@@ -10,18 +10,14 @@ use std::collections::HashMap;
 use memchr::memmem;
 use pagehound_vmcore::VirtAddr;
 
-use crate::kernel::Kernel;
+use crate::kernel::{IMAGE_LIMIT, Kernel, MOST_CPUS};
 use crate::layouts::{Field, Struct};
 use crate::sweep::sweep;
 use crate::virt::VirtualRead;
 
-/// How far behind `_stext` variables may lie.
-const IMAGE_LIMIT: u64 = 1 << 27;
 /// Candidates that are looked at closely: there are a handful in a kernel, and
 /// each costs as much as a damaged image lets it.
 const TRIES: usize = 64;
-/// Most nodes and CPUs a kernel is built for.
-const MOST: u64 = 8192;
 
 /// Variables by name, and what no single variable tells.
 #[derive(Clone, Debug, Default)]
@@ -112,9 +108,9 @@ impl Search<'_> {
         array: VirtAddr,
         fits: impl Fn(u64, u64) -> bool,
     ) -> impl Iterator<Item = u64> {
-        // Each CPU and node has its own place.
+        // Each CPU and node has its own place; nodes are fewer than CPUs.
         let mut before = None;
-        (0..MOST).map_while(move |index| {
+        (0..MOST_CPUS).map_while(move |index| {
             let entry = self.kernel.memory.u64(array.add(index * 8)).ok()?;
             let differs = before.replace(entry) != Some(entry);
             (differs && fits(entry, index)).then_some(entry)

@@ -34,7 +34,7 @@ pub struct Cache {
     sheaved: Vec<VirtAddr>,
     /// The sheaves, full, partly full and empty.
     pub(crate) sheaves: Vec<VirtAddr>,
-    /// Objects a sheaf has room for.
+    /// Objects a sheaf has room for, at most [`LARGEST_SHEAF`].
     pub(crate) sheaf_capacity: u64,
 }
 
@@ -142,7 +142,9 @@ impl Kernel<'_> {
         let mut sheaf_capacity = 0;
         if has(Field::CacheSheaves) {
             sheaves = self.sheaves(addr, nodes)?;
-            sheaf_capacity = self.field(addr, Field::CacheSheafCapacity)?;
+            sheaf_capacity = self
+                .field(addr, Field::CacheSheafCapacity)?
+                .min(LARGEST_SHEAF);
             for &sheaf in &sheaves {
                 self.read_sheaf(sheaf, addr, sheaf_capacity, &mut sheaved)?;
             }
@@ -216,7 +218,7 @@ impl Kernel<'_> {
         if size == 0 {
             return Ok(());
         }
-        if owner != cache || size > capacity.min(LARGEST_SHEAF) {
+        if owner != cache || size > capacity {
             return Err(KernelError::Broken {
                 what: "slab_sheaf",
                 at: sheaf,

@@ -10,7 +10,7 @@ use pagehound_vmcore::{Machine, Pfn, PfnRange, PhysAddr, VirtAddr};
 use super::decode::Decoder;
 use super::scan::scan;
 use super::{Class, Pages};
-use crate::kernel::{Kernel, KernelError};
+use crate::kernel::{Kernel, KernelError, MOST_CPUS};
 use crate::layouts::Field;
 use crate::memmap::MemMap;
 use crate::stale::Stale;
@@ -439,7 +439,7 @@ fn first_percpu_chunk(kernel: &Kernel<'_>) -> Vec<PfnRange> {
         let end = dynamic.add(pages << kernel.page_shift());
         let size = end.0.checked_sub(base.0).filter(|size| *size < 1 << 30)?;
         let offsets = VirtAddr(kernel.word("pcpu_unit_offsets")?);
-        let units = u64::from(kernel.word32("pcpu_nr_units")?).min(8192);
+        let units = u64::from(kernel.word32("pcpu_nr_units")?).min(MOST_CPUS);
         let shift = kernel.page_shift();
         let mut ranges = Vec::new();
         for unit in 0..units {
