@@ -14,8 +14,9 @@ use super::answer::{Answer, Binary};
 const RECALL: f64 = 0.995;
 /// The share of the planted held pages that may be called lost.
 const HELD_CALLED_LOST: f64 = 0.001;
-/// Pages that may be called lost beyond those planted: this share of the guest,
-/// but as many as this where planting has disturbed its memory.
+/// Pages that may be called lost beyond those planted: this share of the guest's,
+/// but where planting has disturbed its memory at least as many as this, which
+/// is more in a guest of up to 3,200,000 pages (12 GiB with 4 KiB pages).
 const EXTRA_SHARE: f64 = 0.000_01;
 const EXTRA_PAGES: u64 = 32;
 /// Frame numbers shown of each kind of mistake.
@@ -118,8 +119,8 @@ impl Score {
 }
 
 fn extra_allowed(truth: &Truth) -> u64 {
-    let pages = truth.meminfo("MemTotal").unwrap_or(0) as f64 / 4.0;
-    let share = (pages * EXTRA_SHARE) as u64;
+    // MemTotal, but in pages, of whatever size.
+    let share = (truth.zoneinfo("managed") as f64 * EXTRA_SHARE) as u64;
     if truth.planted().is_empty() {
         share
     } else {
@@ -224,10 +225,30 @@ mod tests {
     use super::*;
 
     fn truth(planted: &str, counted: u64) -> Truth {
+        truth_of(65_536, planted, counted)
+    }
+
+    /// The truth of a guest with so many pages.
+    fn truth_of(pages: u64, planted: &str, counted: u64) -> Truth {
         let text = format!(
-            "== meminfo\nMemTotal: 262144 kB\n== leaked\n{counted}\n== planted\n{planted}== end\n"
+            "== zoneinfo\nNode 0, zone DMA\n  managed 1000\nNode 0, zone Normal\n  managed {}\n\
+             == leaked\n{counted}\n== planted\n{planted}== end\n",
+            pages - 1000
         );
         Truth::parse(&text).unwrap()
+    }
+
+    #[test]
+    fn a_large_guest_may_have_more_strays() {
+        let allowed = |pages, planted| {
+            let truth = truth_of(pages, planted, 0);
+            Score::of(&truth, &BTreeSet::new()).extra_allowed
+        };
+        // One in 100,000, whatever the size of a page.
+        assert_eq!(allowed(65_536, ""), 0);
+        assert_eq!(allowed(4_000_000, ""), 40);
+        assert_eq!(allowed(65_536, "10 1 0\n"), 32);
+        assert_eq!(allowed(4_000_000, "10 1 0\n"), 40);
     }
 
     #[test]
