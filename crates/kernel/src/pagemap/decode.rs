@@ -224,8 +224,9 @@ impl Decoder {
             // will unlock it has it.
             1 | 3 if flags & self.bits.locked != 0 => Class::Anon,
             1 | 3 => Class::Detached,
-            // Memory that a driver maps like a file's: perf's rings up to 6.x set
-            // the mapping, and nothing else of the page cache.
+            // Memory that a driver maps like a file's: fault handlers such as those
+            // of perf's rings (until b709eb872e19, 6.14) and of intel_th set the
+            // mapping, and nothing else of the page cache.
             0 if mapping >> 63 == 1 && flags & STATE_FLAGS == 0 => Class::Raw,
             0 if mapping >> 63 == 1 => {
                 if self.bits.swapbacked != 0 && flags & self.bits.swapbacked != 0 {
