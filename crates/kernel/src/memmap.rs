@@ -163,6 +163,18 @@ impl MemMap {
         missing
     }
 
+    /// The bytes of one frame's `struct page`, if they can be had.
+    pub fn read_one(&self, kernel: &Kernel<'_>, pfn: Pfn) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; self.page_size as usize];
+        let range = PfnRange {
+            start: pfn,
+            end: Pfn(pfn.0 + 1),
+        };
+        self.read(kernel, range, &mut bytes)
+            .is_empty()
+            .then_some(bytes)
+    }
+
     fn translate(&self, at: VirtAddr) -> Option<PhysAddr> {
         let after = self.mappings.partition_point(|m| m.virt <= at);
         let mapping = self.mappings.get(after.checked_sub(1)?)?;

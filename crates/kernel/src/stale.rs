@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use pagehound_vmcore::{Machine, Pfn, PhysAddr, VirtAddr};
+use pagehound_vmcore::{Machine, PhysAddr, VirtAddr};
 
 use crate::kernel::Kernel;
 use crate::layouts::{Field, Struct};
@@ -228,18 +228,8 @@ impl Search<'_> {
     /// Pages that page pools gave away but still have in their array.
     fn page_pools(&mut self) {
         let mut pools = BTreeSet::new();
-        let mut bytes = vec![0; self.pages.memmap.page_size as usize];
         for head in self.pages.map.heads(Class::PagePool) {
-            let one = pagehound_vmcore::PfnRange {
-                start: head,
-                end: Pfn(head.0 + 1),
-            };
-            if self
-                .pages
-                .memmap
-                .read(self.kernel, one, &mut bytes)
-                .is_empty()
-            {
+            if let Some(bytes) = self.pages.memmap.read_one(self.kernel, head) {
                 // pp_magic and pp lie where lru lies, in every release.
                 let [_, pool] = self.pages.decoder.words(&bytes).lru();
                 pools.insert(pool);

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use pagehound_kernel::{Class, Kernel, Options, Pages};
 use pagehound_testdata::{Truth, demo};
-use pagehound_vmcore::{Dump, Pfn, PfnRange, VirtAddr, open};
+use pagehound_vmcore::{Dump, Pfn, VirtAddr, open};
 
 struct Demo {
     kernel: Kernel<'static>,
@@ -30,12 +30,7 @@ static DEMO: LazyLock<Demo> = LazyLock::new(|| {
 /// The words of a frame's `struct page`: reference count and compound word.
 fn words(pfn: u64) -> (i32, u64) {
     let pages = &DEMO.pages;
-    let mut bytes = vec![0; pages.memmap.page_size as usize];
-    let range = PfnRange {
-        start: Pfn(pfn),
-        end: Pfn(pfn + 1),
-    };
-    assert_eq!(pages.memmap.read(&DEMO.kernel, range, &mut bytes), []);
+    let bytes = pages.memmap.read_one(&DEMO.kernel, Pfn(pfn)).unwrap();
     let words = pages.decoder.words(&bytes);
     (words.refcount(), words.compound_word())
 }

@@ -4,7 +4,7 @@ use pagehound_kernel::{Kernel, Pages};
 use std::sync::atomic::Ordering;
 
 use pagehound_scan::{End, Pass, words_in_ranges};
-use pagehound_vmcore::{PageState, Pfn, PfnRange};
+use pagehound_vmcore::{PageState, Pfn};
 
 use super::bits::Bits;
 use super::hardware::table;
@@ -171,16 +171,10 @@ impl Census {
     /// `compound_head` leads to the unit's own head and so adds nothing.
     fn by_page_struct(&mut self, ground: Ground<'_>, head: Pfn, ahead: &mut Ahead) {
         let Ground { pages, naming, .. } = ground;
-        let range = PfnRange {
-            start: head,
-            end: Pfn(head.0 + 1),
-        };
-        let mut bytes = vec![0; pages.memmap.page_size as usize];
-        let missing = pages.memmap.read(ground.kernel, range, &mut bytes);
-        if !missing.is_empty() {
+        let Some(bytes) = pages.memmap.read_one(ground.kernel, head) else {
             self.missing += 1;
             return;
-        }
+        };
         words_in_ranges(&bytes, &naming.ranges(), |_, word| {
             if let Some(named) = naming.page(word) {
                 self.reach(pages, named, Via::PageStruct(head), ahead);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_scan::words_in_ranges;
-use pagehound_vmcore::{Pfn, PfnRange, PhysAddr};
+use pagehound_vmcore::{Pfn, PhysAddr};
 
 use super::bits::Bits;
 use super::{Census, Naming, Via};
@@ -168,12 +168,7 @@ impl<'a> Strict<'a> {
                                 look(&page, &[], 0);
                             }
                         }
-                        let range = PfnRange {
-                            start: head,
-                            end: Pfn(head.0 + 1),
-                        };
-                        bytes.resize(pages.memmap.page_size as usize, 0);
-                        if pages.memmap.read(kernel, range, &mut bytes).is_empty() {
+                        if let Some(bytes) = pages.memmap.read_one(kernel, head) {
                             look(&bytes, &[], 0);
                         }
                     }

@@ -181,16 +181,13 @@ impl Census {
 /// tail of a compound page, it has the first word cleared (`clear_compound_head`).
 fn is_inside(ground: Ground<'_>, pfn: Pfn) -> bool {
     let pages = ground.pages;
-    let mut bytes = vec![0; pages.memmap.page_size as usize];
-    let one = PfnRange {
-        start: pfn,
-        end: Pfn(pfn.0 + 1),
+    let Some(bytes) = pages.memmap.read_one(ground.kernel, pfn) else {
+        return false;
     };
-    let read = pages.memmap.read(ground.kernel, one, &mut bytes).is_empty();
     let own = pages.memmap.page(pfn).0;
     let words = pages.decoder.words(&bytes);
     let lru = words.lru();
     // The head of a list is where the member lies, eight bytes into the page.
     let itself = lru[1].wrapping_sub(own) < pages.memmap.page_size;
-    read && itself && (lru[0] == lru[1] || lru[0] == 0)
+    itself && (lru[0] == lru[1] || lru[0] == 0)
 }
