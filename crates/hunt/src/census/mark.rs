@@ -3,7 +3,7 @@
 use pagehound_kernel::{Kernel, Pages};
 use std::sync::atomic::Ordering;
 
-use pagehound_scan::{End, Pass, words_in_ranges};
+use pagehound_scan::{End, Pass};
 use pagehound_vmcore::{PageState, Pfn};
 
 use super::bits::Bits;
@@ -77,7 +77,7 @@ impl Census {
         }
     }
 
-    fn reach(&mut self, pages: &Pages, pfn: Pfn, via: Via, ahead: &mut Ahead) {
+    fn reach(&self, pages: &Pages, pfn: Pfn, via: Via, ahead: &mut Ahead) {
         self.named.set(pfn);
         if !pages.map.class(pfn).is_censused() {
             return;
@@ -91,8 +91,7 @@ impl Census {
 
     /// Rule 5: the words in a reached raw unit.
     fn by_content(&mut self, ground: Ground<'_>, head: Pfn, page: &mut [u8], ahead: &mut Ahead) {
-        let Ground { pages, naming, .. } = ground;
-        let unit = pages.map.unit(head);
+        let unit = ground.pages.map.unit(head);
         let memory = ground.kernel.dump.memory.as_ref();
         for pfn in (unit.start.0..unit.end.0).map(Pfn) {
             if memory.read_page(pfn, page).is_err() {
@@ -101,21 +100,30 @@ impl Census {
                 continue;
             }
             self.bytes_read += page.len() as u64;
-            let named = table(page, naming, pages).into_iter();
-            ahead.tables.extend(named.map(|named| (named, pfn)));
-            words_in_ranges(page, &naming.ranges(), |_, word| {
-                if let Some(named) = naming.page(word) {
-                    if naming.is_start(word) {
-                        self.started.set(named);
-                    }
-                    self.reach(pages, named, Via::Content(head), ahead);
-                }
+            let entries = self.named_by(ground, page, |named| {
+                self.reach(ground.pages, named, Via::Content(head), ahead);
             });
+            let tables = entries.into_iter().map(|named| (named, pfn));
+            ahead.tables.extend(tables);
         }
     }
 
-    fn wave_in_parallel(&mut self, ground: Ground<'_>, wave: &[Pfn], ahead: &mut Ahead) {
+    /// Tells `each` page that a word in a page of a reached unit names, and notes
+    /// those named by their first byte; returns the frames named by the page as
+    /// a table of hardware.
+    fn named_by(&self, ground: Ground<'_>, page: &[u8], mut each: impl FnMut(Pfn)) -> Vec<Pfn> {
         let Ground { pages, naming, .. } = ground;
+        naming.names(page, |_, word, named| {
+            if naming.is_start(word) {
+                self.started.set(named);
+            }
+            each(named);
+        });
+        table(page, naming, pages)
+    }
+
+    fn wave_in_parallel(&mut self, ground: Ground<'_>, wave: &[Pfn], ahead: &mut Ahead) {
+        let pages = ground.pages;
         let wanted = Bits::new(pages.map.end());
         for &head in wave {
             if pages.map.class(head).is_read_when_held() {
@@ -125,8 +133,7 @@ impl Census {
                 }
             }
         }
-        let ranges = naming.ranges();
-        let (started, held) = (&self.started, &self.held);
+        let this = &*self;
         let quiet = Pass {
             progress: &pagehound_scan::NoProgress,
             ..*ground.pass
@@ -135,18 +142,13 @@ impl Census {
             |pfn| wanted.get(pfn),
             Wave::default,
             |found: &mut Wave, pfn, page| {
-                let named = table(page, naming, pages).into_iter();
-                found.tables.extend(named.map(|named| (named, pfn)));
-                words_in_ranges(page, &ranges, |_, word| {
-                    if let Some(named) = naming.page(word) {
-                        if naming.is_start(word) {
-                            started.set(named);
-                        }
-                        if !held.get(pages.map.head(named)) {
-                            found.words.push((named, pfn));
-                        }
+                let entries = this.named_by(ground, page, |named| {
+                    if !this.held.get(pages.map.head(named)) {
+                        found.words.push((named, pfn));
                     }
                 });
+                let tables = entries.into_iter().map(|named| (named, pfn));
+                found.tables.extend(tables);
             },
         );
         self.bytes_read += outcome.tally.bytes;
@@ -175,10 +177,8 @@ impl Census {
             self.missing += 1;
             return;
         };
-        words_in_ranges(&bytes, &naming.ranges(), |_, word| {
-            if let Some(named) = naming.page(word) {
-                self.reach(pages, named, Via::PageStruct(head), ahead);
-            }
+        naming.names(&bytes, |_, _, named| {
+            self.reach(pages, named, Via::PageStruct(head), ahead);
         });
     }
 }

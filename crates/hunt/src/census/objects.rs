@@ -10,7 +10,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pagehound_kernel::{Class, Kernel, Pages};
-use pagehound_scan::words_in_ranges;
 use pagehound_vmcore::{Pfn, PhysAddr};
 
 use super::bits::Bits;
@@ -88,16 +87,17 @@ impl<'a> Strict<'a> {
         }
     }
 
-    /// Marks what a word names, if it is an object or a censused unit.
+    /// Marks what a word that names a page names there, if it is an object or a
+    /// censused unit.
     pub(super) fn reach(
         &self,
         pages: &Pages,
         naming: &Naming,
         word: u64,
+        named: Pfn,
         shift: u32,
     ) -> Option<Node> {
-        let pfn = naming.page(word)?;
-        match pages.map.class(pfn) {
+        match pages.map.class(named) {
             Class::Slab => {
                 let at = naming.phys(word)?;
                 let object = self.numbering.object(pages, at, shift)?;
@@ -105,7 +105,7 @@ impl<'a> Strict<'a> {
                     .set(Pfn(object.number))
                     .then_some(Node::Object(object))
             }
-            _ => self.unit(pages, pfn),
+            _ => self.unit(pages, named),
         }
     }
 
@@ -130,7 +130,6 @@ impl<'a> Strict<'a> {
         cancel: &AtomicBool,
     ) -> bool {
         let shift = kernel.page_shift();
-        let ranges = naming.ranges();
         let mut wave = nodes;
         let mut bytes = Vec::new();
         while !wave.is_empty() {
@@ -145,10 +144,10 @@ impl<'a> Strict<'a> {
             let mut next = Vec::new();
             for node in wave {
                 let mut look = |bytes: &[u8], stale: &[(Range<u64>, &str)], at: u64| {
-                    words_in_ranges(bytes, &ranges, |index, word| {
+                    naming.names(bytes, |index, word, named| {
                         let at = at + index as u64 * 8;
                         if !stale.iter().any(|(range, _)| range.contains(&at)) {
-                            next.extend(self.reach(pages, naming, word, shift));
+                            next.extend(self.reach(pages, naming, word, named, shift));
                         }
                     });
                 };

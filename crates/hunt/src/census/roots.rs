@@ -2,7 +2,7 @@
 //! the tables of processes).
 
 use pagehound_kernel::{Class, Kernel, Pages};
-use pagehound_scan::{Pass, words_in_ranges};
+use pagehound_scan::Pass;
 use pagehound_vmcore::{Pfn, PhysAddr};
 
 use super::objects::{Node, Strict};
@@ -26,7 +26,6 @@ impl Census {
         strict: Option<&Strict<'_>>,
         without: Without,
     ) -> (Vec<Pfn>, Vec<Node>) {
-        let ranges = naming.ranges();
         let shift = kernel.page_shift();
         let geometry = &kernel.memory.space.geometry;
         let this = &*self;
@@ -43,10 +42,7 @@ impl Census {
                 true => &[],
                 false => pages.stale.within(&(start..start + page.len() as u64)),
             };
-            words_in_ranges(page, &ranges, |index, word| {
-                let Some(named) = naming.page(word) else {
-                    return;
-                };
+            naming.names(page, |index, word, named| {
                 let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
                 if slab && pages.slabs.is_free_at(&pages.map, at, shift)
                     || stale.iter().any(|(range, _)| range.contains(&at.0))
@@ -59,7 +55,9 @@ impl Census {
                 if class != Class::Slab
                     && let Some(strict) = strict
                 {
-                    found.nodes.extend(strict.reach(pages, naming, word, shift));
+                    found
+                        .nodes
+                        .extend(strict.reach(pages, naming, word, named, shift));
                 }
                 this.name(pages, named, Via::Root(at), without, found);
             });

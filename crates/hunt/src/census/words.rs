@@ -6,6 +6,7 @@ mod tests;
 use std::ops::Range;
 
 use pagehound_kernel::{Kernel, Linear, Pages};
+use pagehound_scan::words_in_ranges;
 use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 /// The values that name a page: any address in the direct map names the page
@@ -35,8 +36,18 @@ impl Naming {
     }
 
     /// The ranges of values that name a page.
-    pub(crate) fn ranges(&self) -> [Range<u64>; 2] {
+    fn ranges(&self) -> [Range<u64>; 2] {
         [self.direct.virt.clone(), self.memmap.clone()]
+    }
+
+    /// Tells `each` word of `bytes` that names a page: its index, itself, and
+    /// the page.
+    pub(crate) fn names(&self, bytes: &[u8], mut each: impl FnMut(usize, u64, Pfn)) {
+        words_in_ranges(bytes, &self.ranges(), |index, word| {
+            if let Some(named) = self.page(word) {
+                each(index, word, named);
+            }
+        });
     }
 
     /// The page a word names.
