@@ -20,12 +20,16 @@ pub(crate) struct Units {
 
 impl Units {
     pub(crate) fn of(map: &PageMap) -> Units {
-        let mut bits = vec![0u64; map.end().0.div_ceil(64) as usize];
-        for class in Class::ALL.iter().filter(|class| class.is_censused()) {
-            for head in map.heads(*class) {
-                if let Some(word) = bits.get_mut((head.0 / 64) as usize) {
-                    *word |= 1 << (head.0 % 64);
-                }
+        let censused = Class::ALL.iter().filter(|class| class.is_censused());
+        Units::numbered(map.end(), censused.flat_map(|class| map.heads(*class)))
+    }
+
+    /// Units of the given first frames, in any order, all below `end`.
+    fn numbered(end: Pfn, heads: impl Iterator<Item = Pfn>) -> Units {
+        let mut bits = vec![0u64; end.0.div_ceil(64) as usize];
+        for head in heads {
+            if let Some(word) = bits.get_mut((head.0 / 64) as usize) {
+                *word |= 1 << (head.0 % 64);
             }
         }
         let mut len = 0u32;
@@ -83,30 +87,50 @@ mod tests {
     use crate::testing::DEMO;
 
     #[test]
-    fn numbers_count_the_heads_of_censused_units() {
-        let map = &DEMO.pages.map;
-        let units = Units::of(map);
-        let mut wanted: Vec<Pfn> = map.heads(Class::Raw).collect();
-        wanted.extend(map.heads(Class::Detached));
-        wanted.extend(map.heads(Class::PagePool));
-        wanted.sort_unstable();
-        assert!(wanted.len() > 1000);
-        assert_eq!(units.len(), wanted.len());
-        assert_eq!(units.heads().collect::<Vec<_>>(), wanted);
-        for (number, &head) in wanted.iter().enumerate() {
-            assert_eq!(units.number(head), Some(number));
+    fn units_are_numbered_by_ascending_first_frame() {
+        // Both ends of words of 64 frames, and of blocks of 512.
+        let heads = [
+            0, 1, 63, 64, 130, 511, 512, 513, 1023, 1024, 5000, 5119, 5120, 5130,
+        ];
+        let mixed = heads.iter().rev().map(|&head| Pfn(head));
+        let units = Units::numbered(Pfn(5131), mixed);
+        assert_eq!(units.len(), 14);
+        assert_eq!(units.heads().collect::<Vec<_>>(), heads.map(Pfn));
+        assert_eq!(units.number(Pfn(0)), Some(0));
+        assert_eq!(units.number(Pfn(64)), Some(3));
+        assert_eq!(units.number(Pfn(512)), Some(6));
+        assert_eq!(units.number(Pfn(5000)), Some(10));
+        assert_eq!(units.number(Pfn(5130)), Some(13));
+        for other in [2, 62, 65, 514, 1022, 4999, 5121, 5129, 5131, 6000, u64::MAX] {
+            assert_eq!(units.number(Pfn(other)), None, "{other}");
         }
     }
 
     #[test]
-    fn other_frames_have_no_number() {
-        let map = &DEMO.pages.map;
-        let units = Units::of(map);
-        let other = |&pfn: &Pfn| !map.class(pfn).is_censused() || map.is_tail(pfn);
-        let numbered = (0..map.end().0 + 1000)
-            .map(Pfn)
-            .filter(other)
-            .filter(|&pfn| units.number(pfn).is_some());
-        assert_eq!(numbered.count(), 0);
+    fn none_are_none() {
+        let units = Units::numbered(Pfn(0), std::iter::empty());
+        assert_eq!((units.len(), units.number(Pfn(0))), (0, None));
+        assert_eq!(units.heads().count(), 0);
+    }
+
+    /// What the guest planted: its raw blocks are units, one each; its
+    /// vmalloc memory is not the census's to decide over.
+    #[test]
+    fn blocks_without_an_owner_are_units_and_owned_ones_are_not() {
+        const VMALLOC: u32 = 4;
+        const ORDER_2: u32 = 3;
+        let units = Units::of(&DEMO.pages.map);
+        for head in DEMO.of_kind(1) {
+            assert!(units.number(head).is_some(), "{head:?}");
+        }
+        for head in DEMO.of_kind(ORDER_2) {
+            assert!(units.number(head).is_some(), "{head:?}");
+            for tail in (1..4).map(|index| Pfn(head.0 + index)) {
+                assert_eq!(units.number(tail), None, "{tail:?}");
+            }
+        }
+        for head in DEMO.of_kind(VMALLOC) {
+            assert_eq!(units.number(head), None, "{head:?}");
+        }
     }
 }
