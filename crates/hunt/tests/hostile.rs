@@ -294,6 +294,7 @@ fn broken_page_tables() {
     let task = kernel
         .tasks()
         .unwrap()
+        .0
         .into_iter()
         .find(|task| task.mm.0 != 0)
         .unwrap();

@@ -23,15 +23,23 @@ pub struct Task {
 
 impl Kernel<'_> {
     /// All threads, and the idle threads of the CPUs where their variable is
-    /// known. A list that breaks gives those before the break.
-    pub fn tasks(&self) -> Result<Vec<Task>, KernelError> {
+    /// known; and what broke on the way: a list that breaks gives those before
+    /// the break, a thread that cannot be read is left out.
+    ///
+    /// # Errors
+    /// Where not even the first task's list can be read.
+    pub fn tasks(&self) -> Result<(Vec<Task>, Vec<KernelError>), KernelError> {
+        let mut breaks = Vec::new();
         let init = self.symbol("init_task")?;
         let mut leaders = vec![init];
         let head = self.member(init, Field::TaskTasks)?;
         match self.list(head, Field::TaskTasks) {
             Ok(entries) => leaders.extend(entries),
             Err((entries, error)) if entries.is_empty() => return Err(error),
-            Err((entries, _)) => leaders.extend(entries),
+            Err((entries, error)) => {
+                leaders.extend(entries);
+                breaks.push(error);
+            }
         }
         // Idle threads are on no list; smpboot keeps them by CPU.
         if let Some(idle) = self.address("idle_threads") {
@@ -48,27 +56,33 @@ impl Kernel<'_> {
             if seen.contains(&leader) {
                 continue;
             }
-            for thread in self.threads(leader) {
-                if seen.insert(thread)
-                    && let Ok(task) = self.task(thread)
-                {
-                    tasks.push(task);
+            let (threads, broken) = self.threads(leader);
+            breaks.extend(broken);
+            for thread in threads {
+                if seen.insert(thread) {
+                    match self.task(thread) {
+                        Ok(task) => tasks.push(task),
+                        Err(error) => breaks.push(error),
+                    }
                 }
             }
         }
-        Ok(tasks)
+        Ok((tasks, breaks))
     }
 
-    fn threads(&self, leader: VirtAddr) -> Vec<VirtAddr> {
-        let threads = self
+    /// The threads of a leader's group, itself among them, up to where their
+    /// list breaks.
+    fn threads(&self, leader: VirtAddr) -> (Vec<VirtAddr>, Option<KernelError>) {
+        let head = self
             .pointer(leader, Field::TaskSignal)
-            .and_then(|signal| self.member(signal, Field::SignalThreadHead))
-            .map(|head| match self.list(head, Field::TaskThreadNode) {
-                Ok(threads) | Err((threads, _)) => threads,
-            });
-        let mut all = threads.unwrap_or_default();
+            .and_then(|signal| self.member(signal, Field::SignalThreadHead));
+        let list = head.map_err(|error| (Vec::new(), error));
+        let (mut all, broken) = match list.and_then(|head| self.list(head, Field::TaskThreadNode)) {
+            Ok(threads) => (threads, None),
+            Err((threads, error)) => (threads, Some(error)),
+        };
         all.push(leader);
-        all
+        (all, broken)
     }
 
     fn task(&self, addr: VirtAddr) -> Result<Task, KernelError> {

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use pagehound_kernel::layouts::Field;
 use pagehound_kernel::{Class, Kernel, Options, Pages};
-use pagehound_testdata::{Truth, demo};
+use pagehound_testdata::{Damage, Truth, demo};
 use pagehound_vmcore::{Dump, Pfn, VirtAddr, open};
 
 struct Demo {
@@ -241,4 +242,46 @@ fn classes_are_where_they_must_be() {
             "{task:?}: {class:?}"
         );
     }
+}
+
+/// The page map of the demo with one word of kernel memory changed.
+fn changed(at: VirtAddr, word: u64) -> Pages {
+    let phys = DEMO.kernel.phys(at).unwrap();
+    let dump = Damage::words(&[(phys, word)]).open(&demo());
+    Pages::of(&Kernel::open(&dump, Options::default()).unwrap()).unwrap()
+}
+
+/// Stacks and page tables of the tasks behind a break are missed, and with them
+/// references: that must be told, and nothing be certain after it.
+#[test]
+fn a_break_in_the_lists_of_tasks_is_told() {
+    let told = |pages: &Pages| {
+        let about_tasks = |warning: &&String| warning.contains("lists of tasks");
+        pages.warnings.iter().find(about_tasks).cloned()
+    };
+    let sound = &DEMO.pages;
+    assert_eq!((told(sound), sound.damaged), (None, false));
+
+    let kernel = &DEMO.kernel;
+    let task = sound.tasks.iter().find(|task| task.pid == 5).unwrap();
+    let next = kernel.member(task.addr, Field::TaskTasks).unwrap();
+    let broken = changed(next, 0);
+    let warning = told(&broken).unwrap();
+    assert!(
+        broken.damaged && warning.contains("task_struct.tasks"),
+        "{warning}"
+    );
+    let has = |pid| broken.tasks.iter().any(|task| task.pid == pid);
+    assert!(has(1) && has(5), "those before the break are known");
+    assert!(broken.tasks.len() < sound.tasks.len());
+
+    let signal = kernel.pointer(task.addr, Field::TaskSignal).unwrap();
+    let threads = kernel.member(signal, Field::SignalThreadHead).unwrap();
+    let broken = changed(threads, 0);
+    let warning = told(&broken).unwrap();
+    assert!(
+        broken.damaged && warning.contains("thread_node"),
+        "{warning}"
+    );
+    assert_eq!(broken.tasks.len(), sound.tasks.len(), "the leader is one");
 }

@@ -100,7 +100,13 @@ impl Pages {
             Err(error) => pages.doubt("free slab objects cannot be told from live ones", &error),
         }
         match kernel.tasks() {
-            Ok(tasks) => pages.tasks = tasks,
+            Ok((tasks, breaks)) => {
+                pages.tasks = tasks;
+                if let Some(first) = breaks.first() {
+                    let what = format!("{} breaks in the lists of tasks, the first", breaks.len());
+                    pages.doubt(&what, first);
+                }
+            }
             Err(error) => pages.doubt("tasks", &error),
         }
         pages.kernel_tables(kernel);
