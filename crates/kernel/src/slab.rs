@@ -28,7 +28,8 @@ pub struct Cache {
     free_offset: u32,
     /// Key of hardened freelists, 0 without CONFIG_SLAB_FREELIST_HARDENED.
     random: u64,
-    /// First free object of each CPU's own slab, by `struct page` address of it.
+    /// The slabs CPUs allocate from, by the address of their `struct page`, with
+    /// the first free object the CPU has of it; ascending.
     cpu_freelists: Vec<(VirtAddr, VirtAddr)>,
     /// Free objects in sheaves, which their slabs count as used.
     sheaved: Vec<VirtAddr>,
@@ -81,8 +82,11 @@ pub struct SlabIndex {
     pub caches: Vec<Cache>,
     by_addr: HashMap<u64, u32>,
     slabs: HashMap<u64, Slab>,
-    /// Slabs whose freelist could not be followed to its end.
+    /// Slabs whose freelist could not be followed to its end, or that cannot
+    /// have as many objects as they say.
     pub broken: u64,
+    /// Free objects in sheaves, and slabs of CPUs, that are none of their cache's.
+    pub astray: u64,
 }
 
 /// What `struct page` (or `struct slab`) says of one slab.
@@ -137,6 +141,7 @@ impl Kernel<'_> {
                 }
             }
         }
+        cpu_freelists.sort_unstable();
         let mut sheaved = Vec::new();
         let mut sheaves = Vec::new();
         let mut sheaf_capacity = 0;
@@ -298,7 +303,7 @@ impl SlabIndex {
         for (number, cache) in (0u32..).zip(&self.caches) {
             for &(page, _) in &cache.cpu_freelists {
                 let slab = memmap.pfn(page).and_then(|pfn| self.slabs.get(&pfn.0));
-                self.broken += u64::from(slab.is_none_or(|slab| slab.cache != number));
+                self.astray += u64::from(slab.is_none_or(|slab| slab.cache != number));
             }
             for &object in &cache.sheaved {
                 let slab = kernel.memory.space.direct.phys(object).and_then(|at| {
@@ -309,7 +314,7 @@ impl SlabIndex {
                 let marked = known.is_some_and(|(slab, offset)| {
                     slab.set_free(offset / u64::from(cache.size.max(8)))
                 });
-                self.broken += u64::from(!marked);
+                self.astray += u64::from(!marked);
             }
         }
     }
@@ -341,8 +346,6 @@ impl SlabIndex {
         let bytes = kernel.page_size() << head.order.min(20);
         let most = bytes / u64::from(cache.size.max(8));
         let objects = u64::from(head.objects).min(most) as u32;
-        // Of a wrong size, or in a slab that is not one.
-        self.broken += u64::from(u64::from(head.objects) > most);
         let mut slab = Slab {
             cache: number,
             objects,
@@ -356,11 +359,11 @@ impl SlabIndex {
         else {
             return false;
         };
-        let mut whole = cache.walk(kernel, base, bytes, head.freelist, &mut slab);
-        for &(page, freelist) in &cache.cpu_freelists {
-            if page == head.page {
-                whole &= cache.walk(kernel, base, bytes, freelist, &mut slab);
-            }
+        // More objects than there is room for: of a wrong size, or no slab.
+        let mut whole = u64::from(head.objects) <= most;
+        whole &= cache.walk(kernel, base, bytes, head.freelist, &mut slab);
+        for freelist in cache.cpu_freelists_of(head.page) {
+            whole &= cache.walk(kernel, base, bytes, freelist, &mut slab);
         }
         self.broken += u64::from(!whole);
         self.slabs.insert(head.pfn.0, slab);
@@ -369,6 +372,15 @@ impl SlabIndex {
 }
 
 impl Cache {
+    /// The first free objects that CPUs have of the slab whose `struct page` is
+    /// at `page`: of a sound slab one at most.
+    fn cpu_freelists_of(&self, page: VirtAddr) -> impl Iterator<Item = VirtAddr> {
+        let from = self.cpu_freelists.partition_point(|&(of, _)| of < page);
+        let rest = self.cpu_freelists.get(from..).unwrap_or_default();
+        let own = rest.iter().take_while(move |&&(of, _)| of == page);
+        own.map(|&(_, freelist)| freelist)
+    }
+
     /// Marks the objects on one freelist; `false` if it leaves the slab, runs
     /// in a circle or cannot be read.
     fn walk(

@@ -141,6 +141,7 @@ fn slabinfo() -> BTreeMap<String, (u64, u64)> {
 fn caches_have_the_objects_that_slabinfo_counted() {
     let slabs = &DEMO.pages.slabs;
     assert_eq!(slabs.broken, 0, "freelists that could not be followed");
+    assert_eq!(slabs.astray, 0, "free objects outside of their caches");
     let mut found: BTreeMap<String, u64> = BTreeMap::new();
     for (_, slab) in slabs.iter() {
         let cache = slabs.cache(slab).unwrap();

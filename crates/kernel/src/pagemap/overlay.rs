@@ -93,8 +93,15 @@ impl Pages {
                         .push(format!("{strangers} slabs belong to no known cache"));
                 }
                 slabs.add_free_elsewhere(kernel, &pages.map, &pages.memmap);
+                if slabs.astray > 0 {
+                    pages.warnings.push(format!(
+                        "{} free objects in sheaves, and slabs of CPUs, are none of their cache's",
+                        slabs.astray
+                    ));
+                }
                 // A cache that is being destroyed is on no list any more.
-                pages.damaged |= slabs.broken > 0 || strangers * 100 > slabs.len();
+                pages.damaged |=
+                    slabs.broken > 0 || slabs.astray > 0 || strangers * 100 > slabs.len();
                 pages.slabs = slabs;
             }
             Err(error) => pages.doubt("free slab objects cannot be told from live ones", &error),
