@@ -163,6 +163,28 @@ impl<'m> Kernel<'m> {
         Ok(kernel)
     }
 
+    /// A kernel put together by hand, with the variables that landmarks has.
+    #[cfg(test)]
+    pub(crate) fn of_parts(
+        dump: &'m Dump,
+        memory: KernelMemory<'m>,
+        vmcoreinfo: Vmcoreinfo,
+        layouts: Layouts,
+        landmarks: Landmarks,
+    ) -> Kernel<'m> {
+        Kernel {
+            dump,
+            memory,
+            vmcoreinfo,
+            symbols: None,
+            btf: None,
+            layouts,
+            percpu_offsets: landmarks.percpu_offsets.clone(),
+            warnings: Vec::new(),
+            landmarks,
+        }
+    }
+
     /// log2 of the page size.
     pub fn page_shift(&self) -> u32 {
         self.memory.space.geometry.page_shift

@@ -60,6 +60,18 @@ impl Landmarks {
         landmarks
     }
 
+    /// Variables put down by hand.
+    #[cfg(test)]
+    pub(crate) fn of(
+        variables: &[(&'static str, VirtAddr)],
+        percpu_offsets: Vec<u64>,
+    ) -> Landmarks {
+        Landmarks {
+            variables: variables.iter().copied().collect(),
+            percpu_offsets,
+        }
+    }
+
     pub(crate) fn address(&self, name: &str) -> Option<VirtAddr> {
         self.variables.get(name).copied()
     }

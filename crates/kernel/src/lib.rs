@@ -18,6 +18,8 @@ mod stale;
 mod sweep;
 mod symbolizer;
 mod tasks;
+#[cfg(test)]
+mod testing;
 mod text;
 mod translate;
 mod virt;

@@ -83,6 +83,22 @@ impl MemMap {
         Ok(map)
     }
 
+    /// A map of all frames up to `end`, in one piece of memory.
+    #[cfg(test)]
+    pub(crate) fn flat(base: VirtAddr, phys: PhysAddr, page_size: u64, end: Pfn) -> MemMap {
+        let all = PfnRange { start: Pfn(0), end };
+        let size = page_size * end.0;
+        let virt = base;
+        MemMap {
+            base,
+            page_size,
+            sections: vec![all],
+            warning: None,
+            mappings: vec![Mapping { virt, phys, size }],
+            extensions: Vec::new(),
+        }
+    }
+
     /// Address of a frame's `struct page`, whether or not it exists.
     pub fn page(&self, pfn: Pfn) -> VirtAddr {
         self.base.add(pfn.0.wrapping_mul(self.page_size))

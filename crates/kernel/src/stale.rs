@@ -3,6 +3,9 @@
 //! space. To a search for references they look alive; a lost page has been
 //! seen to be named by each of them.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
@@ -287,38 +290,5 @@ impl Search<'_> {
                 self.add(sheaf.add(objects), size, "a sheaf of free objects");
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stale() -> Stale {
-        Stale::of(vec![
-            (0x3000..0x3010, "c"),
-            (0x1000..0x1800, "a"),
-            (0x1700..0x1900, "b"),
-            (0x2000..0x2000, "nothing"),
-        ])
-    }
-
-    #[test]
-    fn ranges_are_joined_and_found_by_page() {
-        let stale = stale();
-        assert_eq!(stale.within(&(0..0x1000)), []);
-        assert_eq!(stale.within(&(0x1000..0x2000)), [(0x1000..0x1900, "a")]);
-        assert_eq!(stale.within(&(0x18ff..0x3001)).len(), 2);
-        assert_eq!(stale.within(&(0x3010..u64::MAX)), []);
-    }
-
-    #[test]
-    fn ends_are_exclusive() {
-        let stale = stale();
-        assert_eq!(stale.reason(PhysAddr(0xfff)), None);
-        assert_eq!(stale.reason(PhysAddr(0x1000)), Some("a"));
-        assert_eq!(stale.reason(PhysAddr(0x18ff)), Some("a"));
-        assert_eq!(stale.reason(PhysAddr(0x1900)), None);
-        assert_eq!(stale.reason(PhysAddr(u64::MAX)), None);
     }
 }

@@ -140,4 +140,18 @@ impl Layouts {
         }
         self
     }
+
+    /// The same table with one member put down by hand.
+    #[cfg(test)]
+    pub(crate) fn with_place(mut self, field: Field, place: Place) -> Layouts {
+        self.fields[field as usize] = Some(place);
+        self
+    }
+
+    /// The same table with the size of one structure put down by hand.
+    #[cfg(test)]
+    pub(crate) fn with_size(mut self, structure: Struct, size: u64) -> Layouts {
+        self.structs[structure as usize] = Some(size);
+        self
+    }
 }

@@ -204,6 +204,19 @@ impl AddressSpace {
         })
     }
 
+    /// An x86_64 space of nothing but a direct map from frame 0 on.
+    #[cfg(test)]
+    pub(crate) fn of_direct_map(virt: Range<u64>) -> AddressSpace {
+        AddressSpace {
+            machine: Machine::X86_64,
+            geometry: x86_64::geometry(false, 0),
+            root: PhysAddr(0),
+            direct: Linear { virt, phys: 0 },
+            image: None,
+            vmalloc: Vec::new(),
+        }
+    }
+
     /// Translates a kernel virtual address.
     pub fn translate(&self, cache: &PageCache<'_>, addr: VirtAddr) -> Result<PhysAddr, VirtFault> {
         if let Some(phys) = self.direct.phys(addr) {

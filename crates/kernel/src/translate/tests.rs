@@ -1,83 +1,13 @@
 //! Page tables written by hand into a memory of a few pages. x86_64 after the
 //! Intel SDM vol. 3A, 4.5; aarch64 after the Arm ARM, D8.3.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use pagehound_vmcore::{
-    Coverage, Fault, FaultReason, PageCache, PageState, Pfn, PfnRange, PhysAddr, PhysicalMemory,
-    VirtAddr,
-};
+use pagehound_vmcore::{PageCache, PhysAddr, VirtAddr};
 
 use super::tables::{Entry, Geometry, Mapping, Met};
 use super::{aarch64, x86_64};
-
-/// Some pages; all others are absent.
-struct Memory {
-    shift: u32,
-    pages: BTreeMap<u64, Vec<u8>>,
-}
-
-impl Memory {
-    fn new(shift: u32) -> Memory {
-        Memory {
-            shift,
-            pages: BTreeMap::new(),
-        }
-    }
-
-    /// Writes a word; its page comes into being with it.
-    fn write(&mut self, addr: u64, word: u64) {
-        let size = 1 << self.shift;
-        let page = self
-            .pages
-            .entry(addr >> self.shift)
-            .or_insert_with(|| vec![0; size]);
-        let at = addr as usize % size;
-        page[at..at + 8].copy_from_slice(&word.to_le_bytes());
-    }
-}
-
-impl PhysicalMemory for Memory {
-    fn page_shift(&self) -> u32 {
-        self.shift
-    }
-
-    fn end_pfn(&self) -> Pfn {
-        Pfn(self.pages.keys().next_back().map_or(0, |last| last + 1))
-    }
-
-    fn state(&self, pfn: Pfn) -> PageState {
-        match self.pages.contains_key(&pfn.0) {
-            true => PageState::Present,
-            false => PageState::Absent,
-        }
-    }
-
-    fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
-        let bytes = self.pages.get(&pfn.0).ok_or(Fault {
-            addr: pfn.addr(self.shift),
-            reason: FaultReason::Absent,
-        })?;
-        page.copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn present_runs(&self) -> Vec<PfnRange> {
-        let one = |&pfn: &u64| PfnRange {
-            start: Pfn(pfn),
-            end: Pfn(pfn + 1),
-        };
-        self.pages.keys().map(one).collect()
-    }
-
-    fn coverage(&self) -> Coverage {
-        Coverage {
-            present: self.pages.len() as u64,
-            ..Coverage::default()
-        }
-    }
-}
+use crate::testing::Memory;
 
 const ROOT: PhysAddr = PhysAddr(0x10_0000);
 

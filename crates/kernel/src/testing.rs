@@ -1,0 +1,223 @@
+//! Kernels made by hand for unit tests: some words of memory, some members,
+//! some variables, and a direct map.
+
+use std::collections::{BTreeMap, HashSet};
+
+use pagehound_vmcore::{
+    Coverage, Dump, DumpInfo, Fault, FaultReason, Format, Machine, PageCache, PageState, Pfn,
+    PfnRange, PhysAddr, PhysicalMemory, VirtAddr,
+};
+
+use crate::kernel::Kernel;
+use crate::landmarks::Landmarks;
+use crate::layouts::{Field, Layouts, Place, Struct};
+use crate::memmap::MemMap;
+use crate::pagemap::{Class, Decoder, PageMap, Pages};
+use crate::stale::Stale;
+use crate::translate::{AddressSpace, KernelMemory};
+use crate::vmcoreinfo::Vmcoreinfo;
+
+/// Some pages; all others are absent.
+pub(crate) struct Memory {
+    shift: u32,
+    pub(crate) pages: BTreeMap<u64, Vec<u8>>,
+}
+
+impl Memory {
+    pub(crate) fn new(shift: u32) -> Memory {
+        Memory {
+            shift,
+            pages: BTreeMap::new(),
+        }
+    }
+
+    /// Writes a word; its page comes into being with it.
+    pub(crate) fn write(&mut self, addr: u64, word: u64) {
+        let size = 1 << self.shift;
+        let page = self
+            .pages
+            .entry(addr >> self.shift)
+            .or_insert_with(|| vec![0; size]);
+        let at = addr as usize % size;
+        page[at..at + 8].copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+impl PhysicalMemory for Memory {
+    fn page_shift(&self) -> u32 {
+        self.shift
+    }
+
+    fn end_pfn(&self) -> Pfn {
+        Pfn(self.pages.keys().next_back().map_or(0, |last| last + 1))
+    }
+
+    fn state(&self, pfn: Pfn) -> PageState {
+        match self.pages.contains_key(&pfn.0) {
+            true => PageState::Present,
+            false => PageState::Absent,
+        }
+    }
+
+    fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
+        let bytes = self.pages.get(&pfn.0).ok_or(Fault {
+            addr: pfn.addr(self.shift),
+            reason: FaultReason::Absent,
+        })?;
+        page.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn present_runs(&self) -> Vec<PfnRange> {
+        let one = |&pfn: &u64| PfnRange {
+            start: Pfn(pfn),
+            end: Pfn(pfn + 1),
+        };
+        self.pages.keys().map(one).collect()
+    }
+
+    fn coverage(&self) -> Coverage {
+        Coverage {
+            present: self.pages.len() as u64,
+            ..Coverage::default()
+        }
+    }
+}
+
+/// Frames of a world.
+const END: Pfn = Pfn(0x400);
+/// Address of frame 0 in the direct map.
+const DIRECT: u64 = 0xffff_8880_0000_0000;
+/// Where the `struct page` of frame 0 lies, physically and as an address.
+const MEMMAP: (u64, u64) = (0x20_0000, 0xffff_ea00_0000_0000);
+
+/// What a kernel is made of. Its `struct page` is that of 6.1 (64 bytes, lru at
+/// 8), and its frames are all raw.
+pub(crate) struct World {
+    memory: Memory,
+    layouts: Layouts,
+    variables: Vec<(&'static str, VirtAddr)>,
+    percpu_offsets: Vec<u64>,
+}
+
+impl World {
+    pub(crate) fn new() -> World {
+        let mut memory = Memory::new(12);
+        for at in (MEMMAP.0..MEMMAP.0 + END.0 * 64).step_by(4096) {
+            memory.write(at, 0);
+        }
+        World {
+            memory,
+            layouts: Layouts::resolve(&vmcoreinfo(), None),
+            variables: Vec::new(),
+            percpu_offsets: vec![0],
+        }
+    }
+
+    /// Says where a member lies.
+    pub(crate) fn member(mut self, field: Field, offset: u64, size: u64) -> World {
+        let bits = None;
+        let place = Place { offset, size, bits };
+        self.layouts = self.layouts.with_place(field, place);
+        self
+    }
+
+    /// Says how large a structure is.
+    pub(crate) fn size(mut self, structure: Struct, size: u64) -> World {
+        self.layouts = self.layouts.with_size(structure, size);
+        self
+    }
+
+    /// Says where a variable lies.
+    pub(crate) fn variable(mut self, name: &'static str, at: VirtAddr) -> World {
+        self.variables.push((name, at));
+        self
+    }
+
+    /// Says where the CPUs have their own variables.
+    pub(crate) fn cpus(mut self, offsets: &[u64]) -> World {
+        self.percpu_offsets = offsets.to_vec();
+        self
+    }
+
+    /// Writes a word at a physical address.
+    pub(crate) fn word(mut self, at: u64, word: u64) -> World {
+        self.memory.write(at, word);
+        self
+    }
+
+    /// Writes the second word of a frame's `page->lru`.
+    pub(crate) fn lru_prev(self, pfn: Pfn, word: u64) -> World {
+        self.word(MEMMAP.0 + pfn.0 * 64 + 16, word)
+    }
+
+    /// The kernel, which lives as long as the tests.
+    pub(crate) fn kernel(self) -> Kernel<'static> {
+        let dump: &Dump = Box::leak(Box::new(Dump {
+            info: info(),
+            memory: Box::new(self.memory),
+        }));
+        let memory = KernelMemory {
+            cache: PageCache::new(dump.memory.as_ref(), 64),
+            space: AddressSpace::of_direct_map(DIRECT..DIRECT + (END.0 << 12)),
+        };
+        let landmarks = Landmarks::of(&self.variables, self.percpu_offsets);
+        Kernel::of_parts(dump, memory, vmcoreinfo(), self.layouts, landmarks)
+    }
+}
+
+/// The address of physical memory in the direct map.
+pub(crate) fn direct(phys: u64) -> VirtAddr {
+    VirtAddr(DIRECT + phys)
+}
+
+/// Page map and all, with nothing walked.
+pub(crate) fn pages(kernel: &Kernel<'_>) -> Pages {
+    let mut map = PageMap::new(END);
+    for pfn in 0..END.0 {
+        map.set(Pfn(pfn), Class::Raw);
+    }
+    Pages {
+        map,
+        memmap: MemMap::flat(VirtAddr(MEMMAP.1), PhysAddr(MEMMAP.0), 64, END),
+        decoder: Decoder::new(kernel).unwrap(),
+        nodes: Vec::new(),
+        slabs: crate::slab::SlabIndex::default(),
+        areas: Vec::new(),
+        tasks: Vec::new(),
+        mapped: Vec::new(),
+        mapped_by_image: Vec::new(),
+        vmalloc_frames: Vec::new(),
+        stacks_in_direct_map: false,
+        kernel_tables: HashSet::new(),
+        typed_tables: 0,
+        stale: Stale::default(),
+        damaged: false,
+        warnings: Vec::new(),
+    }
+}
+
+fn vmcoreinfo() -> Vmcoreinfo {
+    Vmcoreinfo::parse(
+        b"OSRELEASE=test\nPAGESIZE=4096\nSIZE(page)=64\nOFFSET(page.flags)=0\n\
+          OFFSET(page.lru)=8\nOFFSET(page.mapping)=24\nOFFSET(page.private)=40\n\
+          OFFSET(page._mapcount)=48\nOFFSET(page._refcount)=52\n",
+    )
+    .unwrap()
+}
+
+fn info() -> DumpInfo {
+    DumpInfo {
+        format: Format::Elf,
+        machine: Some(Machine::X86_64),
+        vmcoreinfo: None,
+        notes: Vec::new(),
+        utsname: None,
+        dump_level: None,
+        phys_base: None,
+        segments: Vec::new(),
+        captured_at: None,
+        incomplete: false,
+        warnings: Vec::new(),
+    }
+}
