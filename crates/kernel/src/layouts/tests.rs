@@ -186,6 +186,7 @@ fn flags_come_from_numbers_and_reserved_from_its_neighbour() {
     assert_eq!(
         layouts.flags,
         PageFlags {
+            locked: 1,
             lru: 1 << 4,
             slab: 1 << 9,
             reserved: 1 << 12,
