@@ -100,6 +100,18 @@ pub struct DumpInfo {
     pub warnings: Vec<String>,
 }
 
+impl DumpInfo {
+    /// Whether pages that hold nothing but zeroes may have been left out. Of
+    /// what the kernel has for itself no other pages are: makedumpfile leaves
+    /// out, besides, what processes, the page cache and the allocator's free
+    /// lists have. Its ELF files do not record the level; there pages left out
+    /// are the rest of a segment that goes on in memory but not in the file.
+    pub fn leaves_out_zeroes(&self) -> bool {
+        let shortened = |segment: &LoadSegment| (1..segment.memsz).contains(&segment.filesz);
+        self.dump_level.is_some_and(|level| level & 1 != 0) || self.segments.iter().any(shortened)
+    }
+}
+
 /// An open dump.
 pub struct Dump {
     /// What the container says besides its pages.

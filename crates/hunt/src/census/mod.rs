@@ -166,6 +166,7 @@ impl Census {
         }
         if !run.without.split {
             census.split_blocks(pages);
+            census.hold_in_preparation(pages);
         }
         census.control = census.check_control(pages);
         census
@@ -214,11 +215,7 @@ impl Census {
 /// for being zero is zero; dump level 1 leaves out just those, and the higher
 /// levels only pages that bear no pointers.
 fn missing_referrers(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
-    let zeroes_left_out = kernel
-        .dump
-        .info
-        .dump_level
-        .is_some_and(|level| level & 1 != 0);
+    let zeroes_left_out = kernel.dump.info.leaves_out_zeroes();
     let memory = kernel.dump.memory.as_ref();
     (0..pages.map.end().0)
         .map(Pfn)

@@ -9,6 +9,8 @@
 //! `alloc_pages_exact` returns it, and the first page is alike too. Receive
 //! rings hold `struct page` pointers by the thousand, and pages alike.
 
+use std::sync::Arc;
+
 use pagehound_kernel::{Class, Pages};
 use pagehound_vmcore::{Pfn, PfnRange};
 
@@ -103,6 +105,29 @@ impl Census {
         held
     }
 
+    /// Holds blocks that a task is just being given: the allocator sets the
+    /// reference count, and makes the block compound, after it has cleared its
+    /// pages, which with `init_on_alloc` takes a while for a huge one. Until then
+    /// the stack of the task has the first page.
+    pub(crate) fn hold_in_preparation(&mut self, pages: &Pages) {
+        let map = &pages.map;
+        let units = Arc::clone(self.units());
+        for head in units.heads().filter(|&head| map.is_in_transit(head)) {
+            // A stack may be one of those kept for the next process, so any root will do.
+            if !matches!(self.via.get(head), Some(Via::Root(_))) {
+                continue;
+            }
+            let limit = MAX_RUN.min(1 << head.0.trailing_zeros().min(MAX_ORDER));
+            let caught = (1..limit).take_while(|&next| map.is_in_transit(Pfn(head.0 + next)));
+            let length = 1 << (1 + caught.count()).ilog2();
+            for pfn in (head.0 + 1..head.0 + length).map(Pfn) {
+                if self.held.set(pfn) {
+                    self.via.note(pfn, Via::Split(head));
+                }
+            }
+        }
+    }
+
     /// Whether a unit's fate waits for [`settle`](Self::settle).
     pub fn is_unsettled(&self, head: Pfn) -> bool {
         // Runs are in ascending order.
@@ -152,7 +177,8 @@ impl Census {
     }
 }
 
-/// Whether a page's `lru` points to itself.
+/// Whether a page's `lru` points back to itself: it was never on a list. Once a
+/// tail of a compound page, it has the first word cleared (`clear_compound_head`).
 fn is_inside(ground: Ground<'_>, pfn: Pfn) -> bool {
     let pages = ground.pages;
     let mut bytes = vec![0; pages.memmap.page_size as usize];
@@ -165,5 +191,6 @@ fn is_inside(ground: Ground<'_>, pfn: Pfn) -> bool {
     let words = pages.decoder.words(&bytes);
     let lru = words.lru();
     // The head of a list is where the member lies, eight bytes into the page.
-    read && lru[0] == lru[1] && lru[0].wrapping_sub(own) < pages.memmap.page_size
+    let itself = lru[1].wrapping_sub(own) < pages.memmap.page_size;
+    read && itself && (lru[0] == lru[1] || lru[0] == 0)
 }

@@ -97,7 +97,7 @@ impl Diagnosis {
         settle(&mut census, ground, &units, &prints);
         disown(&mut pages, &census, &units);
         let (rows, mut differences) = ledger(kernel, &pages);
-        differences.extend(in_transit(kernel, &pages, &units));
+        differences.extend(in_transit(kernel, &pages, &census, &units));
         if !differences.is_empty() {
             census.doubt();
         }
@@ -228,14 +228,21 @@ fn disown(pages: &mut Pages, census: &Census, units: &Units) {
     }
 }
 
-/// Too many pages that are neither free nor in use: few are caught in between,
-/// so where there are many their reference counts were not read; unless free
-/// pages on per-CPU lists cannot be told, which look the same.
-fn in_transit(kernel: &Kernel<'_>, pages: &Pages, units: &Units) -> Option<String> {
+/// Too many pages that are neither free nor in use, nor about to be: few are
+/// caught in between, so where there are many their reference counts were not
+/// read; unless free pages on per-CPU lists cannot be told, which look the same.
+fn in_transit(
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+    census: &Census,
+    units: &Units,
+) -> Option<String> {
     if pages.nodes.is_empty() {
         return None;
     }
-    let caught = units.heads().filter(|&head| pages.map.is_in_transit(head));
+    let caught = units
+        .heads()
+        .filter(|&head| census.fate(pages, head) == Fate::InTransit);
     let caught = caught.count() as u64;
     (caught > verdict::stray(kernel, pages)).then(|| {
         format!("{caught} pages are neither free nor referred to: page._refcount is in doubt")

@@ -7,6 +7,7 @@ use crate::vmcoreinfo::Vmcoreinfo;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[allow(missing_docs, reason = "named after enum pageflags")]
 pub struct PageFlags {
+    pub locked: u64,
     pub lru: u64,
     /// 0 from 6.10 on, where slab is a page type (46df8e73a4a3).
     pub slab: u64,
@@ -41,6 +42,8 @@ impl PageFlags {
             .number("PG_head_mask")
             .map_or_else(|| mask("PG_head"), |mask| mask as u64);
         PageFlags {
+            // The first of the enumeration in every release; never exported.
+            locked: 1,
             lru: mask("PG_lru"),
             slab: mask("PG_slab"),
             reserved,

@@ -220,6 +220,9 @@ impl Decoder {
             // Anonymous (1) or KSM (3). One that no process maps and the swap
             // cache does not know is kept by a stray reference alone.
             1 | 3 if compound || swapcache || words.mapcount_word() != u32::MAX => Class::Anon,
+            // Locked, it is being split off a huge page or migrated: whoever
+            // will unlock it has it.
+            1 | 3 if flags & self.bits.locked != 0 => Class::Anon,
             1 | 3 => Class::Detached,
             // Memory that a driver maps like a file's: perf's rings up to 6.x set
             // the mapping, and nothing else of the page cache.

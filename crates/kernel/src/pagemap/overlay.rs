@@ -15,7 +15,7 @@ use crate::layouts::Field;
 use crate::memmap::MemMap;
 use crate::stale::Stale;
 use crate::tasks::Task;
-use crate::translate::{Mapping, Met};
+use crate::translate::{AddressSpace, Mapping, Met};
 use crate::virt::VirtualRead;
 use crate::vmalloc::{VM_ALLOC, VmapArea, area_at};
 
@@ -206,6 +206,23 @@ impl Pages {
             self.warnings
                 .push(format!("{unreadable} kernel page tables cannot be read"));
         }
+        if let Some(root) = trampoline_root(space) {
+            space.geometry.walk(
+                &kernel.memory.cache,
+                root,
+                (VirtAddr(low), VirtAddr(u64::MAX)),
+                &mut |_| true,
+                &mut |met| {
+                    if let Met::Table(table) = met {
+                        tables.push(table.pfn);
+                    }
+                    if tables.len() as u64 > limit {
+                        return ControlFlow::Break(());
+                    }
+                    ControlFlow::Continue(())
+                },
+            );
+        }
         for pfn in tables {
             self.kernel_tables.insert(pfn.0);
             self.map.claim(pfn, Class::PageTable);
@@ -344,6 +361,16 @@ impl Pages {
             }
         }
     }
+}
+
+/// `tramp_pg_dir` of arm64: what is mapped while a process runs, where the
+/// kernel is not (KPTI). The linker script puts it two pages before the kernel's
+/// root and asserts so (833be850f1ca, 5.11; the same distance since 4.16). A
+/// kernel without it has the identity mapping there, whose tables are the
+/// kernel's too.
+fn trampoline_root(space: &AddressSpace) -> Option<PhysAddr> {
+    let distance = 2u64 << space.geometry.page_shift;
+    (space.machine == Machine::Aarch64).then(|| space.root.0.checked_sub(distance).map(PhysAddr))?
 }
 
 /// The frames below `end` that leaves map, each with its address. What two
