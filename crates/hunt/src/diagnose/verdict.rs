@@ -1,6 +1,6 @@
 //! The one word, and what limits it.
 
-use pagehound_kernel::{Kernel, Pages};
+use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::{Finding, State, Verdict, thousands};
 
 use crate::census::Census;
@@ -12,7 +12,8 @@ const STRAY_PER_GIB: u64 = 32;
 
 /// Orphans that make no leak by their number alone.
 pub(super) fn stray(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
-    let gib = (pages.map.end().0 * kernel.page_size()).div_ceil(1 << 30);
+    let frames = pages.map.end().0 - pages.map.count(Class::Hole);
+    let gib = (frames * kernel.page_size()).div_ceil(1 << 30);
     STRAY_PER_GIB * gib.max(1)
 }
 
