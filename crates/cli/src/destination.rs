@@ -1,9 +1,9 @@
 //! The file a report is written to: whole or not at all.
 
 use anyhow::{Context, bail};
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -87,15 +87,19 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
+    // Opened here: an error of tempfile's own would name a file that the user
+    // knows nothing of.
+    let open = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
     tempfile::Builder::new()
         .prefix(".pagehound-")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .make_in(folder.unwrap_or(Path::new(".")), open)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
@@ -128,6 +132,10 @@ mod tests {
         let refused = |path: &Path| Destination::open(path, None).err().unwrap().to_string();
         let nowhere = folder.path().join("nowhere/report");
         assert_eq!(refused(&nowhere), nowhere.display().to_string());
+        let error = Destination::open(&nowhere, None).err().unwrap();
+        let system = io::Error::from_raw_os_error(2);
+        let wanted = format!("{}: {system}", nowhere.display());
+        assert_eq!(format!("{error:#}"), wanted, "no file of ours is named");
         refused(folder.path());
         refused(Path::new(""));
         assert_eq!(names(folder.path()), Vec::<String>::new());

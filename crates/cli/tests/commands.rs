@@ -103,12 +103,39 @@ fn a_pattern_before_the_target_is_told() {
     assert_eq!(ran.status, 2);
     let right = format!("`pagehound search {} 0000383e43966e24`", dump.display());
     assert!(ran.stderr.contains(&right), "{}", ran.stderr);
-    let ran = pagehound(["why".as_ref(), "0x12".as_ref(), dump.as_os_str()]);
-    assert!(
-        ran.stderr.contains("the target stands first"),
-        "{}",
-        ran.stderr
-    );
+    for (command, place) in [("why", "0x12"), ("read", "ffff880100400000")] {
+        let ran = pagehound([command.as_ref(), place.as_ref(), dump.as_os_str()]);
+        let right = format!(
+            "the target stands first, as in `pagehound {command} {} {place}`",
+            dump.display()
+        );
+        assert!(ran.stderr.contains(&right), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn options_of_other_commands_are_not_taken_for_values() {
+    for (line, tip) in [
+        (
+            "vmcore --physical",
+            "of `pagehound why`, `pagehound search`, `pagehound read`\n",
+        ),
+        (
+            "ledger vmcore -w",
+            "'-w' is an option of `pagehound search`\n",
+        ),
+        (
+            "search vmcore --physicl 1",
+            "a similar argument exists: '--physical'\n",
+        ),
+    ] {
+        let ran = pagehound(line.split(' '));
+        assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{line}");
+        assert!(ran.stderr.contains(tip), "{line}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("-- -"), "{line}: {}", ran.stderr);
+    }
+    let ran = pagehound(["ledger", "vmcore", "--nobody-has-this"]);
+    assert!(!ran.stderr.contains("tip:"), "{}", ran.stderr);
 }
 
 #[test]
@@ -344,11 +371,10 @@ fn the_report_goes_where_it_is_told() {
     let nowhere = folder.path().join("nowhere/report.txt");
     let ran = pagehound([demo().as_os_str(), "-o".as_ref(), nowhere.as_os_str()]);
     assert_eq!(ran.status, 2);
-    assert!(
-        ran.stderr
-            .starts_with(&format!("pagehound: {}: ", nowhere.display())),
-        "{}",
-        ran.stderr
+    let system = std::io::Error::from_raw_os_error(2);
+    assert_eq!(
+        ran.stderr,
+        format!("pagehound: {}: {system}\n", nowhere.display())
     );
     let left = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 1, "nothing but the report");

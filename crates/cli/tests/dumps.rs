@@ -223,6 +223,14 @@ fn pages_can_be_filtered() {
         );
     }
     assert!(lost.lines().count() > 0);
+    let unaccounted = run("pages", dump, &["--class", "unaccounted"], 0);
+    let expected = all.lines().filter(|row| {
+        row.starts_with("pfn,") || row.contains(",raw,") || row.contains(",detached,")
+    });
+    assert_eq!(
+        unaccounted.lines().collect::<Vec<_>>(),
+        expected.collect::<Vec<_>>()
+    );
     run("pages", dump, &["--finding", "9999"], 2);
     run("pages", dump, &["--class", "no_such_class"], 2);
 }
@@ -272,6 +280,73 @@ fn the_ledger_has_every_class() {
     assert_eq!(free["pages"], free["counter"]["pages"]);
     assert!(run("ledger", &demo(), &[], 0).starts_with("Where the memory is "));
     run("ledger", &demo(), &["--classic"], 2);
+}
+
+/// Runs `read` where it must fail, and gives what it says.
+fn unread(args: &[&str]) -> String {
+    let mut line = Command::cargo_bin("pagehound").unwrap();
+    let output = line.arg("read").arg(demo()).args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{args:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_symbol_is_read_by_its_name() {
+    let dump = &demo();
+    let banner = run("read", dump, &["linux_banner", "4"], 0);
+    assert!(banner.contains("   Linux version 6."), "{banner}");
+    let (address, _) = banner.split_once(':').unwrap();
+    assert_eq!(run("read", dump, &[address, "4"], 0), banner);
+    let behind = run("read", dump, &["linux_banner+0x10", "2"], 0);
+    assert_eq!(Some(behind.trim_end()), banner.lines().nth(1));
+    assert_eq!(run("read", dump, &["linux_banner+16", "2"], 0), behind);
+    let nowhere = unread(&["no_such_symbol"]);
+    assert!(
+        nowhere.contains("no_such_symbol: the kernel image has no such symbol"),
+        "{nowhere}"
+    );
+    // Linked at zero on x86_64 up to 6.14.
+    let percpu = unread(&["runqueues"]);
+    let (_, there) = percpu.trim_end().split_once("CPU 0 has it at ").unwrap();
+    run("read", dump, &[there, "1"], 0);
+}
+
+#[test]
+fn a_physical_address_that_is_not_said_to_be_one() {
+    let text = unread(&["1a2b3000"]);
+    assert!(text.contains("add --physical"), "{text}");
+    let text = unread(&["ffffa00000000000"]);
+    assert!(!text.contains("--physical"), "{text}");
+}
+
+#[test]
+fn half_a_dump_is_told_in_the_headline() {
+    let folder = tempfile::tempdir().unwrap();
+    let half = folder.path().join("half");
+    let whole = std::fs::read(demo()).unwrap();
+    std::fs::write(&half, &whole[..whole.len() / 2]).unwrap();
+    let text = run("diagnose", &half, &[], 3);
+    assert!(
+        text.starts_with("UNDECIDED  the dump is cut short or incomplete: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_finding_has_its_row() {
+    let dump = &demo();
+    let report: Report = serde_json::from_str(&run("diagnose", dump, &["--json"], 1)).unwrap();
+    let usual = run("ledger", dump, &[], 0);
+    assert!(usual.contains(" others: see --all "), "{usual}");
+    for (command, status) in [("diagnose", 1), ("ledger", 0)] {
+        let all = run(command, dump, &["--all"], status);
+        assert!(!all.contains("others"), "{all}");
+        let (_, rows) = all.split_once("Where the memory is").unwrap();
+        for finding in &report.findings {
+            let row = format!(" {}. ", finding.id);
+            assert!(rows.contains(&row), "{row}: {all}");
+        }
+    }
 }
 
 #[test]

@@ -9,10 +9,10 @@
 )]
 
 use pagehound::output;
-use pagehound::render;
+use pagehound::render::{self, Detail};
 use pagehound_model::{
     Confidence, Content, Control, Coverage, Estimate, Evidence, Finding, Holder, KnownIssue,
-    NodePages, Pattern, Reach, Report, State, Unaccounted, Verdict,
+    LedgerRow, NodePages, Pattern, Reach, Report, State, Unaccounted, Verdict,
 };
 
 fn reference() -> Report {
@@ -20,7 +20,24 @@ fn reference() -> Report {
 }
 
 fn text(report: &Report) -> String {
-    String::from_utf8(output::text(|page| render::report(report, page)).unwrap()).unwrap()
+    told(report, Detail::Usual)
+}
+
+fn told(report: &Report, detail: Detail) -> String {
+    let text = output::text(|page| render::report(report, detail, page)).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// Blanks as one.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The row of the ledger that begins with `label`.
+fn row(text: &str, label: &str) -> String {
+    let rows = text.lines().skip_while(|line| !line.starts_with("Where"));
+    let mut rows = rows.map(words).filter(|line| line.starts_with(label));
+    rows.next().unwrap_or_else(|| panic!("{label}: {text}"))
 }
 
 #[test]
@@ -171,6 +188,122 @@ fn incomplete() {
 }
 
 #[test]
+fn a_leak_in_a_dump_cut_short() {
+    let mut report = reference();
+    report.target.coverage.unreadable = 1;
+    let text = text(&report);
+    let wanted = "LEAK 45.6 MiB lost (the dump is cut short or incomplete): Ethernet frames ";
+    assert!(words(&text).starts_with(wanted), "{text}");
+}
+
+#[test]
+fn frames_at_every_offset() {
+    let mac = |offset, share| Pattern {
+        offset,
+        hex: "246e96433e38".into(),
+        share,
+    };
+    let frames = |patterns: Vec<Pattern>| {
+        let mut report = reference();
+        report.findings[0].patterns = patterns;
+        let text = words(&text(&report));
+        let (_, from) = text.split_once("points to; ").unwrap();
+        from.split_once(". ").unwrap().0.to_owned()
+    };
+    assert_eq!(
+        frames(vec![mac(2112, 1.0), mac(64, 1.0)]),
+        "all hold received frames, destination MAC at offsets 64 and 2,112"
+    );
+    assert_eq!(
+        frames(vec![mac(0, 0.977)]),
+        "97.7 % hold received frames, destination MAC at offset 0"
+    );
+    assert_eq!(
+        frames(vec![mac(0, 0.5), mac(64, 0.5), mac(128, 0.5)]),
+        "50.0 % hold received frames, destination MAC at offsets 0, 64 and 128"
+    );
+    assert_eq!(
+        frames(vec![mac(64, 1.0), mac(2112, 0.5), mac(64, 1.0)]),
+        "they hold received frames, destination MAC at offsets 64 (all) and 2,112 (50.0 %)"
+    );
+}
+
+/// The reference with its held pages held by twelve caches, of 65, 60, …, 10
+/// pages.
+fn many_holders() -> Report {
+    let mut report = reference();
+    let held = report.findings.pop().unwrap();
+    for number in 0..12 {
+        let mut finding = held.clone();
+        finding.id = 3 + number;
+        finding.pages = 65 - 5 * u64::from(number);
+        finding.bytes = finding.pages * 4096;
+        finding.holders = vec![Holder {
+            kind: "slab".into(),
+            name: format!("cache-{number}"),
+            pages: finding.pages,
+        }];
+        report.findings.push(finding);
+    }
+    report.unaccounted.held_pages = 450;
+    report
+}
+
+#[test]
+fn findings_without_a_row_are_counted_and_can_be_had() {
+    let report = many_holders();
+    let usual = text(&report);
+    let fifth = row(&usual, "held 7. by slab cache-4 ");
+    assert!(fifth.contains(" 45 "), "{usual}");
+    // 40 + 35 + … + 10
+    let others = row(&usual, "held 7 others: see --all ");
+    assert!(others.contains(" 175 "), "{usual}");
+    assert!(!usual.contains("cache-5"), "{usual}");
+    let all = told(&report, Detail::All);
+    for number in 0..12 {
+        let finding = row(
+            &all,
+            &format!("held {}. by slab cache-{number} ", number + 3),
+        );
+        let pages = format!(" {} ", 65 - 5 * number);
+        assert!(finding.contains(&pages), "{all}");
+    }
+    assert!(!all.contains("others"), "{all}");
+}
+
+#[test]
+fn holes_are_no_memory() {
+    let mut report = reference();
+    let before = row(&text(&report), "free ");
+    let pages = 262_144;
+    report.target.pages += pages;
+    report.ledger.push(LedgerRow {
+        class: "hole".into(),
+        pages,
+        bytes: pages * 4096,
+        counter: None,
+    });
+    let text = text(&report);
+    assert_eq!(row(&text, "free "), before, "its share is the same");
+    assert_eq!(row(&text, "total "), "total 163,805 639.9 MiB 100.0 %");
+    assert_eq!(row(&text, "hole "), "hole 262,144 1.0 GiB no memory");
+    assert!(text.find("  total ") < text.find("  hole "), "{text}");
+}
+
+#[test]
+fn the_counter_of_slabs_has_large_kmalloc_too() {
+    let mut report = reference();
+    assert!(row(&text(&report), "slab ").ends_with(" NR_SLAB"));
+    report.ledger.push(LedgerRow {
+        class: "large_kmalloc".into(),
+        pages: 10,
+        bytes: 10 * 4096,
+        counter: None,
+    });
+    assert!(row(&text(&report), "slab ").ends_with(" NR_SLAB, with large kmalloc"));
+}
+
+#[test]
 fn hostile_names_stay_on_their_line() {
     let mut report = reference();
     let evil = "\x1b]0;pwned\x07\r\n\u{202e}";
@@ -202,6 +335,7 @@ fn no_line_is_wider_than_the_terminal() {
         let mut bytes = Vec::new();
         render::report(
             &report,
+            Detail::Usual,
             &mut render::page::Page::new(&mut anstream::StripStream::new(&mut bytes), width),
         )
         .unwrap();

@@ -5,7 +5,7 @@
 mod tests;
 
 use pagehound_kernel::{Class, Kernel, Pages};
-use pagehound_model::{Counter, LedgerRow};
+use pagehound_model::{Counter, LedgerRow, thousands};
 use pagehound_vmcore::Pfn;
 
 /// A difference between a class and its counter is worth a warning above the
@@ -83,10 +83,11 @@ fn compare(
     let differs = more || less && !at_most;
     differs.then(|| {
         format!(
-            "{}: {found} pages found, but the kernel's {} says {}",
+            "{}: {} pages found, but the kernel's {} says {}",
             class.name(),
+            thousands(found),
             counter.name,
-            counter.pages
+            thousands(counter.pages)
         )
     })
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use pagehound_kernel::find_in_memory;
 use pagehound_model as model;
+use pagehound_model::thousands;
 use pagehound_scan::Pass;
 use pagehound_vmcore::{Dump, Mac, Machine};
 
@@ -46,12 +47,14 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
     let mut warnings = dump.info.warnings.clone();
     warnings.push(format!("the kernel in the dump cannot be read: {reason}"));
     warnings.push(format!(
-        "{} of {pages} pages can be read; whose they are, and what is lost, cannot be told from them",
-        outcome.tally.seen
+        "{} of {} pages can be read; whose they are, and what is lost, cannot be told from them",
+        thousands(outcome.tally.seen),
+        thousands(pages)
     ));
     for (mac, pages) in by_mac.into_iter().take(8) {
         warnings.push(format!(
-            "{pages} of the readable pages hold Ethernet frames to {mac}; some may be free or in use"
+            "{} of the readable pages hold Ethernet frames to {mac}; some may be free or in use",
+            thousands(pages)
         ));
     }
     let kernel = kernel_release(dump);

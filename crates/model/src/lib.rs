@@ -2,9 +2,11 @@
 
 mod check;
 mod error;
+mod number;
 mod report;
 mod schema;
 
 pub use error::{ERROR_SCHEMA, ErrorReport};
+pub use number::thousands;
 pub use report::*;
 pub use schema::schema;

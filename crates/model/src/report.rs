@@ -85,7 +85,8 @@ pub struct Target {
     pub arch: String,
     /// Page size in bytes.
     pub page_size: u64,
-    /// All page frames the kernel has a memory map for; the ledger adds up to this.
+    /// All page frames the kernel has a memory map for, also those without memory
+    /// behind them, which are the class `hole`; the ledger adds up to this.
     pub pages: u64,
     /// What the kernel calls MemTotal, in bytes.
     pub mem_total_bytes: u64,

@@ -119,3 +119,41 @@ pub struct Dump {
     /// The pages.
     pub memory: Box<dyn PhysicalMemory>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(level: Option<u32>, sizes: &[(u64, u64)]) -> DumpInfo {
+        let segment = |&(filesz, memsz): &(u64, u64)| LoadSegment {
+            vaddr: VirtAddr(0),
+            paddr: PhysAddr(0),
+            memsz,
+            filesz,
+        };
+        DumpInfo {
+            format: Format::Elf,
+            machine: None,
+            vmcoreinfo: None,
+            notes: Vec::new(),
+            utsname: None,
+            dump_level: level,
+            phys_base: None,
+            segments: sizes.iter().map(segment).collect(),
+            captured_at: None,
+            incomplete: false,
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn zeroes_are_left_out_at_odd_levels_and_behind_the_stored_part_of_a_segment() {
+        for (level, zeroes) in [(0, false), (1, true), (16, false), (30, false), (31, true)] {
+            assert_eq!(info(Some(level), &[]).leaves_out_zeroes(), zeroes);
+        }
+        assert!(!info(None, &[(4096, 4096)]).leaves_out_zeroes());
+        assert!(info(None, &[(4096, 4096), (4096, 1 << 20)]).leaves_out_zeroes());
+        // QEMU has nothing at all of memory it did not save.
+        assert!(!info(None, &[(0, 1 << 20), (4096, 4096)]).leaves_out_zeroes());
+    }
+}

@@ -25,6 +25,10 @@ pub struct Diagnose {
     #[arg(long)]
     pub json: bool,
 
+    /// A row for every finding in the text, not only the largest; JSON has all
+    #[arg(long)]
+    pub all: bool,
+
     /// Print nothing: only the exit status answers
     #[arg(long, short)]
     pub quiet: bool,

@@ -6,7 +6,17 @@ const EXAMPLES: &str = "\
 Examples:
   pagehound ledger vmcore
   pagehound ledger --classic            the hand formula for this host
-  pagehound ledger --classic meminfo    the same from a saved /proc/meminfo";
+  pagehound ledger --classic meminfo    the same from a saved /proc/meminfo
+
+Rows of a dump's ledger are classes, as `pages --class` takes them. Below
+`unaccounted`, which is the classes raw and detached, stand its findings by
+number: `pages --finding NUMBER` lists their pages. Pages of a network driver's
+page_pool have a class of their own.
+
+The kernel counts kmalloc() too large for a slab as slab. These pages are the
+class large_kmalloc on kernels that mark them (6.15), else unaccounted.
+
+A hole is frames without memory: it is in no total, and shares are without it.";
 
 /// Arguments of `ledger`.
 #[derive(clap::Args, Clone, Debug)]
@@ -19,6 +29,10 @@ pub struct Ledger {
     /// The hand formula instead: MemTotal less everything /proc/meminfo counts
     #[arg(long)]
     pub classic: bool,
+
+    /// A row for every finding, not only the largest
+    #[arg(long)]
+    pub all: bool,
 
     /// Print JSON
     #[arg(long)]

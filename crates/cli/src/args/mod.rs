@@ -22,10 +22,11 @@ pub use pages::{Format, Pages};
 pub use read::Read;
 pub use search::Search;
 pub use target::Target;
-pub use value::{AddressRange, PageRef};
+pub use value::{AddressRange, PageRef, Place};
 pub use why::Why;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -173,7 +174,7 @@ impl Cli {
         let mut clap = Root::command();
         let matches = clap
             .try_get_matches_from_mut(&args)
-            .map_err(|error| mistyped(&mut clap, &args).unwrap_or(error))?;
+            .map_err(|error| mistyped(&mut clap, &args).unwrap_or_else(|| told(error, &clap)))?;
         let Root {
             global,
             diagnose,
@@ -205,7 +206,45 @@ fn mistyped(clap: &mut clap::Command, args: &[OsString]) -> Option<clap::Error> 
         return None;
     }
     let message = format!("there is no command `{word}`; did you mean `{command}`?");
-    Some(clap.error(clap::error::ErrorKind::InvalidSubcommand, message))
+    Some(clap.error(ErrorKind::InvalidSubcommand, message))
+}
+
+/// An option this command does not have is no value, as clap's tip has it: tells
+/// the commands that have it, if any do.
+fn told(mut error: clap::Error, clap: &clap::Command) -> clap::Error {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    // Something alike is the better tip.
+    let known = error.get(ContextKind::SuggestedArg).is_some();
+    if error.kind() != ErrorKind::UnknownArgument || known {
+        return error;
+    }
+    let has = |command: &&clap::Command| {
+        command.get_arguments().any(|arg| {
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let short = arg.get_short().map(|short| format!("-{short}"));
+            [long, short]
+                .into_iter()
+                .flatten()
+                .any(|name| name == *option)
+        })
+    };
+    let commands: Vec<String> = clap
+        .get_subcommands()
+        .filter(has)
+        .map(|command| format!("`pagehound {}`", command.get_name()))
+        .collect();
+    if commands.is_empty() {
+        error.remove(ContextKind::Suggested);
+    } else {
+        let tip = format!("'{option}' is an option of {}", commands.join(", "));
+        error.insert(
+            ContextKind::Suggested,
+            ContextValue::StyledStrs(vec![tip.into()]),
+        );
+    }
+    error
 }
 
 /// `pagehound --json ledger` would silently drop `--json`: options of the
@@ -220,7 +259,7 @@ fn reject_stray(clap: &mut clap::Command, matches: &clap::ArgMatches) -> Result<
         return Ok(());
     };
     Err(clap.error(
-        clap::error::ErrorKind::ArgumentConflict,
+        ErrorKind::ArgumentConflict,
         format!("'{stray}' stands before the command `{name}`: put it after"),
     ))
 }

@@ -9,6 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   pagehound pages vmcore > pages.csv
   pagehound pages vmcore --state lost --each
+  pagehound pages vmcore --class unaccounted
   pagehound pages vmcore --class slab --format jsonl
   pagehound pages vmcore --finding 1 | wc -l
 
@@ -30,7 +31,8 @@ pub struct Pages {
     #[arg(long)]
     pub each: bool,
 
-    /// Only pages of this class, named as in `ledger`; may be repeated
+    /// Only pages of this class, named as in `ledger`, or of both classes that
+    /// are `unaccounted` there, raw and detached; may be repeated
     #[arg(long, value_name = "CLASS")]
     pub class: Vec<String>,
 

@@ -1,12 +1,15 @@
 //! `pagehound read`.
 
-use super::{Target, value};
+use super::{Place, Target, value};
 
 const EXAMPLES: &str = "\
 Examples:
   pagehound read vmcore ffff880100400000
   pagehound read vmcore ffff880100400000 512
-  pagehound read vmcore --physical 1a2b3000 8";
+  pagehound read vmcore init_task+0x10 4
+  pagehound read vmcore --physical 1a2b3000 8
+
+What can be hex is an address. Symbols are those of the kernel image.";
 
 /// Arguments of `read`.
 #[derive(clap::Args, Clone, Debug)]
@@ -16,9 +19,9 @@ pub struct Read {
     #[arg(value_name = "TARGET")]
     pub target: Target,
 
-    /// Kernel address in hex
-    #[arg(value_name = "ADDRESS", value_parser = value::hex)]
-    pub address: u64,
+    /// Kernel address in hex, or a symbol: `init_task`, `init_task+0x10`
+    #[arg(value_name = "ADDRESS|SYMBOL")]
+    pub place: String,
 
     /// How many 64-bit words to print
     #[arg(value_name = "COUNT", default_value = "32", value_parser = value::number)]
@@ -27,4 +30,11 @@ pub struct Read {
     /// ADDRESS is physical
     #[arg(long, short)]
     pub physical: bool,
+}
+
+impl Read {
+    /// The place that is asked for.
+    pub fn place(&self) -> Result<Place, String> {
+        Place::parse(&self.place, self.physical)
+    }
 }

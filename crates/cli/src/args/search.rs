@@ -6,6 +6,10 @@ use super::value::{self, AddressRange};
 use pagehound_hunt::Standing;
 use pagehound_scan::{Pattern, PatternError, Width};
 
+const USAGE: &str = "\
+pagehound search [OPTIONS] TARGET PATTERN...
+       pagehound search [OPTIONS] TARGET --mac|--hex|--text|--regex|--range WHAT";
+
 const EXAMPLES: &str = "\
 Examples:
   pagehound search vmcore 0000383e43966e24 -m ffff000000000000
@@ -23,14 +27,15 @@ out, 130 ended by Ctrl-C.";
 
 /// Arguments of `search`.
 #[derive(clap::Args, Clone, Debug)]
-#[command(after_help = EXAMPLES, override_usage = "pagehound search [OPTIONS] TARGET PATTERN...")]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub struct Search {
     /// Dump file
     #[arg(value_name = "TARGET")]
     pub target: Target,
 
-    /// Words to find at multiples of their size, in hex
+    /// Words to find at multiples of their size, in hex; none where an option
+    /// says what to find
     #[arg(value_name = "PATTERN", group = "what")]
     pub words: Vec<String>,
 

@@ -101,6 +101,50 @@ impl PageRef {
     }
 }
 
+/// A place in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Address, physical where that was said.
+    Address(u64),
+    /// So many bytes behind a symbol of the kernel.
+    Symbol {
+        /// Its name.
+        name: String,
+        /// Bytes behind its address.
+        offset: u64,
+    },
+}
+
+impl Place {
+    /// Hex digits are an address, anything else is a symbol, also with an offset
+    /// (`init_task+0x10`) and as pagehound prints it (`init_task+0x10/0x2000`).
+    pub fn parse(text: &str, physical: bool) -> Result<Self, String> {
+        if physical || !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return hex(text).map(Place::Address);
+        }
+        if text.starts_with("0x") || text.starts_with("0X") {
+            return hex(text).map(Place::Address);
+        }
+        let (name, offset) = match text.split_once('+') {
+            Some((name, offset)) => {
+                let offset = offset.split('/').next().unwrap_or(offset);
+                (name, number(offset)?)
+            }
+            None => (text, 0),
+        };
+        let in_names = |c: char| c.is_ascii_alphanumeric() || "_.$".contains(c);
+        if name.is_empty() || !name.chars().all(in_names) {
+            return Err(format!(
+                "`{text}` is neither an address in hex nor a symbol, as in init_task or init_task+0x10"
+            ));
+        }
+        Ok(Place::Symbol {
+            name: name.to_owned(),
+            offset,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +169,29 @@ mod tests {
         assert!(size("1MB").is_err());
         assert!(size("M").is_err());
         assert!(size("99999999T").is_err());
+    }
+
+    #[test]
+    fn places() {
+        let symbol = |name: &str, offset| {
+            Ok(Place::Symbol {
+                name: name.to_owned(),
+                offset,
+            })
+        };
+        let address = |address| Ok(Place::Address(address));
+        let parse = |text| Place::parse(text, false);
+        assert_eq!(parse("ffff880100400000"), address(0xffff_8801_0040_0000));
+        assert_eq!(parse("0x1a2b3000"), address(0x1a2b_3000));
+        assert_eq!(parse("init_task"), symbol("init_task", 0));
+        assert_eq!(parse("init_task+0x10"), symbol("init_task", 16));
+        assert_eq!(parse("init_task+16"), symbol("init_task", 16));
+        assert_eq!(parse("_text+0x10/0x200"), symbol("_text", 16));
+        assert_eq!(Place::parse("1a2b3000", true), address(0x1a2b_3000));
+        assert!(Place::parse("init_task", true).is_err());
+        for wrong in ["", "0xinit", "+0x10", "init_task+", "init task", "./vmcore"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

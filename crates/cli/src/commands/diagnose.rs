@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::host_report;
 use crate::input::Input;
 use crate::output;
-use crate::render::{self, page::Page};
+use crate::render::{self, Detail, page::Page};
 use pagehound_hunt::{host, is_damaged};
 use pagehound_model::Report;
 use std::io;
@@ -39,7 +39,10 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             };
             // From the first byte of the file on, not only the census.
             report.timing.seconds = start.elapsed().as_secs_f64();
-            deliver(args, file, &report, |page| render::report(&report, page))?;
+            let detail = Detail::of(args.all);
+            deliver(args, file, &report, |page| {
+                render::report(&report, detail, page)
+            })?;
             if context.interrupted() {
                 return Ok(Exit::INTERRUPTED);
             }

@@ -5,7 +5,7 @@ use crate::args;
 use crate::exit::Exit;
 use crate::input::Input;
 use crate::output;
-use crate::render::{self, host, page::Page};
+use crate::render::{self, Detail, host, page::Page};
 use anyhow::bail;
 use pagehound_hunt::host::{classic, ledger};
 use pagehound_model::{LedgerRow, Unaccounted};
@@ -59,7 +59,7 @@ pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit
                 warnings: &report.warnings,
             };
             print(args, "pagehound.ledger/1", &ledger, |page| {
-                render::ledger(report, page)?;
+                render::ledger(report, Detail::of(args.all), page)?;
                 for warning in &report.warnings {
                     page.item("Note", warning)?;
                 }

@@ -18,7 +18,7 @@ use crate::progress::Bar;
 use anyhow::Context as _;
 use pagehound_hunt::{self as hunt, Diagnosis};
 use pagehound_kernel::{Class, Kernel, Options};
-use pagehound_model::Report;
+use pagehound_model::{Report, UNACCOUNTED};
 use pagehound_vmcore::Dump;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,7 +95,7 @@ fn note(warnings: &[String]) {
     }
 }
 
-/// Classes by name.
+/// Classes by name; `unaccounted`, a row of the ledger, is several.
 fn classes(names: &[String]) -> anyhow::Result<Vec<Class>> {
     let class = |name: &String| {
         // As the ledger prints it, or as reports spell it.
@@ -103,8 +103,9 @@ fn classes(names: &[String]) -> anyhow::Result<Vec<Class>> {
         Class::from_name(&spelled).with_context(|| {
             let known: Vec<&str> = Class::ALL.iter().map(|class| class.name()).collect();
             format!(
-                "there is no class `{name}`; the classes are {}",
-                known.join(", ")
+                "there is no class `{name}`; the classes are {}, and unaccounted is {}",
+                known.join(", "),
+                UNACCOUNTED.join(" and ")
             )
         })
     };

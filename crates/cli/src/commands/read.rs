@@ -1,11 +1,11 @@
 //! `pagehound read`: memory as hex, with what it points to.
 
 use super::Context;
-use crate::args;
+use crate::args::{self, Place};
 use crate::exit::Exit;
 use crate::output;
 use crate::render;
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use pagehound_kernel::{Kernel, Pages, Symbolizer, VirtFault, VirtualRead, area_at};
 use pagehound_vmcore::{PageCache, Pfn, PhysAddr, VirtAddr};
 use std::io::{self, Write};
@@ -17,6 +17,9 @@ const COLUMNS: usize = 2;
 const MOST: u64 = 1 << 20;
 
 pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> {
+    args.target
+        .stands_first("read", std::slice::from_ref(&args.place))?;
+    let place = args.place().map_err(anyhow::Error::msg)?;
     ensure!(
         args.count <= MOST,
         "COUNT {} is more than {MOST} words",
@@ -24,11 +27,15 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
     );
     let dump = pagehound_kernel::open(args.target.file()?)?;
     let kernel = context.kernel(&dump)?;
+    let address = match &place {
+        Place::Address(address) => *address,
+        Place::Symbol { name, offset } => symbol(&kernel, name)?.0.wrapping_add(*offset),
+    };
     let cache = PageCache::new(dump.memory.as_ref(), 16);
     let mut words = Vec::new();
     let mut fault = None;
     for index in 0..args.count {
-        let at = args.address.wrapping_add(index * 8);
+        let at = address.wrapping_add(index * 8);
         let word = if args.physical {
             let mut bytes = [0; 8];
             let read = cache.read(PhysAddr(at), &mut bytes);
@@ -40,6 +47,10 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
                 VirtFault::Memory { addr, .. } if !kernel.is_mapped(addr) => {
                     VirtFault::NotMapped(addr).into()
                 }
+                // The lower half of the addresses is that of processes.
+                fault if at >> 63 == 0 => anyhow::anyhow!(
+                    "{fault}; this is no kernel address: for a physical one add --physical"
+                ),
                 fault => anyhow::Error::new(fault),
             })
         };
@@ -60,8 +71,29 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
             .map_err(|error| output::note(&format!("no map of pages: {error}")))
             .ok(),
     };
-    output::plain(|out| print(args.address, &words, &names, out))?;
+    output::plain(|out| print(address, &words, &names, out))?;
     fault.map_or(Ok(Exit::OK), Err)
+}
+
+/// The address of a symbol of the kernel image.
+fn symbol(kernel: &Kernel<'_>, name: &str) -> anyhow::Result<VirtAddr> {
+    let address = kernel.address(name).with_context(|| {
+        let why = match &kernel.symbols {
+            Some(_) => "the kernel image has no such symbol",
+            None => "the symbols of this kernel cannot be read",
+        };
+        format!("{}: {why}; give an address in hex", render::escape(name))
+    })?;
+    // Where per-CPU variables are linked at zero, these addresses are offsets.
+    ensure!(
+        address.0 >> 63 == 1,
+        "{name} is a per-CPU variable, at {:#x} from each CPU's own area{}",
+        address.0,
+        kernel.percpu(address, 0).map_or(String::new(), |there| {
+            format!("; CPU 0 has it at {:x}", there.0)
+        })
+    );
+    Ok(address)
 }
 
 /// Two words a line with the text they hold, as crash's `rd` prints them, and

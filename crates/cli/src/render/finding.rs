@@ -60,7 +60,7 @@ fn content_and_owners(finding: &Finding) -> String {
             Some(pattern) => format!(
                 "{content} with {} at offset {}",
                 brief(pattern),
-                pattern.offset
+                thousands(pattern.offset)
             ),
             None => content.to_owned(),
         };
@@ -312,40 +312,74 @@ fn sentence(finding: &Finding) -> String {
     )
 }
 
-/// `all hold received frames, destination MAC at offset 0`, where a pattern
-/// has the MAC address of an owner.
+/// `all hold received frames, destination MAC at offset 0`, where patterns
+/// have the MAC address of an owner: at each offset where one does.
 fn frames(finding: &Finding) -> Option<String> {
     if finding.content != Content::Ethernet {
         return None;
     }
-    let (pattern, offset) = finding.patterns.iter().find_map(|pattern| {
-        let bytes = pattern.bytes();
-        let mut macs = finding
-            .owners
-            .iter()
-            .filter_map(|owner| owner.mac.as_deref());
-        macs.find_map(|mac| {
-            let mac: Vec<Option<u8>> = mac
-                .split(':')
-                .map(|pair| u8::from_str_radix(pair, 16).ok())
-                .collect();
-            bytes
-                .windows(mac.len().max(1))
-                .position(|window| window == mac)
-        })
-        .map(|index| (pattern, pattern.offset.saturating_add(index as u64)))
-    })?;
-    let how_many = if pattern.share >= 0.9995 {
-        "all".to_owned()
-    } else {
-        format!("{:.1} %", pattern.share * 100.0)
-    };
+    // Offset, and the part of the pages that has a MAC address there.
+    let mut found: Vec<(u64, String)> = Vec::new();
+    for pattern in &finding.patterns {
+        let at = owner_at(pattern, &finding.owners);
+        if let Some(offset) = at.filter(|at| found.iter().all(|(known, _)| known != at)) {
+            let part = if pattern.share >= 0.9995 {
+                "all".to_owned()
+            } else {
+                format!("{:.1} %", pattern.share * 100.0)
+            };
+            found.push((offset, part));
+        }
+    }
+    let (_, part) = found.first()?.clone();
     let what = match agreed(&finding.owners, |owner| owner.role) {
         Some(OwnerRole::Destination) => "received frames, destination MAC",
         Some(OwnerRole::Source) => "sent frames, source MAC",
         None => "frames, MAC",
     };
-    Some(format!("{how_many} hold {what} at offset {offset}"))
+    let alike = found.iter().all(|(_, other)| *other == part);
+    found.sort_by_key(|(offset, _)| *offset);
+    let offsets: Vec<String> = found
+        .iter()
+        .map(|(offset, part)| match alike {
+            true => thousands(*offset),
+            false => format!("{} ({part})", thousands(*offset)),
+        })
+        .collect();
+    let (how_many, several) = match (alike, offsets.len()) {
+        (true, 1) => (part.as_str(), ""),
+        (true, _) => (part.as_str(), "s"),
+        (false, _) => ("they", "s"),
+    };
+    Some(format!(
+        "{how_many} hold {what} at offset{several} {}",
+        enumerated(&offsets)
+    ))
+}
+
+/// `one, two and three`.
+fn enumerated(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [only] => only.clone(),
+        [all @ .., last] => format!("{} and {last}", all.join(", ")),
+    }
+}
+
+/// Where in the unit the pattern has the MAC address of an owner.
+fn owner_at(pattern: &Pattern, owners: &[Owner]) -> Option<u64> {
+    let bytes = pattern.bytes();
+    let mut macs = owners.iter().filter_map(|owner| owner.mac.as_deref());
+    let index = macs.find_map(|mac| {
+        let mac: Vec<Option<u8>> = mac
+            .split(':')
+            .map(|pair| u8::from_str_radix(pair, 16).ok())
+            .collect();
+        bytes
+            .windows(mac.len().max(1))
+            .position(|window| window == mac)
+    })?;
+    Some(pattern.offset.saturating_add(index as u64))
 }
 
 /// `52 54 00 a1 5e 01 at offset 0, in 97.7 % of the pages`.
@@ -356,7 +390,7 @@ pub fn pattern_line(pattern: &Pattern) -> String {
     format!(
         "{}{text} at offset {}, in {:.1} % of the pages",
         pairs(&pattern.bytes(), PATTERN_BYTES),
-        pattern.offset,
+        thousands(pattern.offset),
         pattern.share * 100.0
     )
 }

@@ -14,6 +14,22 @@ pub use report::report;
 
 use std::io::{self, Write};
 
+/// How many findings have a row of their own in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What is lost or suspect, and the largest of the rest.
+    Usual,
+    /// Every one.
+    All,
+}
+
+impl Detail {
+    /// What the option `--all` asks for.
+    pub(crate) fn of(all: bool) -> Self {
+        if all { Detail::All } else { Detail::Usual }
+    }
+}
+
 /// The one place where text from a dump is made fit for a terminal: as one
 /// line that cannot move the cursor, change colours or turn the direction of
 /// writing.

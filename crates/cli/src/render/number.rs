@@ -1,19 +1,8 @@
 //! Numbers for people.
 
-/// Digits in groups of three: `62,971`.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub use pagehound_model::thousands;
 
-/// The same of a number that may be negative: `-1,234`.
+/// Digits in groups of three: `-1,234`.
 pub fn signed(number: i64) -> String {
     let sign = if number < 0 { "-" } else { "" };
     format!("{sign}{}", thousands(number.unsigned_abs()))
@@ -64,17 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (62_971, "62,971"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(thousands(number), text);
-        }
-        assert_eq!(thousands(u64::MAX), "18,446,744,073,709,551,615");
+    fn signs() {
         assert_eq!(
             (signed(-1234), signed(1234)),
             ("-1,234".into(), "1,234".into())

@@ -2,14 +2,14 @@
 
 use super::number::{percent, size, thousands};
 use super::page::{BAD, DOUBT, FAINT, GOOD, Page};
-use super::{finding, ledger};
+use super::{Detail, finding, ledger};
 use anstyle::Style;
 use pagehound_model::{Finding, Report, State, Verdict};
 use std::io;
 
 /// The verdict, every finding with owner, evidence and next step, the ledger,
 /// and how much of the memory was seen.
-pub fn report(report: &Report, page: &mut Page) -> io::Result<()> {
+pub fn report(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()> {
     let told: Vec<&Finding> = report
         .findings
         .iter()
@@ -59,7 +59,7 @@ pub fn report(report: &Report, page: &mut Page) -> io::Result<()> {
         }
     }
     page.gap()?;
-    ledger(report, page)?;
+    ledger(report, detail, page)?;
     page.gap()?;
     seen(report, page)
 }
@@ -75,7 +75,23 @@ fn is_told(finding: &Finding, report: &Report) -> bool {
     }
 }
 
+/// Style, word and text of the headline.
 fn verdict(report: &Report) -> (Style, &'static str, String) {
+    let (style, word, text) = answer(report);
+    let coverage = &report.target.coverage;
+    // A container that ends early has pages listed that it does not hold; what
+    // was left out on purpose is neither.
+    let missing = coverage.absent.saturating_add(coverage.unreadable);
+    let text = match (missing, report.verdict) {
+        (0, _) => text,
+        (_, Verdict::Incomplete) => format!("the dump is cut short or incomplete: {text}"),
+        _ => format!("{text} (the dump is cut short or incomplete)"),
+    };
+    (style, word, text)
+}
+
+/// The same for a whole dump.
+fn answer(report: &Report) -> (Style, &'static str, String) {
     let all = &report.unaccounted;
     let size = |pages: u64| size(pages.saturating_mul(report.target.page_size));
     match report.verdict {

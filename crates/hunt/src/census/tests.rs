@@ -2,13 +2,15 @@
 
 use std::sync::atomic::AtomicBool;
 
-use pagehound_kernel::Class;
-use pagehound_scan::NoProgress;
-use pagehound_vmcore::Pfn;
+use pagehound_kernel::layouts::Field;
+use pagehound_kernel::{Class, Kernel, Options, Pages};
+use pagehound_scan::{NoProgress, Pass};
+use pagehound_testdata::{Damage, demo};
+use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 use super::bits::Bits;
 use super::hardware::table;
-use super::{Census, Fate, Run, Without};
+use super::{Census, Fate, Ground, Naming, Run, Via, Without};
 use crate::testing::DEMO;
 
 fn words(words: impl IntoIterator<Item = u64>) -> Vec<u8> {
@@ -61,6 +63,10 @@ fn a_table_names_unaccounted_frames_alone() {
 }
 
 fn census(without: Without) -> Census {
+    census_of(&DEMO.kernel, &DEMO.pages, without)
+}
+
+fn census_of(kernel: &Kernel<'_>, pages: &Pages, without: Without) -> Census {
     let cancel = AtomicBool::new(false);
     let run = Run {
         progress: &NoProgress,
@@ -68,7 +74,7 @@ fn census(without: Without) -> Census {
         threads: None,
         without,
     };
-    Census::run(&DEMO.kernel, &DEMO.pages, &run)
+    Census::run(kernel, pages, &run)
 }
 
 fn unsettled(census: &Census) -> Vec<Pfn> {
@@ -152,6 +158,110 @@ fn census_without_split() -> Census {
         split: true,
         ..Without::default()
     })
+}
+
+/// Where the `struct page` of a frame lies, and its virtual address.
+fn struct_page(pfn: Pfn) -> (PhysAddr, VirtAddr) {
+    let at = DEMO.pages.memmap.page(pfn);
+    (DEMO.kernel.phys(at).unwrap(), at)
+}
+
+fn offset(field: Field) -> u64 {
+    DEMO.kernel.layouts.offset(field).unwrap()
+}
+
+/// The demo with other words in memory: the census, and what `look` makes of it.
+fn with_words<T>(
+    words: &[(PhysAddr, u64)],
+    without: Without,
+    look: impl FnOnce(Census, Ground<'_>) -> T,
+) -> T {
+    let dump = Damage::words(words).open(&demo());
+    let kernel = Kernel::open(&dump, Options::default()).unwrap();
+    let pages = Pages::of(&kernel).unwrap();
+    let census = census_of(&kernel, &pages, without);
+    let ground = Ground {
+        kernel: &kernel,
+        pages: &pages,
+        naming: &Naming::new(&kernel, &pages),
+        pass: &Pass::new(kernel.dump.memory.as_ref()),
+        without,
+    };
+    look(census, ground)
+}
+
+/// All but the first page of each block of 13.
+fn behind_the_first() -> Vec<Pfn> {
+    let blocks = DEMO.of_kind(10);
+    let inside = blocks.chunks(13).flat_map(|block| block.iter().skip(1));
+    inside.copied().collect()
+}
+
+/// The pages of a block made at boot were never on a list: their lru still
+/// points to itself, or has its first word cleared since.
+#[test]
+fn pages_that_were_never_on_a_list_came_with_the_page_before() {
+    let inside = behind_the_first();
+    let lru = offset(Field::PageLru);
+    let mut words = Vec::new();
+    for (&pfn, once_a_tail) in inside.iter().zip([false, true].into_iter().cycle()) {
+        let (phys, virt) = struct_page(pfn);
+        let own = virt.0 + lru;
+        words.push((PhysAddr(phys.0 + lru), if once_a_tail { 0 } else { own }));
+        words.push((PhysAddr(phys.0 + lru + 8), own));
+    }
+    let hold = |words: &[_], lost_elsewhere: bool| {
+        with_words(words, Without::default(), |mut census, ground| {
+            // To rule 8 they look lost.
+            census.settle(|_| true, |_, _| false);
+            for &pfn in &inside {
+                assert_eq!(census.fate(ground.pages, pfn), Fate::Orphan);
+            }
+            let held = census.hold_interiors(ground, &inside, |_| lost_elsewhere);
+            for &pfn in &held {
+                assert_eq!(census.fate(ground.pages, pfn), Fate::Held);
+                assert!(matches!(census.via(pfn), Some(Via::Split(_))));
+            }
+            held
+        })
+    };
+    assert_eq!(hold(&words, false), inside);
+    assert_eq!(hold(&words, true), []);
+    assert_eq!(hold(&[], false), []);
+}
+
+/// The allocator clears a block before it counts the reference to it: until
+/// then what follows the first page is no more in doubt than that page.
+#[test]
+fn a_block_in_preparation_is_held_with_its_first_page() {
+    let blocks = DEMO.of_kind(10);
+    let counts = offset(Field::PageMapcount);
+    assert_eq!(counts + 4, offset(Field::PageRefcount));
+    let unreferenced = |&pfn: &Pfn| {
+        let at = PhysAddr(struct_page(pfn).0.0 + counts);
+        (at, u64::from(u32::MAX))
+    };
+    let words: Vec<_> = blocks.iter().map(unreferenced).collect();
+    let fates = |without| {
+        with_words(&words, without, |census, ground| -> Vec<Fate> {
+            let fates = blocks.iter().map(|&pfn| census.fate(ground.pages, pfn));
+            fates.collect()
+        })
+    };
+    let behind = |index: usize| index % 13;
+    for (index, fate) in fates(Without::default()).into_iter().enumerate() {
+        // Blocks come by powers of two.
+        let held = behind(index) < 8;
+        let wanted = if held { Fate::Held } else { Fate::InTransit };
+        assert_eq!(fate, wanted, "page {} of a block", behind(index));
+    }
+    let without = Without {
+        split: true,
+        ..Without::default()
+    };
+    for (index, fate) in fates(without).into_iter().enumerate() {
+        assert_eq!(fate == Fate::Held, behind(index) == 0);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::{
     Confidence, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, Reach, State,
+    thousands,
 };
 use pagehound_vmcore::{Mac, Pfn};
 
@@ -272,9 +273,10 @@ impl Maker<'_> {
             checked: finding.pages,
             matched: finding.pages,
             text: format!(
-                "nothing refers to any of the {} pages: {searched} MiB of memory that has an owner \
+                "nothing refers to any of the {} pages: {} MiB of memory that has an owner \
                  searched for their addresses and struct pages, page tables and lists followed",
-                finding.pages
+                thousands(finding.pages),
+                thousands(searched)
             ),
         });
         let control = self.census.control;
@@ -284,7 +286,8 @@ impl Maker<'_> {
             matched: control.checked - control.missed,
             text: format!(
                 "the same search missed {} of {} pages known to be held",
-                control.missed, control.checked
+                thousands(control.missed),
+                thousands(control.checked)
             ),
         });
         if let Some(pattern) = finding.patterns.first() {
@@ -295,7 +298,7 @@ impl Maker<'_> {
                 text: format!(
                     "{} at offset {} in {:.1} % of them",
                     pattern.hex,
-                    pattern.offset,
+                    thousands(pattern.offset),
                     pattern.share * 100.0
                 ),
             });
@@ -335,7 +338,10 @@ impl Maker<'_> {
             text: format!(
                 "only objects of {} refer to these {} pages, and nothing refers to those objects; \
                  of all {} live slab objects {} can be reached",
-                cache.name, finding.pages, census.objects_live, census.objects_reached
+                cache.name,
+                thousands(finding.pages),
+                thousands(census.objects_live),
+                thousands(census.objects_reached)
             ),
         });
         finding.evidence.extend(blame(&finding, |drivers| {
@@ -388,7 +394,7 @@ impl Maker<'_> {
                 kind: Evidence::REFERENCES.into(),
                 checked: finding.pages,
                 matched: pages,
-                text: format!("{pages} pages held through {way}"),
+                text: format!("{} pages held through {way}", thousands(pages)),
             });
         }
         finding

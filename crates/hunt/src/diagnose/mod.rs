@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use pagehound_kernel::{Class, Kernel, KernelError, Log, Pages};
 use pagehound_model as model;
-use pagehound_model::{Report, State, Unaccounted};
+use pagehound_model::{Report, State, Unaccounted, thousands};
 use pagehound_scan::{Pass, Progress};
 use pagehound_vmcore::{Mac, Pfn};
 
@@ -112,7 +112,8 @@ impl Diagnosis {
         let unread = coverage::unread(kernel, &pages, &units, &prints);
         if unread > 0 {
             warnings.push(format!(
-                "the content of {unread} unaccounted pages cannot be read: whose they are is not known"
+                "the content of {} unaccounted pages cannot be read: whose they are is not known",
+                thousands(unread)
             ));
         }
         let report = Report {
@@ -245,7 +246,10 @@ fn in_transit(
         .filter(|&head| census.fate(pages, head) == Fate::InTransit);
     let caught = caught.count() as u64;
     (caught > verdict::stray(kernel, pages)).then(|| {
-        format!("{caught} pages are neither free nor referred to: page._refcount is in doubt")
+        format!(
+            "{} pages are neither free nor referred to: page._refcount is in doubt",
+            thousands(caught)
+        )
     })
 }
 

@@ -1,7 +1,7 @@
 //! The one word, and what limits it.
 
-use pagehound_kernel::{Kernel, Pages};
-use pagehound_model::{Finding, State, Verdict};
+use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_model::{Finding, State, Verdict, thousands};
 
 use crate::census::Census;
 
@@ -12,7 +12,8 @@ const STRAY_PER_GIB: u64 = 32;
 
 /// Orphans that make no leak by their number alone.
 pub(super) fn stray(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
-    let gib = (pages.map.end().0 * kernel.page_size()).div_ceil(1 << 30);
+    let frames = pages.map.end().0 - pages.map.count(Class::Hole);
+    let gib = (frames * kernel.page_size()).div_ceil(1 << 30);
     STRAY_PER_GIB * gib.max(1)
 }
 
@@ -27,13 +28,13 @@ pub(super) fn verdict(
     if census.missing > 0 {
         reasons.push(format!(
             "{} pages that could hold references are not in the dump: what looks lost may be held from there",
-            census.missing
+            thousands(census.missing)
         ));
     }
     if census.cancelled {
         reasons.push(format!(
             "ended early, with {} MiB searched for references: those in the rest are unknown",
-            census.roots_bytes >> 20
+            thousands(census.roots_bytes >> 20)
         ));
     }
     let control = census.control;
@@ -44,7 +45,8 @@ pub(super) fn verdict(
     } else if control.missed * 1000 > control.checked {
         reasons.push(format!(
             "the search missed {} of {} pages known to be held: it does not see all references",
-            control.missed, control.checked
+            thousands(control.missed),
+            thousands(control.checked)
         ));
     }
     if pages.slabs.is_empty() {
@@ -54,8 +56,8 @@ pub(super) fn verdict(
     } else if pages.slabs.broken > 0 {
         reasons.push(format!(
             "{} of {} slabs have a freelist that cannot be followed",
-            pages.slabs.broken,
-            pages.slabs.len()
+            thousands(pages.slabs.broken),
+            thousands(pages.slabs.len() as u64)
         ));
     }
     let any = |state| findings.iter().any(|finding| finding.verdict == state);

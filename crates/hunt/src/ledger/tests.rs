@@ -15,7 +15,7 @@ fn warns_with(class: Class, found: u64, counted: u64, unmapped: u64) -> bool {
     let warning = compare(class, found, &counter, &DEMO.pages, unmapped);
     if let Some(text) = &warning {
         assert!(
-            text.contains("COUNTER") && text.contains(&counted.to_string()),
+            text.contains("COUNTER") && text.contains(&thousands(counted)),
             "{text}"
         );
     }

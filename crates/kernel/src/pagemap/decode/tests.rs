@@ -215,9 +215,9 @@ fn anonymous_pages_have_the_low_bit_of_mapping() {
     // Out of both: a stray reference keeps it.
     let stray = Page::new(LRU | SWAPBACKED).mapping(MAPPING | 1);
     assert_eq!(class(&stray), Class::Detached);
-    // The same while it is split off a huge page: whoever locked it has it.
-    let locked = Page::new(LRU | SWAPBACKED | LOCKED).mapping(MAPPING | 1);
-    assert_eq!(class(&locked), Class::Anon);
+    // Locked, it is on its way out of a huge page or to another place.
+    let moving = Page::new(LOCKED | LRU | SWAPBACKED).mapping(MAPPING | 1);
+    assert_eq!(class(&moving), Class::Anon);
     // PG_swapcache is PG_owner_priv_1 on file pages: alone it says nothing.
     let file = Page::new(LRU | SWAPCACHE).mapping(MAPPING);
     assert_eq!(class(&file), Class::File);
