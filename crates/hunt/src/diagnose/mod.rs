@@ -1,7 +1,10 @@
 //! The main job: from an opened kernel to the report.
 
 mod coverage;
+mod finding;
 mod findings;
+mod groups;
+mod parts;
 mod signature;
 mod verdict;
 

@@ -1,0 +1,213 @@
+//! One group into one finding: what is said of it, on what evidence.
+
+use std::collections::BTreeMap;
+
+use pagehound_kernel::{Kernel, Pages};
+use pagehound_model::{Confidence, Evidence, Finding, Reach, State, thousands};
+use pagehound_vmcore::Pfn;
+
+use super::parts::blame;
+use super::signature;
+use crate::attribution::Attribution;
+use crate::census::{Census, Via};
+use crate::fingerprint::{Fingerprints, Key};
+use crate::holders::HolderName;
+
+/// Makes findings of groups.
+pub(super) struct Maker<'a> {
+    pub(super) kernel: &'a Kernel<'a>,
+    pub(super) pages: &'a Pages,
+    pub(super) census: &'a Census,
+    pub(super) prints: &'a Fingerprints,
+    pub(super) attribution: &'a Attribution,
+}
+
+impl Maker<'_> {
+    pub(super) fn orphans(&self, key: Key, order: u32, detached: bool, units: &[Pfn]) -> Finding {
+        let proof = self.census.is_proof();
+        let verdict = if proof { State::Lost } else { State::Suspect };
+        let mut finding = self.plain(
+            verdict,
+            Reach::Unreferenced,
+            signature::orphans(key, order, detached),
+            units,
+        );
+        finding.confidence = if proof {
+            Confidence::Proved
+        } else {
+            Confidence::Possible
+        };
+        self.describe(&mut finding, key, units);
+        let searched = self.census.roots_bytes >> 20;
+        finding.evidence.push(Evidence {
+            kind: Evidence::REFERENCES.into(),
+            checked: finding.pages,
+            matched: finding.pages,
+            text: format!(
+                "nothing refers to any of the {} pages: {} MiB of memory that has an owner \
+                 searched for their addresses and struct pages, page tables and lists followed",
+                thousands(finding.pages),
+                thousands(searched)
+            ),
+        });
+        let control = self.census.control;
+        finding.evidence.push(Evidence {
+            kind: Evidence::CONTROL.into(),
+            checked: control.checked,
+            matched: control.checked - control.missed,
+            text: format!(
+                "the same search missed {} of {} pages known to be held",
+                thousands(control.missed),
+                thousands(control.checked)
+            ),
+        });
+        if let Some(pattern) = finding.patterns.first() {
+            finding.evidence.push(Evidence {
+                kind: Evidence::CONTENT.into(),
+                checked: units.len() as u64,
+                matched: (pattern.share * units.len() as f64).round() as u64,
+                text: format!(
+                    "{} at offset {} in {:.1} % of them",
+                    pattern.hex,
+                    thousands(pattern.offset),
+                    pattern.share * 100.0
+                ),
+            });
+        }
+        if !finding.owners.is_empty() {
+            finding.evidence.extend(self.attribution_evidence(key));
+            let why = "no sk_buff, in use or lost, points at these pages";
+            finding.evidence.extend(blame(&finding, |drivers| {
+                format!("{drivers}, or a consumer of its frames ({why})")
+            }));
+        }
+        finding
+    }
+
+    pub(super) fn through(&self, cache: &HolderName, order: u32, units: &[Pfn]) -> Finding {
+        let key = self.prints.main_key(units);
+        let proof = self.census.is_proof();
+        let verdict = if proof { State::Lost } else { State::Suspect };
+        let signature = format!(
+            "{}/through/{}",
+            signature::orphans(key, order, false),
+            signature::part(&cache.name)
+        );
+        let mut finding = self.plain(verdict, Reach::LostObjects, signature, units);
+        finding.confidence = if proof {
+            Confidence::Likely
+        } else {
+            Confidence::Possible
+        };
+        self.describe(&mut finding, key, units);
+        finding.holders = vec![self.holder(cache, units)];
+        let census = self.census;
+        finding.evidence.push(Evidence {
+            kind: Evidence::REFERENCES.into(),
+            checked: finding.pages,
+            matched: finding.pages,
+            text: format!(
+                "only objects of {} refer to these {} pages, and nothing refers to those objects; \
+                 of all {} live slab objects {} can be reached",
+                cache.name,
+                thousands(finding.pages),
+                thousands(census.objects_live),
+                thousands(census.objects_reached)
+            ),
+        });
+        finding.evidence.extend(blame(&finding, |drivers| {
+            format!(
+                "the network stack, or whoever took the frames of {drivers} from it \
+                 (lost {} objects point at them)",
+                cache.name
+            )
+        }));
+        finding
+    }
+
+    pub(super) fn company(&self, key: Key, holder: &HolderName, units: &[Pfn]) -> Finding {
+        let signature = format!("{}/{}", signature::group(key), holder.kind);
+        let mut finding = self.plain(State::Suspect, Reach::Referenced, signature, units);
+        self.describe(&mut finding, key, units);
+        finding.holders = vec![self.holder(holder, units)];
+        finding.evidence.push(Evidence {
+            kind: Evidence::REFERENCES.into(),
+            checked: finding.pages,
+            matched: 0,
+            text:
+                "same content as lost pages, but something still refers to each (a ring, or a word \
+                   left on a stack): not counted as lost"
+                    .into(),
+        });
+        finding
+    }
+
+    pub(super) fn held(&self, holder: &HolderName, units: &[Pfn]) -> Finding {
+        let signature = format!("held/{}/{}", holder.kind, signature::part(&holder.name));
+        let mut finding = self.plain(State::Held, Reach::Referenced, signature, units);
+        finding.holders = vec![self.holder(holder, units)];
+        let mut ways: BTreeMap<&str, u64> = BTreeMap::new();
+        for &head in units {
+            let way = match self.census.via(head) {
+                Some(Via::Root(_)) => "a word in memory that has an owner",
+                Some(Via::Mapped) => "a page table",
+                Some(Via::Content(_)) => "another page of the holder",
+                Some(Via::PageStruct(_)) => "a list through struct page",
+                Some(Via::Split(_)) => "the block they were split off",
+                Some(Via::Hardware(_)) => "a table that hardware walks",
+                Some(Via::Dropped) => "the kernel itself, which let go of them on purpose",
+                None => "a reference that was not noted",
+            };
+            *ways.entry(way).or_default() += self.pages.map.unit(head).len();
+        }
+        for (way, pages) in ways {
+            finding.evidence.push(Evidence {
+                kind: Evidence::REFERENCES.into(),
+                checked: finding.pages,
+                matched: pages,
+                text: format!("{} pages held through {way}", thousands(pages)),
+            });
+        }
+        finding
+    }
+
+    pub(super) fn strays(&self, units: &[Pfn], limit: u64) -> Finding {
+        let few = self.count(units) <= limit;
+        let (verdict, text) = match (few, self.census.is_proof()) {
+            (true, _) => (
+                State::Unknown,
+                "nothing refers to these pages, but they are few and alike in nothing",
+            ),
+            (false, true) => (
+                State::Lost,
+                "nothing refers to these pages, which are alike in nothing",
+            ),
+            (false, false) => (State::Suspect, "no reference to these pages was found"),
+        };
+        let mut finding = self.plain(verdict, Reach::Unreferenced, "stray".into(), units);
+        finding.confidence = match verdict {
+            State::Lost => Confidence::Proved,
+            _ => Confidence::Possible,
+        };
+        finding.evidence.push(Evidence {
+            kind: Evidence::REFERENCES.into(),
+            checked: finding.pages,
+            matched: finding.pages,
+            text: text.into(),
+        });
+        finding
+    }
+
+    pub(super) fn in_transit(&self, units: &[Pfn]) -> Finding {
+        let mut finding = self.plain(State::Unknown, Reach::InTransit, "in-transit".into(), units);
+        finding.confidence = Confidence::Possible;
+        finding.evidence.push(Evidence {
+            kind: Evidence::REFERENCES.into(),
+            checked: finding.pages,
+            matched: finding.pages,
+            text: "no reference count and on no free list: being allocated or freed at that moment"
+                .into(),
+        });
+        finding
+    }
+}
