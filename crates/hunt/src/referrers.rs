@@ -140,8 +140,7 @@ fn barred(
     if let Some(reason) = pages.stale.reason(at) {
         return Some(reason);
     }
-    // Raw pages are no roots, but hold what they name once they are held.
-    if class.is_root() || class == Class::Raw {
+    if class.is_root() || class.is_read_when_held() {
         return None;
     }
     Some(match class {
@@ -151,7 +150,7 @@ fn barred(
         }
         Class::MemMap => "in the memory map",
         Class::CrashKernel => "in the crash kernel's memory",
-        Class::PagePool | Class::Zsmalloc => "in packet or swap data",
+        Class::Zsmalloc => "in swap data",
         _ => "in memory out of use",
     })
 }

@@ -191,6 +191,7 @@ pub(crate) fn pages(kernel: &Kernel<'_>) -> Pages {
         stacks_in_direct_map: false,
         kernel_tables: HashSet::new(),
         typed_tables: 0,
+        mapped_anon: 0,
         stale: Stale::default(),
         damaged: false,
         warnings: Vec::new(),

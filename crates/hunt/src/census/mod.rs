@@ -100,6 +100,9 @@ pub struct Census {
     /// Held units that only unreachable slab objects name; `None` where the
     /// objects were not followed.
     through: Option<Bits>,
+    /// The slabs were too large to be followed object by object: what is lost
+    /// through a cache counts as held.
+    pub heap_too_large: bool,
     /// Live slab objects, and how many of them can be reached from outside the
     /// slabs; both zero where the objects were not followed.
     pub objects_live: u64,
@@ -133,6 +136,7 @@ impl Census {
             in_hardware: Bits::new(end),
             via: Vias::new(units),
             through: None,
+            heap_too_large: !run.without.objects && !objects::is_small_enough(kernel, pages),
             objects_live: 0,
             objects_reached: 0,
             control: Control::default(),
@@ -151,8 +155,8 @@ impl Census {
             pass.threads = threads;
         }
         let numbering = Numbering::new(pages);
-        let strict = (!run.without.objects && objects::worthwhile(kernel, pages))
-            .then(|| Strict::new(&numbering, pages));
+        let follow = !run.without.objects && objects::is_small_enough(kernel, pages);
+        let strict = (follow && !pages.slabs.is_empty()).then(|| Strict::new(&numbering, pages));
         let (seeds, nodes) =
             census.roots(kernel, pages, &naming, &pass, strict.as_ref(), run.without);
         let ground = Ground {
@@ -168,7 +172,7 @@ impl Census {
         }
         if !run.without.split {
             census.split_blocks(pages);
-            census.hold_in_preparation(pages);
+            census.hold_in_preparation(pages, kernel.page_shift());
         }
         census.control = census.check_control(pages);
         census

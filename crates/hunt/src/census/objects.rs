@@ -17,7 +17,7 @@ use super::{Census, Naming, Via};
 
 /// Slab memory beyond which objects are not followed: the walk is as random as
 /// the heap is, and each step may decompress a page.
-const SLAB_LIMIT: u64 = 2 << 30;
+const SLAB_LIMIT: u64 = 8 << 30;
 
 /// Numbers for all objects of all slabs.
 pub(super) struct Numbering {
@@ -230,6 +230,6 @@ impl Census {
 }
 
 /// Whether the heap is small enough to be followed object by object.
-pub(super) fn worthwhile(kernel: &Kernel<'_>, pages: &Pages) -> bool {
-    pages.map.count(Class::Slab) * kernel.page_size() <= SLAB_LIMIT && !pages.slabs.is_empty()
+pub(super) fn is_small_enough(kernel: &Kernel<'_>, pages: &Pages) -> bool {
+    pages.map.count(Class::Slab) * kernel.page_size() <= SLAB_LIMIT
 }
