@@ -346,3 +346,32 @@ fn no_line_is_wider_than_the_terminal() {
         assert!(text.contains("62,971  246.0 MiB   38.4 %"), "{text}");
     }
 }
+
+/// Memory is little-endian: what all addresses of a region have in common is
+/// the end of the word.
+#[test]
+fn the_top_of_a_kernel_address_is_called_that() {
+    let title = |offset, hex: &str| {
+        let mut report = reference();
+        let finding = &mut report.findings[0];
+        finding.owners.clear();
+        finding.content = Content::Mixed;
+        finding.patterns = vec![Pattern {
+            offset,
+            hex: hex.into(),
+            share: 1.0,
+        }];
+        let text = words(&text(&report));
+        text.split_once(" lost: ").unwrap().1.to_owned()
+    };
+    let wanted = "mixed content with a kernel address at offset 16 ";
+    assert!(title(19, "06ea8effff").starts_with(wanted));
+    for (offset, hex) in [
+        (18, "06ea8effff"),
+        (19, "06ea8effee"),
+        (16, "06ea8effffffffff"),
+    ] {
+        let title = title(offset, hex);
+        assert!(!title.contains("a kernel address"), "{title}");
+    }
+}

@@ -46,9 +46,13 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
     let end = diagnosis.pages.map.end();
     ensure!(
         pfn < end,
-        "there is no page {:#x}: the machine's pages end below {:#x}",
+        "there is no page {:#x}: the machine's pages end below {:#x}{}",
         pfn.0,
-        end.0
+        end.0,
+        match asked {
+            PageRef::Pfn(_) => "; for a physical address add --physical",
+            PageRef::Physical(_) | PageRef::Virtual(_) => "",
+        }
     );
     super::note(&diagnosis.report.warnings);
     let bar = Bar::new();

@@ -57,11 +57,10 @@ fn content_and_owners(finding: &Finding) -> String {
     let owners = &finding.owners;
     if owners.is_empty() {
         return match finding.patterns.first() {
-            Some(pattern) => format!(
-                "{content} with {} at offset {}",
-                brief(pattern),
-                thousands(pattern.offset)
-            ),
+            Some(pattern) => {
+                let (what, offset) = brief(pattern);
+                format!("{content} with {what} at offset {}", thousands(offset))
+            }
             None => content.to_owned(),
         };
     }
@@ -107,7 +106,7 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
     if finding.owners.is_empty() {
         let content = content(finding.content);
         return match finding.patterns.first() {
-            Some(pattern) => format!("{content} with {}", brief(pattern)),
+            Some(pattern) => format!("{content} with {}", brief(pattern).0),
             None => content.to_owned(),
         };
     }
@@ -423,9 +422,18 @@ fn text_of(pattern: &Pattern) -> Option<String> {
     (text.len() >= 4).then(|| format!("\"{text}\""))
 }
 
-/// The pattern in a word: its text, else its first bytes.
-fn brief(pattern: &Pattern) -> String {
-    text_of(pattern).unwrap_or_else(|| pairs(&pattern.bytes(), 6))
+/// The pattern in a word, and where that is: its text, else its first bytes.
+///
+/// What all addresses of a region have in common is the end of their words,
+/// memory being little-endian: such bytes say only that an address is there.
+fn brief(pattern: &Pattern) -> (String, u64) {
+    let bytes = pattern.bytes();
+    let end = pattern.offset.saturating_add(bytes.len() as u64);
+    if bytes.len() < 8 && end.is_multiple_of(8) && bytes.ends_with(&[Some(0xff); 2]) {
+        return ("a kernel address".into(), end.saturating_sub(8));
+    }
+    let what = text_of(pattern).unwrap_or_else(|| pairs(&bytes, 6));
+    (what, pattern.offset)
 }
 
 /// At most `most` bytes as hex pairs.
