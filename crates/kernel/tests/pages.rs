@@ -183,7 +183,7 @@ fn freed_objects_are_told_from_live_ones() {
             let size = u64::from(slabs.cache(slab).unwrap().size);
             let at = pagehound_vmcore::PhysAddr((head.0 << 12) + u64::from(index) * size + 8);
             assert_eq!(
-                slabs.is_free_at(&DEMO.pages.map, at, 12),
+                slabs.unused_at(&DEMO.pages.map, at, 12).is_some(),
                 slab.is_free(index)
             );
         }
