@@ -21,6 +21,7 @@ pub(super) struct Binary {
 impl Binary {
     pub(super) fn path(&self) -> Result<PathBuf> {
         if let Some(path) = &self.pagehound {
+            ensure!(path.exists(), "there is no {}", path.display());
             return Ok(path.clone());
         }
         // This program is <target>/<profile>/xtask.
@@ -81,6 +82,11 @@ impl Answer {
     pub(super) fn control(&self) -> (u64, u64) {
         let control = self.report.control;
         (control.missed, control.checked)
+    }
+
+    /// The release of the dump's kernel.
+    pub(super) fn kernel(&self) -> &str {
+        &self.report.target.kernel
     }
 
     /// The answer in one word, as the report spells it.
@@ -161,7 +167,7 @@ fn frame_numbers(csv: &str) -> Result<BTreeSet<u64>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
@@ -214,13 +220,20 @@ mod tests {
         })
     }
 
-    #[test]
-    fn owners_are_those_of_lost_pages_and_the_ledger_what_differs() {
-        let answer = Answer {
+    /// The answer to a dump of a kernel of that release.
+    pub(in crate::lab) fn of_kernel(release: &str) -> Answer {
+        let mut report = report();
+        report["target"]["kernel"] = json!(release);
+        Answer {
             lost: BTreeSet::new(),
             seconds: 0.0,
-            report: parse(&report().to_string()).unwrap(),
-        };
+            report: parse(&report.to_string()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn owners_are_those_of_lost_pages_and_the_ledger_what_differs() {
+        let answer = of_kernel("6.1");
         assert_eq!(answer.control(), (1, 9));
         assert_eq!(answer.verdict(), "lost");
         assert_eq!(answer.drivers(), BTreeSet::from(["e1000"]));
