@@ -134,8 +134,10 @@ fn barred(
     if own {
         return Some("in the page itself");
     }
-    if class == Class::Slab && pages.slabs.is_free_at(&pages.map, at, shift) {
-        return Some("in a free slab object");
+    if class == Class::Slab
+        && let Some(reason) = pages.slabs.unused_at(&pages.map, at, shift)
+    {
+        return Some(reason);
     }
     if let Some(reason) = pages.stale.reason(at) {
         return Some(reason);
