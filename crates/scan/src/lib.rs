@@ -5,6 +5,7 @@
 //! cores. [`words_in_ranges`] is the census's primitive; [`PatternSet`] finds
 //! what a user asks for, and [`search`] drives it over a memory.
 
+mod arch;
 mod bytes;
 mod layout;
 mod ordered;

@@ -118,6 +118,8 @@ pub enum PatternError {
     EmptyText,
     #[error("pattern of {len} bytes; the longest that is searched for is {max}")]
     TooLong { len: usize, max: usize },
+    #[error("the texts and bytes are too many to be looked for at once: {0}; search for fewer")]
+    TooMany(String),
     #[error("regular expression `{given}`: {reason}")]
     Regex { given: String, reason: String },
     #[error("offset {at} lies outside a page of {page_size} bytes")]

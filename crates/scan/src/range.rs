@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::arch::{Work, widest};
+
 /// Calls `f(index, word)` for every 64-bit little-endian word of `page`, at
 /// byte `8 * index`, that lies in at least one of the half-open `ranges`, by
 /// rising index and once a word. Empty and inverted ranges hold nothing; bytes
@@ -9,23 +11,42 @@ use std::ops::Range;
 ///
 /// Blocks of words without a hit are passed over without a branch a word; this
 /// is fastest for one to four ranges.
-pub fn words_in_ranges(page: &[u8], ranges: &[Range<u64>], mut f: impl FnMut(usize, u64)) {
-    match ranges {
-        [] => {}
-        [a] => scan(page, &[span(a)], &mut f),
-        [a, b] => scan(page, &[span(a), span(b)], &mut f),
-        [a, b, c] => scan(page, &[span(a), span(b), span(c)], &mut f),
-        [a, b, c, d] => scan(page, &[span(a), span(b), span(c), span(d)], &mut f),
-        more => scan(page, &more.iter().map(span).collect::<Vec<_>>()[..], &mut f),
+pub fn words_in_ranges(page: &[u8], ranges: &[Range<u64>], f: impl FnMut(usize, u64)) {
+    widest(InRanges { page, ranges, f });
+}
+
+/// See [`words_in_ranges`].
+struct InRanges<'a, F> {
+    page: &'a [u8],
+    ranges: &'a [Range<u64>],
+    f: F,
+}
+
+impl<F: FnMut(usize, u64)> Work for InRanges<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let (page, f) = (self.page, &mut self.f);
+        match self.ranges {
+            [] => {}
+            [a] => scan(page, &[span(a)], f),
+            [a, b] => scan(page, &[span(a), span(b)], f),
+            [a, b, c] => scan(page, &[span(a), span(b), span(c)], f),
+            [a, b, c, d] => scan(page, &[span(a), span(b), span(c), span(d)], f),
+            more => scan(page, &more.iter().map(span).collect::<Vec<_>>()[..], f),
+        }
     }
 }
 
 /// Start and length: a word lies in the range when its distance from the start
 /// is below the length, which is one comparison.
+#[inline(always)]
 fn span(range: &Range<u64>) -> (u64, u64) {
     (range.start, range.end.saturating_sub(range.start))
 }
 
+#[inline(always)]
 fn scan<S: AsRef<[(u64, u64)]> + ?Sized>(page: &[u8], spans: &S, f: &mut impl FnMut(usize, u64)) {
     let spans = spans.as_ref();
     let lies_in = |word: u64| {

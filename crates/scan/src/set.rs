@@ -5,7 +5,7 @@ use std::ops::Range;
 use pagehound_vmcore::Pfn;
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::bytes::ByteFinder;
+use crate::bytes::{ByteFinder, ByteFinders};
 use crate::pattern::{Pattern, PatternError, Width};
 use crate::range::words_in_ranges;
 use crate::words::{Needles, Word};
@@ -48,7 +48,7 @@ pub struct PatternSet {
     ranges: Vec<Range<u64>>,
     /// Index of the pattern each of `ranges` stands for.
     range_patterns: Vec<u32>,
-    bytes: Vec<(u32, ByteFinder)>,
+    bytes: ByteFinders,
     regexes: Vec<(u32, Regex)>,
 }
 
@@ -71,9 +71,10 @@ impl PatternSet {
             needles64: Needles::default(),
             ranges: Vec::new(),
             range_patterns: Vec::new(),
-            bytes: Vec::new(),
+            bytes: ByteFinders::default(),
             regexes: Vec::new(),
         };
+        let mut bytes = Vec::new();
         for (pattern, index) in patterns.iter().zip(0u32..) {
             pattern.check()?;
             match pattern {
@@ -90,10 +91,12 @@ impl PatternSet {
                     set.ranges.push(range.clone());
                     set.range_patterns.push(index);
                 }
-                Pattern::Bytes(bytes) => set.bytes.push((index, ByteFinder::new(bytes))),
+                Pattern::Bytes(pattern) => bytes.push((index, ByteFinder::new(pattern))),
                 Pattern::Regex(text) => set.regexes.push((index, regex(text)?)),
             }
         }
+        set.bytes =
+            ByteFinders::new(bytes).map_err(|error| PatternError::TooMany(error.to_string()))?;
         Ok(set)
     }
 
@@ -133,13 +136,7 @@ impl PatternSet {
         if !self.regexes.is_empty() {
             return page_size;
         }
-        let longest = self
-            .bytes
-            .iter()
-            .map(|(_, finder)| finder.len())
-            .max()
-            .unwrap_or(0);
-        longest.saturating_sub(1).min(page_size)
+        self.bytes.longest().saturating_sub(1).min(page_size)
     }
 
     /// Appends the matches of words in one page; not in order if there are
@@ -212,7 +209,7 @@ impl PatternSet {
         if let Some(at) = self.at {
             for start in (at..own).step_by(page_size.max(1)) {
                 let Some(rest) = run.get(start..) else { break };
-                for (pattern, finder) in &self.bytes {
+                for (pattern, finder) in self.bytes.iter() {
                     if finder.matches(rest) {
                         push(start, finder.len(), *pattern);
                     }
@@ -230,11 +227,8 @@ impl PatternSet {
             }
             return;
         }
-        for (pattern, finder) in &self.bytes {
-            let end = own.saturating_add(finder.len() - 1).min(run.len());
-            let part = run.get(..end).unwrap_or_default();
-            finder.find(part, |start| push(start, finder.len(), *pattern));
-        }
+        self.bytes
+            .find(run, own, |start, pattern, len| push(start, len, pattern));
         for (pattern, regex) in &self.regexes {
             for found in regex.find_iter(run).take_while(|found| found.start() < own) {
                 if !found.is_empty() {

@@ -1,5 +1,7 @@
 //! Masked words, many at once.
 
+use crate::arch::{Work, widest};
+
 /// From this many wanted values under one mask a table is faster than comparing
 /// with each.
 const MANY: usize = 4;
@@ -106,24 +108,12 @@ impl<W: Word> Needles<W> {
 
     /// Calls `f(offset, pattern, word)` for every aligned word of `page` and
     /// every pattern it matches; by rising offset for each mask.
-    pub(crate) fn find(&self, page: &[u8], mut f: impl FnMut(usize, u32, W)) {
-        for group in &self.groups {
-            match (&group.table, group.wants.as_slice()) {
-                (Some(table), _) => group.scan(page, &mut f, |word| {
-                    let (index, bit) = slot((word & group.keep).widen());
-                    table.get(index).is_some_and(|bits| bits >> bit & 1 != 0)
-                }),
-                (None, [(want, _)]) => {
-                    group.scan(page, &mut f, |word| word & group.keep == *want);
-                }
-                (None, wants) => group.scan(page, &mut f, |word| {
-                    let word = word & group.keep;
-                    wants
-                        .iter()
-                        .fold(false, |hit, (want, _)| hit | (word == *want))
-                }),
-            }
-        }
+    pub(crate) fn find(&self, page: &[u8], f: impl FnMut(usize, u32, W)) {
+        widest(Find {
+            groups: &self.groups,
+            page,
+            f,
+        });
     }
 
     /// As [`find`](Self::find), looking only at the word at `offset`.
@@ -132,6 +122,47 @@ impl<W: Word> Needles<W> {
         if let Some(word) = word {
             for group in &self.groups {
                 group.check(word, offset, &mut f);
+            }
+        }
+    }
+}
+
+/// See [`Needles::find`].
+struct Find<'a, W, F> {
+    groups: &'a [Group<W>],
+    page: &'a [u8],
+    f: F,
+}
+
+impl<W: Word, F: FnMut(usize, u32, W)> Work for Find<'_, W, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let (page, f) = (self.page, &mut self.f);
+        for group in self.groups {
+            match (&group.table, group.wants.as_slice()) {
+                (Some(table), _) => group.scan(page, f, |word| {
+                    let (index, bit) = slot((word & group.keep).widen());
+                    table.get(index).is_some_and(|bits| bits >> bit & 1 != 0)
+                }),
+                (None, &[(want, _)]) => {
+                    group.scan(page, f, |word| word & group.keep == want);
+                }
+                (None, &[(a, _), (b, _)]) => group.scan(page, f, |word| {
+                    let word = word & group.keep;
+                    (word == a) | (word == b)
+                }),
+                (None, &[(a, _), (b, _), (c, _)]) => group.scan(page, f, |word| {
+                    let word = word & group.keep;
+                    (word == a) | (word == b) | (word == c)
+                }),
+                (None, wants) => group.scan(page, f, |word| {
+                    let word = word & group.keep;
+                    wants
+                        .iter()
+                        .fold(false, |hit, &(want, _)| hit | (word == want))
+                }),
             }
         }
     }
