@@ -219,6 +219,11 @@ impl<'m> Reader<'m> {
             tally.bytes += page.len() as u64;
             visit(pfn, page);
         }
+        if tally.seen > 0 {
+            for range in layout.chunk(index) {
+                self.pass.memory.release(range);
+            }
+        }
         self.pass
             .progress
             .advance(tally.seen + tally.unreadable, tally.skipped);

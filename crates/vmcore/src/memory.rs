@@ -78,6 +78,11 @@ pub trait PhysicalMemory: Send + Sync {
         None
     }
 
+    /// Tells that these frames will not be read again soon, so that the memory a
+    /// mapped file takes for them can be given back. What is read after all is
+    /// mapped again.
+    fn release(&self, _range: PfnRange) {}
+
     /// Runs of present frames, in the order in which their bytes lie in the
     /// file; every present frame is in exactly one run.
     fn present_runs(&self) -> Vec<PfnRange>;

@@ -207,6 +207,20 @@ impl PhysicalMemory for Kdump {
             .flatten()
     }
 
+    fn release(&self, range: PfnRange) {
+        let last = Pfn(range.end.0.saturating_sub(1));
+        let (Ok(first), Ok(last)) = (self.find(range.start), self.find(last)) else {
+            return;
+        };
+        let (start, end) = (first.offset.get(), last.offset.get());
+        // Pages lie in the file one after the other, but for those that share a
+        // block with others.
+        let len = end.saturating_sub(start);
+        if len <= range.len() << self.descs.page_shift {
+            self.descs.source.release(start, len);
+        }
+    }
+
     fn present_runs(&self) -> Vec<PfnRange> {
         let mut runs: Vec<(u64, PfnRange)> = Vec::new();
         // Zero pages share one block, the first: where it lies says nothing.

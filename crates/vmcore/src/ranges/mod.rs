@@ -152,6 +152,15 @@ impl PhysicalMemory for RangeMemory {
         self.source.slice_at(self.offset(pfn)?, self.page_size())
     }
 
+    fn release(&self, range: PfnRange) {
+        if let Some(offset) = self.offset(range.start) {
+            // Further runs, if any, lie elsewhere.
+            let end = self.run(range.start).map_or(0, |run| run.end);
+            let pages = range.end.0.min(end).saturating_sub(range.start.0);
+            self.source.release(offset, pages << self.page_shift);
+        }
+    }
+
     fn present_runs(&self) -> Vec<PfnRange> {
         let mut found: Vec<(u64, Run)> = Vec::new();
         for run in self

@@ -88,6 +88,14 @@ impl Source {
         }
     }
 
+    /// Tells that bytes `offset..offset + len` will not be read again soon, so
+    /// that a mapped file takes no memory for them.
+    pub(crate) fn release(&self, offset: u64, len: u64) {
+        if self.flat.is_none() {
+            self.raw.release(offset, len);
+        }
+    }
+
     /// Fills `buf` with the bytes from `offset` on.
     pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
         match &self.flat {

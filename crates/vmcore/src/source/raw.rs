@@ -7,7 +7,8 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use super::{ReadError, map::map_file};
+use super::ReadError;
+use super::map::{map_file, release};
 
 /// A file, mapped where that is possible.
 pub(crate) struct RawFile {
@@ -48,6 +49,18 @@ impl RawFile {
     pub(super) fn slice_at(&self, offset: u64, len: usize) -> Option<&[u8]> {
         let start = usize::try_from(offset).ok()?;
         self.mapped.as_ref()?.get(start..start.checked_add(len)?)
+    }
+
+    /// See [`Source::release`](super::Source::release).
+    pub(super) fn release(&self, offset: u64, len: u64) {
+        if let Some(mapped) = &self.mapped
+            && let (Ok(offset), Ok(len)) = (usize::try_from(offset), usize::try_from(len))
+            && offset
+                .checked_add(len)
+                .is_some_and(|end| end <= mapped.len())
+        {
+            release(mapped, offset, len);
+        }
     }
 
     /// See [`Source::read_at`](super::Source::read_at).
