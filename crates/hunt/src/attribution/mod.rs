@@ -24,6 +24,18 @@ use devices::{Device, How};
 /// Log lines told as evidence for one device.
 const LINES_TOLD: usize = 2;
 
+/// Drivers whose devices keep free receive buffers to themselves, by physical
+/// address: of a buffer that waits there, memory knows nothing. DPAA2 and DPAA
+/// (hardware buffer pools), Marvell PPv2 (BM) and OcteonTX2 (NPA).
+const POOLS_IN_HARDWARE: [&str; 6] = [
+    "fsl_dpaa2_eth",
+    "fsl_dpaa_eth",
+    "fsl_dpa",
+    "mvpp2",
+    "rvu_nicpf",
+    "rvu_nicvf",
+];
+
 /// Which devices have which MAC address.
 #[derive(Clone, Debug, Default)]
 pub struct Attribution {
@@ -92,6 +104,15 @@ impl Attribution {
             }
         }
         told
+    }
+
+    /// A driver of this host whose device has buffers that nothing in memory
+    /// refers to.
+    pub fn pool_in_hardware(&self) -> Option<&str> {
+        self.devices
+            .iter()
+            .filter_map(|device| device.driver.as_deref())
+            .find(|driver| POOLS_IN_HARDWARE.contains(driver))
     }
 
     /// Every address that some device has or had, in order.

@@ -446,3 +446,15 @@ fn an_address_of_a_virtual_machine_leads_to_the_uplink_of_its_bridge() {
     let names: Vec<String> = told(&alone, guest).into_iter().map(|told| told.0).collect();
     assert_eq!(names, ["vnet0"]);
 }
+
+/// Buffers that wait in such a device are named by nothing in memory.
+#[test]
+fn drivers_with_pools_in_hardware_are_known() {
+    let with = |driver: &str| {
+        let device = on_pci("eth0", "0002:01:00.1", driver);
+        let attribution = Attribution::new(&[device], &Log::default());
+        attribution.pool_in_hardware().map(str::to_owned)
+    };
+    assert_eq!(with("mvpp2"), Some("mvpp2".to_owned()));
+    assert_eq!(with("i40e"), None);
+}

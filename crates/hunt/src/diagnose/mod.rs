@@ -101,6 +101,12 @@ impl Diagnosis {
         disown(&mut pages, &census, &units);
         let (rows, mut differences) = ledger(kernel, &pages);
         differences.extend(in_transit(kernel, &pages, &census, &units));
+        differences.extend(attribution.pool_in_hardware().map(|driver| {
+            format!(
+                "devices of the {driver} driver keep free receive buffers to themselves: pages that \
+                 nothing in memory refers to may be theirs"
+            )
+        }));
         if !differences.is_empty() {
             census.doubt();
         }
