@@ -1,0 +1,92 @@
+//! What the searches are timed on: a guest of the lab in each format, kept in
+//! the user's cache folder because making them takes minutes.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use pagehound_synth::Compression;
+
+use super::pack;
+use crate::lab;
+
+/// How the memory lies in the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(super) enum Format {
+    Elf,
+    Zlib,
+    Lzo,
+    Snappy,
+    Zstd,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Elf => "ELF",
+            Self::Zlib => "zlib",
+            Self::Lzo => "LZO",
+            Self::Snappy => "Snappy",
+            Self::Zstd => "Zstandard",
+        })
+    }
+}
+
+/// The dump of the guest in `format`, made when it is not there.
+pub(super) fn dump(format: Format, threads: usize) -> Result<PathBuf> {
+    let folder = lab::cache::folder("bench/guest")?;
+    let elf = folder.join("busy.elf");
+    if !elf.exists() {
+        println!("making {}: some minutes", elf.display());
+        let made = lab::busy_guest(&folder.join("making"))?;
+        fs::rename(&made, &elf)?;
+        fs::remove_dir_all(folder.join("making"))?;
+    }
+    let (name, compression) = match format {
+        Format::Elf => return Ok(elf),
+        Format::Zlib => ("busy-zlib.kdump", Some(Compression::Zlib)),
+        Format::Lzo => ("busy-lzo.kdump", None),
+        Format::Snappy => ("busy-snappy.kdump", Some(Compression::Snappy)),
+        Format::Zstd => ("busy-zstd.kdump", Some(Compression::Zstd)),
+    };
+    let path = folder.join(name);
+    if !path.exists() {
+        println!("making {}", path.display());
+        // One that breaks off must not be taken for a whole one.
+        let part = folder.join(format!("{name}.part"));
+        match compression {
+            Some(compression) => pack::pack(&elf, &part, compression, threads)?,
+            None => filter(&dump(Format::Zlib, threads)?, &part)?,
+        }
+        fs::rename(&part, &path)?;
+    }
+    Ok(path)
+}
+
+/// makedumpfile's LZO: there is no crate that compresses so.
+fn filter(from: &Path, to: &Path) -> Result<()> {
+    let status = Command::new("makedumpfile")
+        .args(["--message-level", "4", "-f", "-l", "-d", "0"])
+        .args([from, to])
+        .status()
+        .context("makedumpfile: is it installed?")?;
+    ensure!(status.success(), "makedumpfile: {status}");
+    Ok(())
+}
+
+/// The kernel of the guest with its debuginfo, for crash and drgn.
+///
+/// # Errors
+/// When the mirror does not have it any more.
+pub(super) fn vmlinux(release: &str) -> Result<PathBuf> {
+    let folder = lab::cache::folder("bench/vmlinux")?;
+    let name = format!("vmlinux-{release}");
+    let path = folder.join(&name);
+    if !path.exists() {
+        lab::debuginfo(release, &folder)?;
+    }
+    ensure!(path.exists(), "the package holds no {name}");
+    Ok(path)
+}
