@@ -47,6 +47,9 @@ enum Verb {
     /// One of the limits that `bench` measures, as a process of its own
     #[command(hide = true)]
     Limit(bench::limits::Arguments),
+    /// An ELF core as a kdump, for `bench`
+    #[command(hide = true)]
+    Pack(bench::pack::Arguments),
     /// Boot real kernels with planted leaks, dump them, score pagehound's answer
     Lab(lab::Arguments),
 }
@@ -56,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Lab(arguments) => lab::run(arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Limit(arguments) => bench::limits::run(&arguments),
+        Verb::Pack(arguments) => bench::pack::run(&arguments),
         Verb::Ci => ci::all(),
         Verb::Lint => ci::lint(),
         Verb::Deps => ci::deps(),

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use pagehound_synth::Compression;
 
-use super::pack;
 use crate::lab;
 
 /// How the memory lies in the file.
@@ -34,8 +32,9 @@ impl fmt::Display for Format {
     }
 }
 
-/// The dump of the guest in `format`, made when it is not there.
-pub(super) fn dump(format: Format, threads: usize) -> Result<PathBuf> {
+/// The dump of the guest in `format`, made when it is not there; `xtask` is this
+/// program built with optimization.
+pub(super) fn dump(format: Format, xtask: &Path) -> Result<PathBuf> {
     let folder = lab::cache::folder("bench/guest")?;
     let elf = folder.join("busy.elf");
     if !elf.exists() {
@@ -44,36 +43,39 @@ pub(super) fn dump(format: Format, threads: usize) -> Result<PathBuf> {
         fs::rename(&made, &elf)?;
         fs::remove_dir_all(folder.join("making"))?;
     }
-    let (name, compression) = match format {
+    let with = match format {
         Format::Elf => return Ok(elf),
-        Format::Zlib => ("busy-zlib.kdump", Some(Compression::Zlib)),
-        Format::Lzo => ("busy-lzo.kdump", None),
-        Format::Snappy => ("busy-snappy.kdump", Some(Compression::Snappy)),
-        Format::Zstd => ("busy-zstd.kdump", Some(Compression::Zstd)),
+        Format::Zlib => "zlib",
+        Format::Lzo => "lzo",
+        Format::Snappy => "snappy",
+        Format::Zstd => "zstd",
     };
-    let path = folder.join(name);
+    let name = format!("busy-{with}.kdump");
+    let path = folder.join(&name);
     if !path.exists() {
         println!("making {}", path.display());
         // One that breaks off must not be taken for a whole one.
         let part = folder.join(format!("{name}.part"));
-        match compression {
-            Some(compression) => pack::pack(&elf, &part, compression, threads)?,
-            None => filter(&dump(Format::Zlib, threads)?, &part)?,
-        }
+        let mut command = if format == Format::Lzo {
+            // There is no crate that compresses so.
+            let mut command = Command::new("makedumpfile");
+            command.args(["--message-level", "4", "-f", "-l", "-d", "0"]);
+            command.args([&dump(Format::Zlib, xtask)?, &part]);
+            command
+        } else {
+            // In a process of its own: the memory it maps would count as that
+            // of every command started later.
+            let mut command = Command::new(xtask);
+            command.arg("pack").args([&elf, &part]).arg(with);
+            command
+        };
+        let status = command
+            .status()
+            .with_context(|| format!("{command:?}: is it installed?"))?;
+        ensure!(status.success(), "{command:?}: {status}");
         fs::rename(&part, &path)?;
     }
     Ok(path)
-}
-
-/// makedumpfile's LZO: there is no crate that compresses so.
-fn filter(from: &Path, to: &Path) -> Result<()> {
-    let status = Command::new("makedumpfile")
-        .args(["--message-level", "4", "-f", "-l", "-d", "0"])
-        .args([from, to])
-        .status()
-        .context("makedumpfile: is it installed?")?;
-    ensure!(status.success(), "makedumpfile: {status}");
-    Ok(())
 }
 
 /// The kernel of the guest with its debuginfo, for crash and drgn.

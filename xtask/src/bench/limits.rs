@@ -69,11 +69,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 fn sum(bytes: &[u8]) -> u64 {
-    bytes
-        .as_chunks()
-        .0
-        .iter()
-        .fold(0, |sum: u64, word| sum.wrapping_add(u64::from_le_bytes(*word)))
+    bytes.as_chunks().0.iter().fold(0, |sum: u64, word| {
+        sum.wrapping_add(u64::from_le_bytes(*word))
+    })
 }
 
 /// Gives the numbers below `count` to `work` on `threads` threads, each with a
@@ -252,7 +250,9 @@ impl Unpacker {
             flags::ZLIB => self.zlib.zlib_decompress(stored, page)?,
             flags::LZO => lzo::decompress_into(stored, page).map_err(|error| anyhow!("{error}"))?,
             flags::SNAPPY => self.snappy.decompress(stored, page)?,
-            flags::ZSTD => self.zstd.decompress_to_buffer(stored, page.as_mut_slice())?,
+            flags::ZSTD => self
+                .zstd
+                .decompress_to_buffer(stored, page.as_mut_slice())?,
             other => bail!("page flags {other:#x} name no compression"),
         };
         ensure!(size == PAGE, "{size} bytes are no page");

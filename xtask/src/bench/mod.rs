@@ -7,7 +7,7 @@
 mod contestant;
 mod inputs;
 pub(crate) mod limits;
-mod pack;
+pub(crate) mod pack;
 mod results;
 mod rivals;
 mod search;
@@ -85,8 +85,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Some(binary) => binary.clone(),
         None => ci::static_binary("pagehound")?,
     };
-    // This program is built without optimization; the limits must not be.
-    let xtask = ci::static_binary("xtask")?;
+    // The limits must not be built without optimization.
+    let xtask = if cfg!(debug_assertions) {
+        ci::static_binary("xtask")?
+    } else {
+        std::env::current_exe()?
+    };
     let mut outcome = Ok(());
     for part in <Part as clap::ValueEnum>::value_variants() {
         if !arguments.only.is_empty() && !arguments.only.contains(part) {

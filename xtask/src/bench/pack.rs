@@ -5,10 +5,11 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use libdeflater::CompressionLvl;
 use pagehound_synth::{Compression, Image, KdumpOptions};
 use pagehound_vmcore::{Dump, Pfn, PhysicalMemory};
 
@@ -19,11 +20,44 @@ const PAGE: usize = 4096;
 /// Pages compressed at a time, shared among threads.
 const BATCH: usize = 8192;
 
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    from: PathBuf,
+    to: PathBuf,
+    with: With,
+    /// Threads to work with
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+/// Compressions there are crates for.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum With {
+    Zlib,
+    Snappy,
+    Zstd,
+}
+
+/// Packs as the command line asks.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let compression = match arguments.with {
+        With::Zlib => Compression::Zlib,
+        With::Snappy => Compression::Snappy,
+        With::Zstd => Compression::Zstd,
+    };
+    pack(
+        &arguments.from,
+        &arguments.to,
+        compression,
+        arguments.threads,
+    )
+}
+
 /// Writes the core `from` as the kdump `to`.
 ///
 /// # Errors
 /// When `from` cannot be read or `to` cannot be written.
-pub(super) fn pack(from: &Path, to: &Path, compression: Compression, threads: usize) -> Result<()> {
+fn pack(from: &Path, to: &Path, compression: Compression, threads: usize) -> Result<()> {
     let dump = pagehound_vmcore::open(from)?;
     let memory = dump.memory.as_ref();
     ensure!(
@@ -33,10 +67,7 @@ pub(super) fn pack(from: &Path, to: &Path, compression: Compression, threads: us
     );
     let mut runs = memory.present_runs();
     runs.sort_unstable_by_key(|run| run.start.0);
-    let pfns: Vec<u64> = runs
-        .iter()
-        .flat_map(|run| run.start.0..run.end.0)
-        .collect();
+    let pfns: Vec<u64> = runs.iter().flat_map(|run| run.start.0..run.end.0).collect();
 
     let mut head = header(&dump, memory.end_pfn().0, compression);
     let layout = Layout::of(&head)?;
@@ -160,12 +191,14 @@ enum Packer {
 impl Packer {
     fn new(compression: Compression) -> Result<Self> {
         Ok(match compression {
-            Compression::Zlib => Self::Zlib(libdeflater::Compressor::new(
-                libdeflater::CompressionLvl::fastest(),
-            )),
+            // The lowest that compresses; libdeflater's lowest of all does not.
+            Compression::Zlib => {
+                let level = CompressionLvl::new(1).map_err(|error| anyhow!("{error:?}"))?;
+                Self::Zlib(libdeflater::Compressor::new(level))
+            }
             Compression::Snappy => Self::Snappy(snap::raw::Encoder::new()),
             Compression::Zstd => Self::Zstd(zstd::bulk::Compressor::new(1)?),
-            other => anyhow::bail!("no compressor for {other:?} here"),
+            other => bail!("no compressor for {other:?} here"),
         })
     }
 
@@ -221,6 +254,9 @@ mod tests {
             assert_eq!(new.info.vmcoreinfo, old.info.vmcoreinfo);
             assert_eq!(new.info.phys_base, Some(-4096));
             assert_eq!(new.memory.coverage().present, 3);
+            let size = std::fs::metadata(&kdump).unwrap().len() as usize;
+            // Headers and bitmaps, the page that does not shrink, little else.
+            assert!(size < 5 * PAGE + PAGE + 2000, "{compression:?}: {size}");
             for pfn in [1, 2, 9] {
                 let (mut a, mut b) = ([0; PAGE], [1; PAGE]);
                 old.memory.read_page(Pfn(pfn), &mut a).unwrap();

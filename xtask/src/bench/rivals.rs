@@ -26,7 +26,9 @@ impl Rival {
         const SEARCH: &str = "search -p 0000383e43966e24 -m ffff000000000000\nq\n";
         let start = verdict::crash(vmlinux, dump)?;
         let mut search = verdict::crash(vmlinux, dump)?;
-        search.line = search.line.replace("<<< q", &format!("<<< \"search -p {VALUE} -m {MASK}\""));
+        search.line = search
+            .line
+            .replace("<<< q", &format!("<<< \"search -p {VALUE} -m {MASK}\""));
         search.input = SEARCH;
         Some(Rival {
             name: "crash",

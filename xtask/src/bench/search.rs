@@ -96,7 +96,7 @@ pub(super) fn section(
     pagehound: &Path,
     xtask: &Path,
 ) -> Result<String> {
-    let dump = inputs::dump(format, THREADS)?;
+    let dump = inputs::dump(format, xtask)?;
     let mut field = Field::new(format, &dump, pagehound, xtask)?;
     // Into the page cache.
     field.search.run()?;
