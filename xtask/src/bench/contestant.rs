@@ -105,12 +105,6 @@ impl Contestant {
         Spread::of(self.runs.iter().map(|run| run.wall))
     }
 
-    /// Median of the seconds that a limit took for the work itself.
-    pub(super) fn inner(&self) -> f64 {
-        let nanos = |run: &Figures| run.done.map_or(0, |done| (done.seconds * 1e9) as u64);
-        Spread::of(self.runs.iter().map(nanos)).median as f64 / 1e9
-    }
-
     pub(super) fn peak(&self) -> u64 {
         self.runs.iter().map(|run| run.peak).max().unwrap_or(0)
     }

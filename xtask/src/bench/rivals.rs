@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::contestant::{Contestant, PATIENCE};
 use super::search::{MASK, VALUE};
+use super::table::Seconds;
 use super::{Arguments, verdict};
 
 /// One of them, searching and only starting.
@@ -16,10 +17,9 @@ pub(super) struct Rival {
 }
 
 impl Rival {
-    /// Seconds of searching: median without that of starting.
-    pub(super) fn searching(&self) -> f64 {
-        let search = self.search.wall().median.as_secs_f64();
-        search - self.start.wall().median.as_secs_f64()
+    /// Searching, without starting.
+    pub(super) fn searching(&self) -> Seconds {
+        Seconds::whole(&self.search) - Seconds::whole(&self.start)
     }
 
     fn crash(vmlinux: &Path, dump: &Path) -> Option<Rival> {

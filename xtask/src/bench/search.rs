@@ -1,15 +1,14 @@
 //! A search in 8 GiB, in one format: pagehound beside what it cannot beat and
 //! beside crash and drgn.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::contestant::{Contestant, version};
+use super::contestant::{Contestant, name, version};
 use super::inputs::{self, Format};
-use super::rivals;
-use super::table::{Ratio, ratios, rows};
+use super::rivals::{self, Rival};
+use super::table::{Ratio, Seconds, ratios, rows};
 use super::{Arguments, THREADS};
 
 /// A MAC address in the lower six bytes of a word; the upper two are anything.
@@ -89,6 +88,74 @@ impl Field {
     }
 }
 
+impl Field {
+    /// What a search takes without starting.
+    fn work(&self, search: &Contestant) -> Seconds {
+        Seconds::whole(search) - Seconds::whole(&self.start)
+    }
+
+    fn goals(&self) -> Vec<Ratio> {
+        let whole = Seconds::whole(&self.limit);
+        let limit = Seconds::inner(&self.limit);
+        let search = Seconds::whole(&self.search);
+        let mut list = Vec::new();
+        if let Some(diagnose) = &self.diagnose {
+            list.push(Ratio::at_least(
+                "speed of the search to the read loop's, whole processes",
+                whole / search,
+                0.8,
+            ));
+            list.push(Ratio::at_most(
+                "`diagnose` to the read loop, whole processes",
+                Seconds::whole(diagnose) / whole,
+                3.0,
+            ));
+        } else {
+            list.push(Ratio::at_least(
+                "speed of the search to the decompressor's, work alone",
+                limit / self.work(&self.search),
+                0.9,
+            ));
+        }
+        list.push(Ratio::at_most(
+            "five searches in one command to one, whole processes",
+            Seconds::whole(&self.five) / search,
+            1.3,
+        ));
+        let gain = self.work(&self.single) / self.work(&self.search);
+        list.push(Ratio::at_least(
+            "gain of the search from a second core to the limit's own, work alone",
+            gain / (Seconds::inner(&self.limit_single) / limit),
+            0.95,
+        ));
+        list
+    }
+
+    fn goals_beside(&self, rival: &Rival, format: Format) -> Vec<Ratio> {
+        let (searching, whole) = match (format, rival.name) {
+            (Format::Elf, "crash") => (10.0, Some(20.0)),
+            (Format::Elf, _) => (8.0, Some(3.0)),
+            (Format::Zlib, _) => (4.0, None),
+            _ => (1.8, None),
+        };
+        let name = rival.name;
+        let mut list = vec![Ratio::at_least(
+            &format!("{name}'s search to pagehound's, work alone"),
+            rival.searching() / self.work(&self.search),
+            searching,
+        )];
+        list.extend(whole.map(|goal| {
+            let value = Seconds::whole(&rival.search) / Seconds::whole(&self.search);
+            Ratio::at_least(
+                &format!("{name} to pagehound, whole processes"),
+                value,
+                goal,
+            )
+        }));
+        list
+    }
+}
+
 /// Measures the search in `format` and returns its section of the results.
 pub(super) fn section(
     format: Format,
@@ -114,102 +181,40 @@ pub(super) fn section(
     write(format, &dump, &field, &rivals)
 }
 
-fn seconds(contestant: &Contestant) -> f64 {
-    contestant.wall().median.as_secs_f64()
-}
-
-fn write(
-    format: Format,
-    dump: &PathBuf,
-    field: &Field,
-    rivals: &[rivals::Rival],
-) -> Result<String> {
-    let elf = format == Format::Elf;
-    let bytes = field
-        .limit
-        .runs
-        .iter()
-        .find_map(|run| run.done)
-        .map_or(0, |done| done.bytes);
-    let mut text = String::new();
-    writeln!(
-        text,
-        "`{}`, {} MiB, holds {} MiB of memory.\n",
-        super::contestant::name(dump),
+/// The section's text.
+fn write(format: Format, dump: &Path, field: &Field, rivals: &[Rival]) -> Result<String> {
+    let done = field.limit.runs.iter().find_map(|run| run.done);
+    let bytes = done.map_or(0, |done| done.bytes);
+    let mut text = format!(
+        "`{}`, {} MiB, holds {} MiB of memory.\n\n",
+        name(dump),
         std::fs::metadata(dump)?.len() >> 20,
         bytes >> 20,
-    )?;
-    let start = seconds(&field.start);
-    let search = seconds(&field.search) - start;
+    );
     let mut measured = vec![
-        (&field.search, Some(search)),
+        (&field.search, Some(field.work(&field.search))),
         (&field.start, None),
-        (&field.limit, Some(field.limit.inner())),
-        (&field.five, Some(seconds(&field.five) - start)),
-        (&field.single, Some(seconds(&field.single) - start)),
-        (&field.limit_single, Some(field.limit_single.inner())),
+        (&field.limit, Some(Seconds::inner(&field.limit))),
+        (&field.five, Some(field.work(&field.five))),
+        (&field.single, Some(field.work(&field.single))),
+        (
+            &field.limit_single,
+            Some(Seconds::inner(&field.limit_single)),
+        ),
     ];
-    measured.extend(field.copy.iter().map(|copy| (copy, Some(copy.inner()))));
+    let copy = field.copy.iter();
+    measured.extend(copy.map(|copy| (copy, Some(Seconds::inner(copy)))));
     measured.extend(field.diagnose.iter().map(|diagnose| (diagnose, None)));
     for rival in rivals {
         measured.push((&rival.search, Some(rival.searching())));
         measured.push((&rival.start, None));
     }
     text.push_str(&rows(&measured, bytes)?);
-
-    let mut list = Vec::new();
-    let limit = field.limit.inner();
-    if elf {
-        let whole = seconds(&field.limit);
-        list.push(Ratio::at_least(
-            "speed of the search to the read loop's, whole processes",
-            whole / seconds(&field.search),
-            0.8,
-        ));
-        list.push(Ratio::at_most(
-            "`diagnose` to the read loop, whole processes",
-            field.diagnose.as_ref().map_or(0.0, seconds) / whole,
-            3.0,
-        ));
-    } else {
-        list.push(Ratio::at_least(
-            "speed of the search to the decompressor's alone",
-            limit / search,
-            0.9,
-        ));
-    }
-    list.push(Ratio::at_most(
-        "five searches in one command to one, whole processes",
-        seconds(&field.five) / seconds(&field.search),
-        1.3,
-    ));
-    let single = seconds(&field.single) - start;
-    list.push(Ratio::at_least(
-        "gain of the search from a second core, to the limit's own",
-        (single / search) / (field.limit_single.inner() / limit),
-        0.95,
-    ));
-    for rival in rivals {
-        let (searching, whole) = match (elf, rival.name) {
-            (true, "crash") => (10.0, Some(20.0)),
-            (true, _) => (8.0, Some(3.0)),
-            (false, _) if format == Format::Zlib => (4.0, None),
-            (false, _) => (1.8, None),
-        };
-        list.push(Ratio::at_least(
-            &format!("{}'s search to pagehound's, without starting", rival.name),
-            rival.searching() / search,
-            searching,
-        ));
-        if let Some(wanted) = whole {
-            list.push(Ratio::at_least(
-                &format!("{} to pagehound, whole processes", rival.name),
-                seconds(&rival.search) / seconds(&field.search),
-                wanted,
-            ));
-        }
-    }
     text.push('\n');
+    let mut list = field.goals();
+    for rival in rivals {
+        list.extend(field.goals_beside(rival, format));
+    }
     text.push_str(&ratios(&list)?);
     Ok(text)
 }
