@@ -8,6 +8,7 @@ mod smoke;
 
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(
@@ -54,8 +55,19 @@ enum Verb {
     Lab(lab::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().verb {
+fn main() -> ExitCode {
+    match run(Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The causes in one line; a backtrace would only hide them.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> anyhow::Result<()> {
+    match verb {
         Verb::Lab(arguments) => lab::run(arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Limit(arguments) => bench::limits::run(&arguments),

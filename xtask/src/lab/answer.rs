@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ pub(super) struct Binary {
 impl Binary {
     pub(super) fn path(&self) -> Result<PathBuf> {
         if let Some(path) = &self.pagehound {
+            ensure!(path.exists(), "there is no {}", path.display());
             return Ok(path.clone());
         }
         // This program is <target>/<profile>/xtask.
@@ -41,13 +42,14 @@ impl Binary {
 }
 
 /// Its answer to one dump.
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Answer {
     /// Frame numbers of all pages it calls lost.
     pub(super) lost: BTreeSet<u64>,
     /// How long `diagnose` took.
     pub(super) seconds: f64,
     /// What `diagnose --json` printed.
-    report: Value,
+    pub(super) report: Value,
 }
 
 impl Answer {
@@ -82,6 +84,11 @@ impl Answer {
             number("/control/missed").unwrap_or(0),
             number("/control/checked").unwrap_or(0),
         )
+    }
+
+    /// The release of the dump's kernel.
+    pub(super) fn kernel(&self) -> &str {
+        text(&self.report, "/target/kernel").unwrap_or("?")
     }
 
     /// The answer in one word.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::dump::Way;
-use super::guest::print_size;
+use super::guest::size;
 use super::programs::Programs;
 use super::qemu::Guest;
 use super::scenario::Scenario;
@@ -84,6 +84,10 @@ impl Crash {
         // The guest looks for this file.
         fs::write(self.share.join("crash"), []).context("cannot make the guest crash")?;
         let failed = guest.capture(CAPTURE_LIMIT)?;
+        let others = match self.names().count() {
+            1 => "",
+            _ => " with the others",
+        };
         for name in self.names() {
             if failed.iter().any(|line| line.starts_with(name)) {
                 continue;
@@ -91,7 +95,8 @@ impl Crash {
             let dump = dir.join(name);
             fs::rename(self.share.join(name), &dump)
                 .with_context(|| format!("the guest left no {name}"))?;
-            print_size(&dump, &start);
+            let seconds = start.elapsed().as_secs_f64();
+            println!("{}, {seconds:.1} s{others}", size(&dump));
         }
         fs::remove_dir_all(&self.share).context("cannot remove the shared folder")?;
         ensure!(
@@ -134,7 +139,7 @@ impl Crash {
                 .arg(&vmcore)
                 .arg(&dump);
             process::run(&mut command, &dir.join("makedumpfile.log"), FILTER_LIMIT)?;
-            print_size(&dump, &start);
+            println!("{}, {:.1} s", size(&dump), start.elapsed().as_secs_f64());
         }
         if !ways.contains(&Way::Copy) && vmcore.exists() {
             fs::remove_file(&vmcore).context("cannot remove the raw dump")?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Error, Result, bail};
+use anyhow::{Error, Result, bail, ensure};
 
 use super::qmp::Format;
 
@@ -61,9 +61,15 @@ impl FromStr for Way {
     }
 }
 
-/// Arguments go through a shell in the guest, word by word.
+/// Arguments go through a shell in the guest, word by word. Without any,
+/// makedumpfile is no other way than a copy.
 fn arguments(args: &str) -> Result<String> {
-    let plain = |next: char| next.is_ascii_alphanumeric() || " -_.=,".contains(next);
+    ensure!(
+        !args.trim().is_empty(),
+        "makedumpfile's arguments are missing, as in makedumpfile:-d 31 -l"
+    );
+    // A comma separates ways.
+    let plain = |next: char| next.is_ascii_alphanumeric() || " -_.=".contains(next);
     if let Some(other) = args.chars().find(|next| !plain(*next)) {
         bail!("makedumpfile's arguments hold {other:?}");
     }
@@ -155,6 +161,14 @@ mod tests {
             "elf",
         ] {
             assert!(text.parse::<Way>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn makedumpfile_without_arguments_is_refused() {
+        for text in ["makedumpfile", "host-makedumpfile: ", "incomplete:8:"] {
+            let error = text.parse::<Way>().unwrap_err().to_string();
+            assert!(error.contains("arguments are missing"), "{error}");
         }
     }
 }

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::crash::Crash;
 use super::dump::Way;
 use super::kernel::Kernel;
 use super::qemu::{Accelerator, Guest};
 use super::scenario::{Scenario, Variant};
-use super::target::Target;
+use super::target::{Arch, Target};
 use super::{RunArguments, cache, initrd, score};
 
 /// Dumps of one guest, with the truth they share.
@@ -31,10 +31,12 @@ pub(super) fn take(
     ways: &[Way],
     dir: &Path,
 ) -> Result<Taken> {
-    cache::create(dir)?;
-    let dir = fs::canonicalize(dir).with_context(|| format!("cannot find {}", dir.display()))?;
+    check(target.arch, scenario, ways)?;
     let kernel = Kernel::prepare(target)?;
     let accelerator = Accelerator::find(&kernel)?;
+    // Only now, or what cannot be done would leave an empty folder.
+    cache::create(dir)?;
+    let dir = fs::canonicalize(dir).with_context(|| format!("cannot find {}", dir.display()))?;
     let start = Instant::now();
     let crash = Crash::prepare(scenario, ways, &dir)?;
     let initrd = dir.join("initrd.cpio");
@@ -67,7 +69,7 @@ pub(super) fn take(
             let start = Instant::now();
             let dump = dir.join(way.file_name(scenario.name));
             guest.monitor.dump(*format, &dump)?;
-            print_size(&dump, &start);
+            println!("{}, {:.1} s", size(&dump), start.elapsed().as_secs_f64());
         }
     }
     match crash {
@@ -85,19 +87,33 @@ pub(super) fn take(
     Ok(Taken { dumps, truth })
 }
 
-/// Prints a finished dump's size and the time since `start`.
-pub(super) fn print_size(dump: &Path, start: &Instant) {
-    println!(
-        "{}: {} MiB in {:.1} s",
-        dump.display(),
-        fs::metadata(dump).map_or(0, |file| file.len()) >> 20,
-        start.elapsed().as_secs_f64(),
+/// Refuses what no guest of this architecture can do.
+fn check(arch: Arch, scenario: &Scenario, ways: &[Way]) -> Result<()> {
+    ensure!(
+        scenario.machine.is_empty() || arch == Arch::X86_64,
+        "{} needs a machine that only x86_64 has",
+        scenario.name
     );
+    let here = |way: &Way| matches!(way, Way::HostMakedumpfile(_));
+    ensure!(
+        arch.is_host() || !ways.iter().any(here),
+        "the guest's makedumpfile does not run on this host: take makedumpfile:ARGS instead of host-makedumpfile:ARGS"
+    );
+    Ok(())
+}
+
+/// A finished dump with its size.
+pub(super) fn size(dump: &Path) -> String {
+    let bytes = fs::metadata(dump).map_or(0, |file| file.len());
+    format!("{}: {} MiB", dump.display(), bytes >> 20)
 }
 
 /// Runs a scenario as the command line asks and scores every dump.
 pub(super) fn run(arguments: &RunArguments) -> Result<()> {
     let scenario = Scenario::named(&arguments.scenario)?;
+    if !arguments.no_score {
+        arguments.binary.path()?;
+    }
     let (dir, keep) = match &arguments.keep {
         Some(dir) => (dir.clone(), true),
         None => (
@@ -127,4 +143,25 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
     scores.iter().try_for_each(score::Score::judge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_guest_of_the_architecture_can_do_is_refused_before_any_work() {
+        let refused = |scenario, way: &str, arch| {
+            let ways = [way.parse().unwrap()];
+            check(arch, &Scenario::named(scenario).unwrap(), &ways).is_err()
+        };
+        assert!(refused("iommu", "qemu-elf", Arch::Aarch64));
+        assert!(!refused("iommu", "qemu-elf", Arch::X86_64));
+        assert!(!refused("lost", "makedumpfile:-d 31", Arch::Aarch64));
+        let other = match Arch::X86_64.is_host() {
+            true => Arch::Aarch64,
+            false => Arch::X86_64,
+        };
+        assert!(refused("lost", "host-makedumpfile:-d 31", other));
+    }
 }

@@ -53,9 +53,11 @@ enum Command {
     List,
     /// Boot a scenario, dump it and score pagehound's answer
     Run(RunArguments),
-    /// Boot, dump and score every kernel with every scenario; writes lab/RESULTS.md
+    /// Boot, dump and score every kernel with every scenario; writes
+    /// lab/RESULTS.md where every guest has a score
     Matrix(matrix::MatrixArguments),
-    /// Score the dumps that `lab matrix --keep` kept again
+    /// Score the dumps that `lab matrix --keep` kept again; writes
+    /// lab/RESULTS.md where every guest has a score
     Rescore(matrix::RescoreArguments),
     /// Score pagehound's answer on a dump against the truth beside it
     Score(ScoreArguments),
@@ -74,8 +76,9 @@ struct RunArguments {
     /// Keep dump, truth and logs in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Ways of dumping the one guest: qemu-kdump-zlib, qemu-elf, vmcore-raw,
-    /// makedumpfile:ARGS, host-makedumpfile:ARGS, incomplete:MIB:ARGS
+    /// Ways of dumping the one guest, with commas between them: qemu-kdump-zlib,
+    /// qemu-elf, vmcore-raw, makedumpfile:ARGS, host-makedumpfile:ARGS,
+    /// incomplete:MIB:ARGS, where ARGS are makedumpfile's own, such as -d 31 -l
     #[arg(
         long,
         value_name = "WAY,...",

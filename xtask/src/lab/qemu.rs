@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use super::crash::{Crash, EXTRA, RESERVED, TAG};
 use super::frames::{Link, Sender, Traffic};
@@ -157,11 +157,6 @@ impl Guest {
             }
         }
         let arch = kernel.target.arch;
-        ensure!(
-            scenario.machine.is_empty() || arch == Arch::X86_64,
-            "{} needs a machine that only x86_64 has",
-            scenario.name
-        );
         let reserved = crash.map_or(0, |_| RESERVED);
         let extra = crash.map_or(0, |_| EXTRA);
         let memory = variant.memory.unwrap_or(scenario.memory) + extra;
@@ -203,8 +198,24 @@ impl Guest {
         }
         let mut machine = Running::start(&mut command, &dir.join("qemu.log"))?;
         let sender = Sender::start(links, variant.mac);
-        let truth = follow(&mut machine, &report, &sender, dir)?;
-        let mut monitor = Monitor::connect(&socket)?;
+        let reached = follow(&mut machine, &report, &sender, dir).and_then(|truth| {
+            let monitor = Monitor::connect(&socket)?;
+            Ok((truth, monitor))
+        });
+        // A connection needs its name no more, and QEMU does not always remove it.
+        if socket.exists() {
+            fs::remove_file(&socket).context("cannot remove the monitor's socket")?;
+        }
+        let small = variant.memory.filter(|memory| *memory < scenario.memory);
+        let (truth, mut monitor) = match small {
+            None => reached,
+            Some(memory) => reached.with_context(|| {
+                format!(
+                    "{} with {memory} MiB instead of its {} MiB: the guest may have too little memory",
+                    scenario.name, scenario.memory
+                )
+            }),
+        }?;
         monitor.stop()?;
         // Only now: a busy guest is dumped under traffic.
         drop(sender);

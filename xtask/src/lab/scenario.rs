@@ -1,5 +1,7 @@
 //! What a guest plants: plain data, one constant a scenario.
 
+use std::ops::RangeInclusive;
+
 use anyhow::{Context, Result};
 
 use super::frames::Mac;
@@ -54,8 +56,8 @@ pub(super) struct Scenario {
 /// How the machine differs from the plain one; independent of what is planted.
 #[derive(clap::Args)]
 pub(super) struct Variant {
-    /// Guest memory in MiB, instead of the scenario's own
-    #[arg(long, value_name = "MIB")]
+    /// Guest memory in MiB, instead of the scenario's own; at least 112
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(MEMORY))]
     pub(super) memory: Option<u32>,
     /// Kernel parameters to add, such as `init_on_free=0`, `pti=on`, `nokaslr`
     #[arg(long, value_name = "PARAMETERS", default_value = "")]
@@ -81,6 +83,9 @@ impl Variant {
         no_vmcoreinfo: false,
     };
 }
+
+/// From the lab's smallest guest to more than any host has.
+const MEMORY: RangeInclusive<i64> = 112..=1 << 20;
 
 /// A locally chosen address in QEMU's range.
 const MAC: Mac = Mac::new([0x52, 0x54, 0x00, 0xa1, 0x5e, 0x01]);
@@ -383,6 +388,10 @@ fn words(pairs: &[(&str, u32)]) -> String {
 
 /// Prints the scenarios for `lab list`.
 pub(super) fn print_all() {
+    println!(
+        "Behind a kind is how many blocks of it are planted; the score counts pages, of which"
+    );
+    println!("a block of order 2 has four.\n");
     for scenario in ALL {
         println!("{:<8}  {}", scenario.name, scenario.about);
         println!("          {} MiB, {} CPU", scenario.memory, scenario.cpus);

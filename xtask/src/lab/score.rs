@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use pagehound_testdata::{Fate, KINDS, Truth};
 
@@ -143,10 +143,30 @@ pub(super) fn truth(path: &Path) -> Result<Truth> {
         .map_err(|error| anyhow::anyhow!("{} is no truth file: {error}", path.display()))
 }
 
+/// The release in the truth's `Linux version RELEASE (…) …`, where it has one.
+pub(super) fn release(truth: &Truth) -> Option<String> {
+    let version = truth.section("version")?;
+    let line = version.first()?.strip_prefix("Linux version ")?;
+    Some(line.split(' ').next()?.to_owned())
+}
+
+/// An error where the truth is of another kernel than the dump: every page
+/// would be compared with one that has nothing to do with it.
+pub(super) fn check_kernel(truth: &Truth, answer: &Answer) -> Result<()> {
+    let release = release(truth).context("the truth does not say of which kernel it is")?;
+    let kernel = answer.kernel();
+    ensure!(
+        kernel == release,
+        "the truth is of Linux {release}, the dump of {kernel}: take the truth file written with the dump"
+    );
+    Ok(())
+}
+
 /// Asks pagehound about `dump` and prints how its answer compares.
 pub(super) fn score(binary: &Binary, dump: &Path, path: &Path) -> Result<Score> {
     let truth = truth(path)?;
     let answer = Answer::of(binary, dump)?;
+    check_kernel(&truth, &answer)?;
     println!("{}", dump.display());
     Ok(print(&truth, &answer))
 }
@@ -222,6 +242,8 @@ fn print_samples(truth: &Truth, lost: &BTreeSet<u64>) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn truth(planted: &str, counted: u64) -> Truth {
@@ -249,6 +271,23 @@ mod tests {
         assert_eq!(allowed(4_000_000, ""), 40);
         assert_eq!(allowed(65_536, "10 1 0\n"), 32);
         assert_eq!(allowed(4_000_000, "10 1 0\n"), 40);
+    }
+
+    #[test]
+    fn the_truth_of_another_kernel_is_refused() {
+        let text = "== version\nLinux version 6.1.0-56-amd64 (debian-kernel@lists.debian.org) #1\n\
+                    == planted\n== end\n";
+        let truth = Truth::parse(text).unwrap();
+        let check = |kernel: &str| {
+            let answer = Answer {
+                report: json!({"target": {"kernel": kernel}}),
+                ..Answer::default()
+            };
+            check_kernel(&truth, &answer)
+        };
+        assert!(check("6.1.0-56-amd64").is_ok());
+        let error = check("6.1.0-56-cloud-amd64").unwrap_err().to_string();
+        assert!(error.contains("6.1.0-56-amd64") && error.contains("6.1.0-56-cloud-amd64"));
     }
 
     #[test]

@@ -11,12 +11,10 @@ use std::process as own;
 
 use anyhow::{Context, Result, ensure};
 
-use pagehound_testdata::Truth;
-
 use self::plan::Guest;
 use super::answer::{Answer, Binary};
 use super::dump::Way;
-use super::scenario::Variant;
+use super::scenario::{Scenario, Variant};
 use super::score::{self, Score};
 use super::target::{Arch, Series};
 use super::{cache, guest, process};
@@ -25,7 +23,8 @@ use super::{cache, guest, process};
 pub(super) struct MatrixArguments {
     #[command(flatten)]
     filter: Filter,
-    /// A few guests that CI has time for; lab/RESULTS.md stays as it is
+    /// A few guests that CI has time for; lab/RESULTS.md stays as it is, as
+    /// with every choice of guests
     #[arg(long)]
     subset: bool,
     /// Keep the dumps below this folder, for `lab rescore`
@@ -59,23 +58,35 @@ pub(super) struct RescoreArguments {
     binary: Binary,
 }
 
-/// Which guests; with any of these, lab/RESULTS.md stays as it is.
+/// Which guests.
 #[derive(Default, clap::Args)]
 struct Filter {
-    /// Only guests of this scenario
+    /// Only guests of this scenario; lab/RESULTS.md stays as it is
     #[arg(long, value_name = "SCENARIO")]
     only: Option<String>,
-    /// Only guests with this kernel
+    /// Only guests with this kernel; lab/RESULTS.md stays as it is
     #[arg(long, value_enum)]
     kernel: Option<Series>,
-    /// Only guests of this architecture
+    /// Only guests of this architecture; lab/RESULTS.md stays as it is
     #[arg(long, value_enum)]
     arch: Option<Arch>,
 }
 
 impl Filter {
-    fn is_none(&self) -> bool {
-        self.only.is_none() && self.kernel.is_none() && self.arch.is_none()
+    /// Those of `guests` that pass.
+    ///
+    /// # Errors
+    /// When none does, or no scenario is called so.
+    fn choose(&self, guests: Vec<Guest>) -> Result<Vec<Guest>> {
+        if let Some(only) = &self.only {
+            Scenario::named(only)?;
+        }
+        let chosen: Vec<Guest> = guests
+            .into_iter()
+            .filter(|guest| self.passes(guest))
+            .collect();
+        ensure!(!chosen.is_empty(), "the matrix has no such guest");
+        Ok(chosen)
     }
 
     fn passes(&self, guest: &Guest) -> bool {
@@ -141,8 +152,13 @@ impl Cell {
 struct Outcome {
     /// In the order of the plan, the dumps of one guest side by side.
     cells: Vec<Cell>,
+    /// Names of the guests with a score.
+    scored: BTreeSet<String>,
     /// Guests without a score, with the reason.
     failed: Vec<(String, String)>,
+    /// Planned dumps of guests with a score that are not there: the way, and
+    /// the guest's name.
+    absent: Vec<(String, String)>,
     /// What was booted and what took the dumps, with versions.
     versions: BTreeSet<String>,
 }
@@ -151,7 +167,10 @@ impl Outcome {
     /// Adds the scores of those dumps of a guest that are in `dir`.
     fn add(&mut self, binary: &Binary, guest: &Guest, dir: &Path) {
         match self.score(binary, guest, dir) {
-            Ok(cells) => self.cells.extend(cells),
+            Ok(cells) => {
+                self.cells.extend(cells);
+                self.scored.insert(guest.name());
+            }
             Err(error) => self.fail(guest, &error),
         }
     }
@@ -164,16 +183,17 @@ impl Outcome {
     fn score(&mut self, binary: &Binary, guest: &Guest, dir: &Path) -> Result<Vec<Cell>> {
         let name = guest.scenario.name;
         let truth = score::truth(&dir.join(format!("{name}.truth.txt")))?;
-        self.versions.extend(release(&truth));
+        self.versions
+            .extend(score::release(&truth).map(|release| format!("Linux {release}")));
         let mut crash: Option<BTreeSet<u64>> = None;
         let mut cells = Vec::new();
-        for way in &guest.ways {
+        let (there, absent) = part(guest, dir);
+        ensure!(!there.is_empty(), "{} has none of its dumps", dir.display());
+        for way in there {
             let dump = dir.join(way.file_name(name));
-            if !dump.exists() {
-                continue;
-            }
             println!("{}", dump.display());
             let answer = Answer::of(binary, &dump)?;
+            score::check_kernel(&truth, &answer)?;
             let score = score::print(&truth, &answer);
             let apart = match &crash {
                 _ if !way.crashes() || way.is_cut() => None,
@@ -188,36 +208,54 @@ impl Outcome {
             }
             cells.push(cell(guest, way, score, apart, &answer));
         }
-        ensure!(!cells.is_empty(), "{} has none of its dumps", dir.display());
+        let absent = absent.iter().map(|way| (way.to_string(), guest.name()));
+        self.absent.extend(absent);
         Ok(cells)
     }
 
-    /// Prints the table, or writes it to lab/RESULTS.md.
+    /// Whether every guest of the plan has a score.
+    fn is_whole(&self, plan: &[Guest]) -> bool {
+        plan.iter().all(|guest| self.scored.contains(&guest.name()))
+    }
+
+    /// Writes the table to lab/RESULTS.md where every guest of the whole plan
+    /// has a score, else prints it with what fell short.
     ///
     /// # Errors
-    /// When a goal was missed or a guest has no score.
-    fn end(mut self, binary: &Binary, write: bool) -> Result<()> {
-        if write {
+    /// When a goal was missed, a guest has no score, or a planned dump is not
+    /// there.
+    fn end(mut self, binary: &Binary) -> Result<()> {
+        if self.is_whole(&plan::whole()?) {
             self.versions.extend(versions(binary)?);
             let path = cache::sources().join("RESULTS.md");
             let before = fs::read_to_string(&path).unwrap_or_default();
             fs::write(&path, results::text(&self, &before))
                 .with_context(|| format!("cannot write {}", path.display()))?;
+            println!("\nlab/RESULTS.md is written");
         } else {
             println!("\n{}", results::table(&self.cells));
+            println!("{}", results::shortfalls(&self));
+            println!(
+                "lab/RESULTS.md stays as it is: it is written when every guest of the plan has a score"
+            );
         }
         let summary = results::summary(&self);
         println!("{summary}");
         ensure!(
-            !self.cells.is_empty() || !self.failed.is_empty(),
-            "no guest is chosen"
-        );
-        ensure!(
-            self.failed.is_empty() && self.cells.iter().all(|cell| cell.missed().is_empty()),
+            self.failed.is_empty()
+                && self.absent.is_empty()
+                && self.cells.iter().all(|cell| cell.missed().is_empty()),
             "the lab's goals are not met"
         );
         Ok(())
     }
+}
+
+/// A guest's planned dumps that are in `dir`, and those that are not.
+fn part<'a>(guest: &'a Guest, dir: &Path) -> (Vec<&'a Way>, Vec<&'a Way>) {
+    let name = guest.scenario.name;
+    let there = |way: &&Way| dir.join(way.file_name(name)).exists();
+    guest.ways.iter().partition(there)
 }
 
 /// First lines of what the programs say of themselves.
@@ -255,14 +293,6 @@ fn cell(guest: &Guest, way: &Way, score: Score, apart: Option<usize>, answer: &A
     }
 }
 
-/// The release in `Linux version RELEASE (…) …`.
-fn release(truth: &Truth) -> Option<String> {
-    let version = truth.section("version")?;
-    let line = version.first()?.strip_prefix("Linux version ")?;
-    let release = line.split(' ').next()?;
-    Some(format!("Linux {release}"))
-}
-
 /// Boots, dumps and scores.
 pub(super) fn run(arguments: &MatrixArguments) -> Result<()> {
     arguments.binary.path()?;
@@ -271,12 +301,13 @@ pub(super) fn run(arguments: &MatrixArguments) -> Result<()> {
     } else {
         plan::whole()?
     };
+    let guests = arguments.filter.choose(guests)?;
     let root = match &arguments.keep {
         Some(dir) => dir.clone(),
         None => env::temp_dir().join(format!("pagehound-matrix-{}", own::id())),
     };
     let mut outcome = Outcome::default();
-    for guest in guests.iter().filter(|guest| arguments.filter.passes(guest)) {
+    for guest in &guests {
         let dir = root.join(guest.name());
         let taken = guest::take(
             &guest.target,
@@ -297,8 +328,10 @@ pub(super) fn run(arguments: &MatrixArguments) -> Result<()> {
             fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         }
     }
-    let whole = arguments.filter.is_none() && !arguments.subset;
-    outcome.end(&arguments.binary, whole)
+    if arguments.keep.is_none() && outcome.failed.is_empty() {
+        fs::remove_dir_all(&root).with_context(|| format!("cannot remove {}", root.display()))?;
+    }
+    outcome.end(&arguments.binary)
 }
 
 /// Frees the disk behind the zeroes of large dumps that are kept.
@@ -314,12 +347,97 @@ fn sparse(guest: &Guest, dir: &Path) -> Result<()> {
 
 /// Scores kept dumps again.
 pub(super) fn rescore(arguments: &RescoreArguments) -> Result<()> {
+    let dir = &arguments.dir;
+    ensure!(dir.is_dir(), "there is no folder {}", dir.display());
+    arguments.binary.path()?;
     let mut outcome = Outcome::default();
-    for guest in plan::whole()? {
-        if !arguments.filter.passes(&guest) {
-            continue;
-        }
-        outcome.add(&arguments.binary, &guest, &arguments.dir.join(guest.name()));
+    for guest in arguments.filter.choose(plan::whole()?)? {
+        outcome.add(&arguments.binary, &guest, &dir.join(guest.name()));
     }
-    outcome.end(&arguments.binary, arguments.filter.is_none())
+    outcome.end(&arguments.binary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of its own for a test, gone with this value.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let dir = env::temp_dir().join(format!("pagehound-test-{name}-{}", own::id()));
+            fs::create_dir_all(&dir).unwrap();
+            Self(dir)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn filter(only: &str) -> Filter {
+        Filter {
+            only: Some(only.to_owned()),
+            ..Filter::default()
+        }
+    }
+
+    /// `rescore` of `dir` with a pagehound that would answer anything.
+    fn rescored(dir: PathBuf) -> Result<()> {
+        rescore(&RescoreArguments {
+            dir,
+            filter: Filter::default(),
+            binary: Binary {
+                pagehound: Some("/bin/true".into()),
+            },
+        })
+    }
+
+    #[test]
+    fn a_folder_without_dumps_leaves_the_results_alone() {
+        let results = cache::sources().join("RESULTS.md");
+        let before = fs::read(&results).unwrap();
+        let folder = Folder::new("rescore");
+        let error = rescored(folder.0.join("none")).unwrap_err();
+        assert!(error.to_string().contains("there is no folder"));
+        assert!(rescored(folder.0.clone()).is_err());
+        assert_eq!(fs::read(&results).unwrap(), before);
+    }
+
+    #[test]
+    fn only_a_score_of_every_guest_is_whole() {
+        let plan = plan::whole().unwrap();
+        let mut outcome = Outcome::default();
+        assert!(!outcome.is_whole(&plan));
+        outcome.scored.extend(plan.iter().map(Guest::name));
+        assert!(outcome.is_whole(&plan));
+        outcome.scored.pop_last();
+        assert!(!outcome.is_whole(&plan));
+    }
+
+    #[test]
+    fn dumps_that_were_not_taken_are_told_from_those_that_were() {
+        let folder = Folder::new("part");
+        let guests = plan::whole().unwrap();
+        let cut = |guest: &&Guest| guest.ways.iter().any(Way::is_cut);
+        let guest = guests.iter().find(cut).unwrap();
+        for way in guest.ways.iter().filter(|way| !way.is_cut()) {
+            fs::write(folder.0.join(way.file_name(guest.scenario.name)), []).unwrap();
+        }
+        let (there, absent) = part(guest, &folder.0);
+        assert_eq!(there.len(), guest.ways.len() - 1);
+        assert!(absent.iter().all(|way| way.is_cut()) && absent.len() == 1);
+    }
+
+    #[test]
+    fn unknown_scenarios_and_those_without_a_guest_are_refused() {
+        let chosen = |only| filter(only).choose(plan::whole().unwrap());
+        assert_eq!(chosen("lost").unwrap().len(), 4);
+        let error = chosen("losst").err().unwrap().to_string();
+        assert!(error.contains("no scenario is called losst"), "{error}");
+        assert!(chosen("demo").is_err());
+    }
 }

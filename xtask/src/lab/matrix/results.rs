@@ -45,9 +45,10 @@ pub(super) fn summary(outcome: &Outcome) -> String {
         (all + 1, agree + u32::from(apart == 0))
     });
     format!(
-        "{met} of {} dumps meet every goal; {} guests have no score. Found: {} of {} planted lost pages; called lost: {} of {} held ones, \
+        "{met} of {} dumps meet every goal; {} planned dumps were not taken; {} guests have no score. Found: {} of {} planted lost pages; called lost: {} of {} held ones, \
          and {} beyond the planted. {agree} of {all} filtered dumps name the same lost pages as the unfiltered one of their crash.",
         cells.len(),
+        outcome.absent.len(),
         outcome.failed.len(),
         sum(|cell| cell.score.found),
         sum(|cell| cell.score.planted),
@@ -111,13 +112,16 @@ fn row(cell: &Cell) -> String {
     row
 }
 
-/// What missed a goal, dumps with the same shortfall in one line.
-fn shortfalls(outcome: &Outcome) -> String {
+/// What is not there or missed a goal, dumps with the same shortfall in one line.
+pub(super) fn shortfalls(outcome: &Outcome) -> String {
     let mut text = String::new();
     for (guest, reason) in &outcome.failed {
         let _ = writeln!(text, "- {guest}: no score: {reason}");
     }
     let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for (way, guest) in &outcome.absent {
+        add(&mut lines, format!("not taken: {way}"), guest);
+    }
     for cell in &outcome.cells {
         let missed = cell.missed();
         if missed.is_empty() {
@@ -125,18 +129,23 @@ fn shortfalls(outcome: &Outcome) -> String {
         }
         let (scenario, kernel, arch) = (&cell.scenario, &cell.kernel, &cell.arch);
         let line = format!("{scenario} {kernel} {arch}: {}", missed.join("; "));
-        match lines.iter_mut().find(|(other, _)| *other == line) {
-            Some((_, ways)) => ways.push(&cell.way),
-            None => lines.push((line, vec![&cell.way])),
-        }
+        add(&mut lines, line, &cell.way);
     }
-    for (line, ways) in lines {
-        let _ = writeln!(text, "- {line} ({})", ways.join(", "));
+    for (line, of) in lines {
+        let _ = writeln!(text, "- {line} ({})", of.join(", "));
     }
     if text.is_empty() {
         text.push_str("Nothing.\n");
     }
     text
+}
+
+/// Adds what `line` is true of to those of which it is true already.
+fn add<'a>(lines: &mut Vec<(String, Vec<&'a str>)>, line: String, of: &'a str) {
+    match lines.iter_mut().find(|(other, _)| *other == line) {
+        Some((_, all)) => all.push(of),
+        None => lines.push((line, vec![of])),
+    }
 }
 
 #[cfg(test)]
@@ -175,6 +184,19 @@ mod tests {
             row(&cell("qemu-elf", 99)),
             "| bond | 6.1 | x86_64 | qemu-elf | 99.00 | 1/100 | 0/10 | 3 | – | e1000 | lost | 0/50 | slab -3 | 0.2 |\n"
         );
+    }
+
+    #[test]
+    fn dumps_that_were_not_taken_are_counted_and_named() {
+        let way = "incomplete:16:-d 0 -c".to_owned();
+        let outcome = Outcome {
+            cells: vec![cell("a", 100)],
+            absent: vec![(way.clone(), "one".into()), (way, "two".into())],
+            ..Outcome::default()
+        };
+        let text = text(&outcome, "");
+        assert!(text.contains("1 of 1 dumps meet every goal; 2 planned dumps were not taken;"));
+        assert!(text.contains("\n- not taken: incomplete:16:-d 0 -c (one, two)\n"));
     }
 
     #[test]
