@@ -105,6 +105,11 @@ impl Contestant {
         Spread::of(self.runs.iter().map(|run| run.wall))
     }
 
+    /// Median of the processor time of all its threads.
+    pub(super) fn cpu(&self) -> Duration {
+        Spread::of(self.runs.iter().map(|run| run.cpu)).median
+    }
+
     pub(super) fn peak(&self) -> u64 {
         self.runs.iter().map(|run| run.peak).max().unwrap_or(0)
     }

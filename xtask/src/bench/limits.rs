@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use pagehound_vmcore::{Pfn, PfnRange};
@@ -50,6 +50,8 @@ enum Limit {
 pub(super) struct Done {
     /// Seconds of the work itself.
     pub(super) seconds: f64,
+    /// Seconds of processor time that all threads had for it.
+    pub(super) cpu: f64,
     /// Bytes of memory read or made.
     pub(super) bytes: u64,
     /// Something that depends on all of it, so that none is left out.
@@ -75,16 +77,18 @@ fn sum(bytes: &[u8]) -> u64 {
 }
 
 /// Gives the numbers below `count` to `work` on `threads` threads, each with a
-/// state from `init`; the sum of what comes back and the time it took.
+/// state from `init`.
 fn share<S>(
     count: usize,
     threads: usize,
     init: impl Fn() -> Result<S> + Sync,
     work: impl Fn(&mut S, usize) -> Result<u64> + Sync,
-) -> Result<(u64, Duration)> {
+) -> Result<Shared> {
     let next = AtomicUsize::new(0);
     let total = AtomicU64::new(0);
+    let cpu = AtomicU64::new(0);
     let run = || -> Result<()> {
+        let before = on_processor()?;
         let mut state = init()?;
         let mut sum = 0_u64;
         loop {
@@ -95,6 +99,7 @@ fn share<S>(
             sum = sum.wrapping_add(work(&mut state, index)?);
         }
         total.fetch_add(sum, Ordering::Relaxed);
+        cpu.fetch_add(on_processor()? - before, Ordering::Relaxed);
         Ok(())
     };
     let start = Instant::now();
@@ -106,7 +111,28 @@ fn share<S>(
         }
         Ok(())
     })?;
-    Ok((total.load(Ordering::Relaxed), start.elapsed()))
+    Ok(Shared {
+        sum: total.into_inner(),
+        wall: start.elapsed().as_secs_f64(),
+        cpu: cpu.into_inner() as f64 / 1e9,
+    })
+}
+
+/// What [`share`] did and took, in seconds.
+struct Shared {
+    /// Sum of what `work` returned.
+    sum: u64,
+    wall: f64,
+    /// Of all threads.
+    cpu: f64,
+}
+
+/// Nanoseconds that this thread has run so far.
+fn on_processor() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")
+        .context("/proc/thread-self/schedstat: a kernel without CONFIG_SCHED_INFO?")?;
+    let first = text.split(' ').next().unwrap_or_default();
+    Ok(first.parse()?)
 }
 
 fn read(path: &Path, threads: usize) -> Result<Done> {
@@ -115,7 +141,7 @@ fn read(path: &Path, threads: usize) -> Result<Done> {
     let page_size = memory.page_size();
     let runs = memory.present_runs();
     let chunks: Vec<PfnRange> = runs.iter().flat_map(|run| chunks_of(*run)).collect();
-    let (sum, elapsed) = share(
+    let shared = share(
         chunks.len(),
         threads,
         || Ok(vec![0; page_size]),
@@ -139,9 +165,10 @@ fn read(path: &Path, threads: usize) -> Result<Done> {
     )?;
     let pages: u64 = runs.iter().map(|run| run.len()).sum();
     Ok(Done {
-        seconds: elapsed.as_secs_f64(),
+        seconds: shared.wall,
+        cpu: shared.cpu,
         bytes: pages * page_size as u64,
-        sum,
+        sum: shared.sum,
     })
 }
 
@@ -160,16 +187,17 @@ fn copy(path: &Path, threads: usize) -> Result<Done> {
     let mut bytes = vec![0; size];
     file.read_exact_at(&mut bytes, 0)?;
     let chunks: Vec<&[u8]> = bytes.chunks(CHUNK * PAGE).collect();
-    let (sum, elapsed) = share(
+    let shared = share(
         chunks.len(),
         threads,
         || Ok(()),
         |(), index| Ok(chunks.get(index).map_or(0, |chunk| sum(chunk))),
     )?;
     Ok(Done {
-        seconds: elapsed.as_secs_f64(),
+        seconds: shared.wall,
+        cpu: shared.cpu,
         bytes: size as u64,
-        sum,
+        sum: shared.sum,
     })
 }
 
@@ -184,6 +212,7 @@ fn unpack(path: &Path, threads: usize) -> Result<Done> {
     let pages = frames(&read(layout.stored(), layout.bitmap_size)?).count();
     let mut done = Done {
         seconds: 0.0,
+        cpu: 0.0,
         bytes: (pages * PAGE) as u64,
         sum: 0,
     };
@@ -207,7 +236,7 @@ fn unpack(path: &Path, threads: usize) -> Result<Done> {
             list.push((at, size, descriptor.flags));
         }
         let chunks: Vec<&[(usize, usize, u32)]> = list.chunks(CHUNK).collect();
-        let (sum, elapsed) = share(chunks.len(), threads, Unpacker::new, |unpacker, index| {
+        let shared = share(chunks.len(), threads, Unpacker::new, |unpacker, index| {
             let mut sum = 0_u64;
             for &(at, size, flags) in chunks.get(index).copied().unwrap_or_default() {
                 unpacker.unpack(slice(&stored, at, size)?, flags)?;
@@ -215,8 +244,9 @@ fn unpack(path: &Path, threads: usize) -> Result<Done> {
             }
             Ok(sum)
         })?;
-        done.sum = done.sum.wrapping_add(sum);
-        done.seconds += elapsed.as_secs_f64();
+        done.sum = done.sum.wrapping_add(shared.sum);
+        done.seconds += shared.wall;
+        done.cpu += shared.cpu;
     }
     Ok(done)
 }

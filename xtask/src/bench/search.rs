@@ -61,7 +61,8 @@ impl Field {
         let five = [&[VALUE], &MORE[..]].concat();
         Ok(Field {
             search: search(&[VALUE], THREADS, &[]),
-            start: search(&[VALUE], THREADS, &["-s", "0", "-l", "1000"]),
+            // More threads would hand on empty results for all the other pages.
+            start: search(&[VALUE], 1, &["-s", "0", "-l", "1000"]),
             single: search(&[VALUE], 1, &[]),
             five: search(&five, THREADS, &[]),
             limit: limit(work, THREADS),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::contestant::{Contestant, Figures, Spread};
+use super::limits::Done;
 
 /// A row for each command, with the seconds of its work alone where they are
 /// known; GiB/s are of those, for `bytes` of memory.
@@ -15,7 +16,6 @@ pub(super) fn rows(measured: &[(&Contestant, Option<Seconds>)], bytes: u64) -> R
     );
     for (contestant, work) in measured {
         let wall = contestant.wall();
-        let cpu = Spread::of(contestant.runs.iter().map(|run| run.cpu));
         let done = contestant.runs.iter().find_map(|run| run.done);
         let bytes = done.map_or(bytes, |done| done.bytes);
         let (alone, rate) = match work {
@@ -33,7 +33,7 @@ pub(super) fn rows(measured: &[(&Contestant, Option<Seconds>)], bytes: u64) -> R
             wall.median.as_secs_f64(),
             wall.min.as_secs_f64(),
             wall.max.as_secs_f64(),
-            cpu.median.as_secs_f64(),
+            contestant.cpu().as_secs_f64(),
             contestant.peak() >> 20,
         )?;
     }
@@ -50,6 +50,9 @@ pub(super) struct Seconds {
     pub(super) median: f64,
     /// The fastest run, which other work on the machine disturbed least.
     pub(super) min: f64,
+    /// Median of the processor time of all threads, which other work disturbs
+    /// little; waiting is not in it.
+    pub(super) cpu: f64,
 }
 
 impl Seconds {
@@ -59,16 +62,21 @@ impl Seconds {
         Seconds {
             median: wall.median.as_secs_f64(),
             min: wall.min.as_secs_f64(),
+            cpu: contestant.cpu().as_secs_f64(),
         }
     }
 
     /// What a limit took for the work itself.
     pub(super) fn inner(contestant: &Contestant) -> Seconds {
-        let micros = |run: &Figures| run.done.map_or(0, |done| (done.seconds * 1e6) as u64);
-        let spread = Spread::of(contestant.runs.iter().map(micros));
+        let spread = |seconds: fn(Done) -> f64| {
+            let micros = |run: &Figures| run.done.map_or(0, |done| (seconds(done) * 1e6) as u64);
+            Spread::of(contestant.runs.iter().map(micros))
+        };
+        let wall = spread(|done| done.seconds);
         Seconds {
-            median: spread.median as f64 / 1e6,
-            min: spread.min as f64 / 1e6,
+            median: wall.median as f64 / 1e6,
+            min: wall.min as f64 / 1e6,
+            cpu: spread(|done| done.cpu).median as f64 / 1e6,
         }
     }
 }
@@ -80,6 +88,7 @@ impl std::ops::Sub for Seconds {
         Seconds {
             median: self.median - other.median,
             min: self.min - other.min,
+            cpu: self.cpu - other.cpu,
         }
     }
 }
@@ -91,6 +100,7 @@ impl std::ops::Div for Seconds {
         Seconds {
             median: self.median / other.median.max(1e-9),
             min: self.min / other.min.max(1e-9),
+            cpu: self.cpu / other.cpu.max(1e-9),
         }
     }
 }
@@ -133,15 +143,17 @@ impl Ratio {
 
 /// A row for each ratio.
 pub(super) fn ratios(list: &[Ratio]) -> Result<String> {
-    let mut text =
-        String::from("| ratio | of medians | of fastest runs | goal | |\n|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| ratio | of medians | of fastest runs | of processor time | goal | |\n|---|---|---|---|---|---|\n",
+    );
     for ratio in list {
         writeln!(
             text,
-            "| {} | {:.2} | {:.2} | {} {} | {} |",
+            "| {} | {:.2} | {:.2} | {:.2} | {} {} | {} |",
             ratio.what,
             ratio.value.median,
             ratio.value.min,
+            ratio.value.cpu,
             if ratio.at_least { "≥" } else { "≤" },
             ratio.goal,
             if ratio.is_met() { "met" } else { "**missed**" },
@@ -156,7 +168,11 @@ mod tests {
 
     #[test]
     fn a_goal_is_met_on_its_own_side() {
-        let value = |median| Seconds { median, min: 1.0 };
+        let value = |median| Seconds {
+            median,
+            min: 1.0,
+            cpu: 2.0,
+        };
         let list = [
             Ratio::at_least("a", value(0.8), 0.8),
             Ratio::at_least("b", value(0.79), 0.8),
@@ -167,9 +183,12 @@ mod tests {
         assert_eq!(met, [true, false, true, false]);
         let text = ratios(&list).unwrap();
         assert!(
-            text.contains("| b | 0.79 | 1.00 | ≥ 0.8 | **missed** |"),
+            text.contains("| b | 0.79 | 1.00 | 2.00 | ≥ 0.8 | **missed** |"),
             "{text}"
         );
-        assert!(text.contains("| c | 3.00 | 1.00 | ≤ 3 | met |"), "{text}");
+        assert!(
+            text.contains("| c | 3.00 | 1.00 | 2.00 | ≤ 3 | met |"),
+            "{text}"
+        );
     }
 }

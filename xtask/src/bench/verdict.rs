@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use pagehound_model::Report;
 
-use super::contestant::{Contestant, Spread, name, version};
+use super::contestant::{Contestant, name, version};
 use super::{Arguments, THREADS};
 use crate::check::Schema;
 
@@ -186,7 +186,6 @@ fn results(
     let base = contestants.first().map(|first| first.wall().median);
     for contestant in contestants {
         let wall = contestant.wall();
-        let cpu = Spread::of(contestant.runs.iter().map(|run| run.cpu));
         let ratio = wall.median.as_secs_f64() / base.unwrap_or_default().as_secs_f64().max(1e-9);
         writeln!(
             text,
@@ -196,7 +195,7 @@ fn results(
             wall.median.as_secs_f64(),
             wall.min.as_secs_f64(),
             wall.max.as_secs_f64(),
-            cpu.median.as_secs_f64(),
+            contestant.cpu().as_secs_f64(),
             contestant.peak() >> 20,
         )?;
     }
