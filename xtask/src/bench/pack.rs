@@ -184,7 +184,7 @@ fn pack_pages(
 /// A compressor with its state.
 enum Packer {
     Zlib(libdeflater::Compressor),
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
@@ -196,7 +196,7 @@ impl Packer {
                 let level = CompressionLvl::new(1).map_err(|error| anyhow!("{error:?}"))?;
                 Self::Zlib(libdeflater::Compressor::new(level))
             }
-            Compression::Snappy => Self::Snappy(snap::raw::Encoder::new()),
+            Compression::Snappy => Self::Snappy(Box::new(snap::raw::Encoder::new())),
             Compression::Zstd => Self::Zstd(zstd::bulk::Compressor::new(1)?),
             other => bail!("no compressor for {other:?} here"),
         })

@@ -1,5 +1,6 @@
 //! crash and drgn at the same search.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Result;
@@ -37,9 +38,17 @@ impl Rival {
         })
     }
 
-    fn drgn(vmlinux: &Path, dump: &Path) -> Option<Rival> {
+    /// In the physical addresses that `ranges` bound: in kdumps it stops at the
+    /// first hole.
+    fn drgn(vmlinux: &Path, dump: &Path, ranges: &[Range<u64>]) -> Option<Rival> {
+        let ranges: Vec<String> = ranges
+            .iter()
+            .map(|range| format!("({:#x}, {:#x})", range.start, range.end - 1))
+            .collect();
         let search = format!(
-            "for found in prog.search_memory_u64(0x{VALUE}, ignore_mask=0x{MASK}): print(found)"
+            "for a, b in [{}]: s = prog.search_memory_u64(0x{VALUE}, ignore_mask=0x{MASK}); \
+             s.set_address_range(a, b, physical=True); print(*s)",
+            ranges.join(", ")
         );
         Some(Rival {
             name: "drgn",
@@ -57,19 +66,49 @@ fn bounded(mut contestant: Contestant) -> Contestant {
     contestant
 }
 
-/// Both that are installed, each run as often as `arguments` say.
-pub(super) fn measure(dump: &Path, pagehound: &Path, arguments: &Arguments) -> Result<Vec<Rival>> {
+/// Those that are installed, each run as often as `arguments` say, and a line
+/// for each that failed. `elf` has the memory of `dump` as well.
+pub(super) fn measure(
+    dump: &Path,
+    elf: &Path,
+    pagehound: &Path,
+    arguments: &Arguments,
+) -> Result<(Vec<Rival>, Vec<String>)> {
     let vmlinux = match &arguments.vmlinux {
         Some(vmlinux) => vmlinux.clone(),
         None => super::inputs::vmlinux(&verdict::release(pagehound, dump)?)?,
     };
-    let found = [Rival::crash(&vmlinux, dump), Rival::drgn(&vmlinux, dump)];
-    let mut rivals: Vec<Rival> = found.into_iter().flatten().collect();
-    for _ in 0..arguments.rivals {
-        for rival in &mut rivals {
+    let ranges = present(elf)?;
+    let found = [
+        Rival::crash(&vmlinux, dump),
+        Rival::drgn(&vmlinux, dump, &ranges),
+    ];
+    let (mut rivals, mut failures) = (Vec::new(), Vec::new());
+    for mut rival in found.into_iter().flatten() {
+        match (0..arguments.rivals).try_for_each(|_| {
             rival.start.round()?;
-            rival.search.round()?;
+            rival.search.round()
+        }) {
+            Ok(()) => rivals.push(rival),
+            Err(error) => failures.push(format!("{} did not do it: {error:#}.", rival.name)),
         }
     }
-    Ok(rivals)
+    Ok((rivals, failures))
+}
+
+/// Physical addresses that are in the core, by rising address.
+fn present(elf: &Path) -> Result<Vec<Range<u64>>> {
+    let dump = pagehound_vmcore::open(elf)?;
+    let shift = dump.memory.page_shift();
+    let mut runs = dump.memory.present_runs();
+    runs.sort_unstable_by_key(|run| run.start.0);
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for run in runs {
+        let (start, end) = (run.start.addr(shift).0, run.end.addr(shift).0);
+        match ranges.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => ranges.push(start..end),
+        }
+    }
+    Ok(ranges)
 }

@@ -174,12 +174,17 @@ pub(super) fn section(
             contestant.round()?;
         }
     }
-    let rivals = if arguments.rivals > 0 {
-        rivals::measure(&dump, pagehound, arguments)?
+    let (rivals, failures) = if arguments.rivals > 0 {
+        let elf = inputs::dump(Format::Elf, xtask)?;
+        rivals::measure(&dump, &elf, pagehound, arguments)?
     } else {
-        Vec::new()
+        Default::default()
     };
-    write(format, &dump, &field, &rivals)
+    let mut text = write(format, &dump, &field, &rivals)?;
+    for failure in failures {
+        text.push_str(&format!("\n{failure}\n"));
+    }
+    Ok(text)
 }
 
 /// The section's text.
