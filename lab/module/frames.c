@@ -159,7 +159,7 @@ static const struct {
 	const char *what;
 	enum kind kind;
 } modes[] = {
-	{ "frames", KIND_FRAME },
+	{ "frames", KIND_FRAMES },
 	{ "list", KIND_LIST },
 	{ "skb", KIND_SKB },
 	{ "offset64", KIND_OFFSET64 },

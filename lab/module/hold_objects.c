@@ -57,7 +57,7 @@ int hold_objects(unsigned int count)
 		holders.objects[n] = kzalloc(sizeof(struct names), GFP_KERNEL);
 		if (!holders.objects[n])
 			return -ENOMEM;
-		err = fill_names(holders.objects[n], KIND_OBJECT,
+		err = fill_names(holders.objects[n], KIND_OBJECTS,
 				 "held by an object");
 	}
 	return err;

@@ -45,7 +45,7 @@ int lose_order3(unsigned int count)
 int lose_compound(unsigned int count)
 {
 	while (count--) {
-		struct page *page = take(KIND_COMPOUND_LOST, __GFP_COMP, 2);
+		struct page *page = take(KIND_LOST_COMPOUND, __GFP_COMP, 2);
 
 		if (!page)
 			return -ENOMEM;
@@ -81,7 +81,7 @@ int lose_noise(unsigned int count)
 int lose_kmalloc(unsigned int count)
 {
 	int kind = LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0) ?
-			   KIND_KMALLOC_LOST : KIND_KMALLOC_TYPED;
+			   KIND_LOST_KMALLOC : KIND_TYPED_KMALLOC;
 	size_t size = 16384;
 
 	while (count--) {

@@ -15,7 +15,7 @@
 
 /* Numbers are part of the truth files' format: never reuse one. */
 enum kind {
-	KIND_FRAME = 1,		/* lost: received frame, extra page reference */
+	KIND_FRAMES = 1,	/* lost: received frame, extra page reference */
 	KIND_TEXT = 2,		/* lost: text */
 	KIND_ORDER2 = 3,	/* lost: order-2 block, not compound */
 	KIND_VMALLOC = 4,	/* held: page of a vmalloc area */
@@ -27,7 +27,7 @@ enum kind {
 	KIND_SPLIT = 10,	/* held: split block, one pointer to its start */
 	KIND_PRIVATE = 11,	/* held: page->private chain */
 	KIND_CYCLE = 12,	/* lost: pages that only name each other */
-	KIND_COMPOUND_LOST = 13, /* lost: compound order-2 block */
+	KIND_LOST_COMPOUND = 13, /* lost: compound order-2 block */
 	KIND_COMPOUND = 14,	/* held: compound block, pointer into a tail */
 	KIND_TAGGED = 15,	/* held: struct page pointer with low tag bits */
 	KIND_CHAIN = 16,	/* held: named by the content of a held page */
@@ -35,7 +35,7 @@ enum kind {
 	KIND_STALE = 18,	/* lost: named by freed slab objects only */
 	KIND_STACK = 19,	/* held: pointers on a sleeping thread's stack */
 	KIND_PERCPU = 20,	/* held: pointers in per-CPU memory */
-	KIND_OBJECT = 21,	/* held: pointers in live slab objects */
+	KIND_OBJECTS = 21,	/* held: pointers in live slab objects */
 	KIND_HWTABLE = 22,	/* held: frame numbers in a hardware-like table */
 	KIND_OFFSET64 = 23,	/* lost: received frame at offset 64 */
 	KIND_OFFSET192 = 24,	/* lost: the same at offset 192 */
@@ -47,7 +47,7 @@ enum kind {
 	KIND_POOL_GONE = 30,	/* lost: in flight when its page_pool went */
 	KIND_DETACHED = 31,	/* lost: reference on a truncated file's page */
 	KIND_UNMAPPED = 32,	/* lost: reference on an unmapped anonymous page */
-	KIND_KMALLOC_LOST = 33,	/* lost: kmalloc() above the largest cache */
+	KIND_LOST_KMALLOC = 33,	/* lost: kmalloc() above the largest cache */
 	KIND_KMALLOC = 34,	/* held: kmalloc(), in slabs and above them */
 	KIND_XARRAY = 35,	/* held: xarray with marks and tagged entries */
 	KIND_LRU = 36,		/* held: page->lru list only */
@@ -68,7 +68,7 @@ enum kind {
 	KIND_VMAPPED = 50,	/* held: only the kernel's page table maps it */
 	KIND_BALLOON = 51,	/* held: inflated memory balloon */
 	KIND_POISONED = 52,	/* held: taken out of use for a memory error */
-	KIND_KMALLOC_TYPED = 53, /* as KIND_KMALLOC_LOST, but of a page type */
+	KIND_TYPED_KMALLOC = 53, /* counted: as KIND_LOST_KMALLOC, of a page type */
 };
 
 /* records.c */

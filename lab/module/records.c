@@ -60,17 +60,17 @@ int records_show(struct seq_file *m, void *v)
 static bool is_lost(enum kind kind)
 {
 	switch (kind) {
-	case KIND_FRAME:
+	case KIND_FRAMES:
 	case KIND_TEXT:
 	case KIND_ORDER2:
 	case KIND_ZERO:
 	case KIND_NOISE:
 	case KIND_CYCLE:
-	case KIND_COMPOUND_LOST:
+	case KIND_LOST_COMPOUND:
 	case KIND_SKB:
 	case KIND_STALE:
-	case KIND_OFFSET64 ... KIND_KMALLOC_LOST:
-	case KIND_KMALLOC_TYPED:
+	case KIND_OFFSET64 ... KIND_LOST_KMALLOC:
+	case KIND_TYPED_KMALLOC:
 		return true;
 	default:
 		return false;

@@ -9,7 +9,7 @@
 
 use assert_cmd::Command;
 use pagehound_model::{Report, State, Verdict};
-use pagehound_testdata::{Fate, Truth, corpus, demo, fate};
+use pagehound_testdata::{Fate, KINDS, Truth, corpus, demo, kind};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -121,28 +121,23 @@ fn the_reference_case() {
 fn planted_pages_have_their_state() {
     for (dump, _) in &dumps() {
         let states = states(dump);
-        let mut kinds: HashMap<u32, Vec<u64>> = HashMap::new();
-        for block in Truth::beside(dump).planted() {
-            kinds
-                .entry(block.kind)
-                .or_default()
-                .extend(block.pfn..block.pfn + (1 << block.order));
-        }
-        for (kind, pages) in kinds {
+        let truth = Truth::beside(dump);
+        for (number, name, fate) in KINDS {
+            let pages = truth.pages(number);
             let lost = pages.iter().filter(|pfn| states[pfn] == "lost").count();
             let (all, dump) = (pages.len(), dump.display());
             // NAPI's per-CPU cache keeps the addresses of the last sk_buffs it
             // gave out (napi_skb_cache_get, f450d539c05a, 5.13).
-            let permille = if kind == 17 { 950 } else { 995 };
-            if fate(kind) == Some(Fate::Lost) {
+            let permille = if name == "skb" { 950 } else { 995 };
+            if fate == Fate::Lost {
                 assert!(
                     lost * 1000 >= all * permille,
-                    "{dump}: {lost} of {all} of kind {kind}"
+                    "{dump}: {lost} of {all} of kind {name}"
                 );
-            } else {
+            } else if fate == Fate::Held {
                 assert!(
                     lost * 1000 <= all,
-                    "{dump}: {lost} of {all} of kind {kind} called lost"
+                    "{dump}: {lost} of {all} of kind {name} called lost"
                 );
             }
         }
@@ -239,10 +234,9 @@ fn pages_can_be_filtered() {
 fn one_page_explained() {
     let dump = &demo();
     let truth = Truth::beside(dump);
-    let planted = truth.planted();
-    let first = |kind| planted.iter().find(|block| block.kind == kind).unwrap().pfn;
+    let first = |name| *truth.pages(kind(name)).first().unwrap();
     let why = |pfn: u64| run("why", dump, &[&format!("{pfn:#x}")], 0);
-    let lost = first(1);
+    let lost = first("frames");
     let text = why(lost);
     assert!(text.contains("  State     lost, with the "), "{text}");
     assert!(
@@ -258,7 +252,7 @@ fn one_page_explained() {
     let shown = run("why", dump, &[&lost.to_string(), "--show-content"], 0);
     assert!(shown.contains("000: 52 54 00 a1 5e 01 "), "{shown}");
     // An array of struct page pointers in a module's data.
-    let held = why(first(6));
+    let held = why(first("array"));
     assert!(held.contains("  State     held"), "{held}");
     assert!(!held.contains("nothing in memory"), "{held}");
     let decimal = run("why", dump, &[&lost.to_string()], 0);

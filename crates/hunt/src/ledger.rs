@@ -6,7 +6,6 @@ mod tests;
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::{Counter, LedgerRow, thousands};
-use pagehound_vmcore::Pfn;
 
 /// A difference between a class and its counter is worth a warning above the
 /// larger of these: pages, and parts of a thousand of the counter.
@@ -23,8 +22,7 @@ pub fn ledger(kernel: &Kernel<'_>, pages: &Pages) -> (Vec<LedgerRow>, Vec<String
         let found = counts.get(class as usize).copied().unwrap_or(0);
         let counter = counter(kernel, pages, class);
         if let Some(counter) = &counter
-            && let Some(warning) =
-                compare(class, found, counter, pages, unmapped(kernel, pages, class))
+            && let Some(warning) = compare(class, found, counter, pages)
         {
             warnings.push(warning);
         }
@@ -40,32 +38,12 @@ pub fn ledger(kernel: &Kernel<'_>, pages: &Pages) -> (Vec<LedgerRow>, Vec<String
     (rows, warnings)
 }
 
-/// Pages of a class that its counter no longer knows: those of a huge page stay
-/// with it when they are unmapped, those in the swap cache wait there unmapped.
-fn unmapped(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> u64 {
-    if class != Class::Anon {
-        return 0;
-    }
-    let map = &pages.map;
-    let huge = (0..map.end().0)
-        .map(Pfn)
-        .filter(|&pfn| map.class(pfn) == class && map.is_tail(pfn));
-    let waiting = kernel.node_stat(&pages.nodes, "NR_SWAPCACHE").unwrap_or(0);
-    u64::try_from(waiting)
-        .unwrap_or(0)
-        .saturating_add(huge.count() as u64)
-}
-
-fn compare(
-    class: Class,
-    found: u64,
-    counter: &Counter,
-    pages: &Pages,
-    unmapped: u64,
-) -> Option<String> {
+fn compare(class: Class, found: u64, counter: &Counter, pages: &Pages) -> Option<String> {
     let (found, at_most) = match class {
         // The counter knows the levels that carry the type mark.
         Class::PageTable => (pages.typed_tables, false),
+        // It forgets pages of a huge page that are no longer mapped.
+        Class::Anon => (pages.mapped_anon, false),
         // Large kmalloc counts as slab since 5.4 (6a486c0ad4dc) but has no
         // slab page, so the class may fall short of the counter.
         Class::Slab => (found, true),
@@ -74,11 +52,7 @@ fn compare(
         _ => (found, false),
     };
     let allowed = TOLERATED_PAGES.max(counter.pages / 1000 * TOLERATED_PERMILLE);
-    let more = found
-        > counter
-            .pages
-            .saturating_add(allowed)
-            .saturating_add(unmapped);
+    let more = found > counter.pages.saturating_add(allowed);
     let less = found < counter.pages.saturating_sub(allowed);
     let differs = more || less && !at_most;
     differs.then(|| {

@@ -134,14 +134,15 @@ fn barred(
     if own {
         return Some("in the page itself");
     }
-    if class == Class::Slab && pages.slabs.is_free_at(&pages.map, at, shift) {
-        return Some("in a free slab object");
+    if class == Class::Slab
+        && let Some(reason) = pages.slabs.unused_at(&pages.map, at, shift)
+    {
+        return Some(reason);
     }
     if let Some(reason) = pages.stale.reason(at) {
         return Some(reason);
     }
-    // Raw pages are no roots, but hold what they name once they are held.
-    if class.is_root() || class == Class::Raw {
+    if class.is_root() || class.is_read_when_held() {
         return None;
     }
     Some(match class {
@@ -151,7 +152,7 @@ fn barred(
         }
         Class::MemMap => "in the memory map",
         Class::CrashKernel => "in the crash kernel's memory",
-        Class::PagePool | Class::Zsmalloc => "in packet or swap data",
+        Class::Zsmalloc => "in swap data",
         _ => "in memory out of use",
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use pagehound_kernel::{Kernel, Options, Pages};
-use pagehound_testdata::{Truth, demo};
+use pagehound_testdata::{Truth, demo, kind};
 use pagehound_vmcore::{Dump, Pfn};
 
 use crate::census::Naming;
@@ -31,13 +31,14 @@ pub(crate) static DEMO: LazyLock<Demo> = LazyLock::new(|| {
 
 impl Demo {
     /// First frames of the planted blocks of a kind, in the order of planting.
-    pub(crate) fn of_kind(&self, kind: u32) -> Vec<Pfn> {
+    pub(crate) fn of_kind(&self, name: &str) -> Vec<Pfn> {
+        let kind = kind(name);
         let blocks = self.truth.planted().iter();
         let frames: Vec<Pfn> = blocks
             .filter(|block| block.kind == kind)
             .map(|block| Pfn(block.pfn))
             .collect();
-        assert!(!frames.is_empty(), "nothing of kind {kind} is planted");
+        assert!(!frames.is_empty(), "nothing of kind {name} is planted");
         frames
     }
 }

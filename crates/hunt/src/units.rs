@@ -117,19 +117,17 @@ mod tests {
     /// vmalloc memory is not the census's to decide over.
     #[test]
     fn blocks_without_an_owner_are_units_and_owned_ones_are_not() {
-        const VMALLOC: u32 = 4;
-        const ORDER_2: u32 = 3;
         let units = Units::of(&DEMO.pages.map);
-        for head in DEMO.of_kind(1) {
+        for head in DEMO.of_kind("frames") {
             assert!(units.number(head).is_some(), "{head:?}");
         }
-        for head in DEMO.of_kind(ORDER_2) {
+        for head in DEMO.of_kind("order2") {
             assert!(units.number(head).is_some(), "{head:?}");
             for tail in (1..4).map(|index| Pfn(head.0 + index)) {
                 assert_eq!(units.number(tail), None, "{tail:?}");
             }
         }
-        for head in DEMO.of_kind(VMALLOC) {
+        for head in DEMO.of_kind("vmalloc") {
             assert_eq!(units.number(head), None, "{head:?}");
         }
     }

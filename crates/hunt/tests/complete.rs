@@ -12,7 +12,7 @@ use common::{demo, diagnose, kernel};
 use pagehound_hunt::census::Without;
 use pagehound_kernel::Class;
 use pagehound_model::{Report, Verdict};
-use pagehound_testdata::Damage;
+use pagehound_testdata::{Damage, kind};
 use pagehound_vmcore::Pfn;
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ fn complete_is_what_no_unread_page_bears_on() {
     let lost = truth
         .planted()
         .iter()
-        .find(|block| block.kind == 1)
+        .find(|block| block.kind == kind("frames"))
         .unwrap()
         .pfn;
     let lost = without(Pfn(lost));

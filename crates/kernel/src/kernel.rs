@@ -108,7 +108,7 @@ pub struct Kernel<'m> {
     pub percpu_offsets: Vec<u64>,
     /// What could not be had, a sentence each.
     pub warnings: Vec<String>,
-    landmarks: Landmarks,
+    pub(crate) landmarks: Landmarks,
 }
 
 impl<'m> Kernel<'m> {

@@ -5,6 +5,9 @@
 //! what only the wanted variable can answer: a `pglist_data` whose first zone
 //! points back to it, lists that close, counts that fit.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use memchr::memmem;
@@ -18,6 +21,9 @@ use crate::virt::VirtualRead;
 /// Candidates that are looked at closely: there are a handful in a kernel, and
 /// each costs as much as a damaged image lets it.
 const TRIES: usize = 64;
+
+/// The caches of `kmalloc()` alone are more.
+const FEWEST_CACHES: usize = 16;
 
 /// Variables by name, and what no single variable tells.
 #[derive(Clone, Debug, Default)]
@@ -258,12 +264,16 @@ impl Search<'_> {
             && name.iter().all(u8::is_ascii_graphic)
     }
 
-    /// No kernel gets by with fewer than 16 caches.
+    /// No kernel gets by with fewer than [`FEWEST_CACHES`].
     fn is_slab_caches(&self, head: VirtAddr) -> bool {
         let Ok(caches) = self.kernel.list_of(head, Field::CacheList, 1 << 16) else {
             return false;
         };
-        caches.len() > 16 && caches.iter().take(16).all(|&cache| self.is_cache(cache))
+        caches.len() >= FEWEST_CACHES
+            && caches
+                .iter()
+                .take(FEWEST_CACHES)
+                .all(|&cache| self.is_cache(cache))
     }
 
     /// The per-CPU pointer to the page lists of a node's first zone.
@@ -273,7 +283,8 @@ impl Search<'_> {
     }
 
     /// Offsets that make `pageset` a set of lists that close; those of all
-    /// possible CPUs stand one after the other.
+    /// possible CPUs stand one after the other, whole pages each: other tables
+    /// have lists that close, too.
     fn percpu_offsets(&self, pageset: VirtAddr) -> Vec<u64> {
         let kernel = self.kernel;
         let Ok(lists) = kernel.layouts.place(Field::PcpLists) else {
@@ -283,7 +294,8 @@ impl Search<'_> {
         let lists_at = lists.offset + inner.map_or(0, |inner| inner.offset);
         let fits = |offset: u64, _| {
             let area = pageset.add(offset);
-            self.in_direct_map(area.0)
+            offset.is_multiple_of(kernel.page_size())
+                && self.in_direct_map(area.0)
                 && (0..lists.size / 16).all(|list| self.is_list(area.add(lists_at + list * 16)))
         };
         self.longest(fits)

@@ -37,7 +37,7 @@ pub use net::{NetDevice, NetStats};
 pub use open::open;
 pub use pagemap::{Class, Decoder, PageMap, PageWords, Pages};
 pub use printk::{Caller, Log, LogDevice, LogRecord};
-pub use slab::{Cache, Slab, SlabIndex};
+pub use slab::{Cache, ObjectAt, Slab, SlabIndex};
 pub use stale::Stale;
 pub use symbolizer::Symbolizer;
 pub use tasks::Task;

@@ -6,7 +6,7 @@ use pagehound_vmcore::{Machine, Pfn, PfnRange, PhysAddr, VirtAddr};
 
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::{Field, Struct};
-use crate::translate::{AddressSpace, Mapping, Met};
+use crate::translate::{AddressSpace, Mapping, Met, Walk};
 use crate::virt::{VirtFault, VirtualRead};
 
 /// Flag bits at the bottom of `section_mem_map`: 2 up to 4.12, 6 by 6.17. The
@@ -209,7 +209,9 @@ impl MemMap {
         // As many leaves as there are frames in the map, and no more: the walk
         // of a broken table ends.
         let frames = (last.wrapping_sub(range.0.0) >> kernel.page_shift()) + 2;
-        space.geometry.walk(
+        // Struct pages behind a table that cannot be read are missing pages when
+        // they are read.
+        let _: Walk = space.geometry.walk(
             &kernel.memory.cache,
             space.root,
             range,

@@ -4,9 +4,13 @@
 //! `frags[]`. Whoever looks for references must know free objects from live
 //! ones, so the freelists are walked.
 
+mod objects;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
-use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
+use pagehound_vmcore::{Pfn, VirtAddr};
 
 use crate::kernel::{Kernel, KernelError};
 use crate::layouts::Field;
@@ -15,6 +19,8 @@ use crate::pagemap::PageMap;
 use crate::virt::VirtualRead;
 use crate::zones::Node;
 
+pub use objects::ObjectAt;
+
 /// One slab cache.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -22,7 +28,7 @@ pub struct Cache {
     pub addr: VirtAddr,
     /// Name; bytes of the dump, escape before printing.
     pub name: Vec<u8>,
-    /// Bytes from one object to the next.
+    /// Bytes from one object to the next, at least [`SMALLEST_OBJECT`].
     pub size: u32,
     /// Where in a free object the pointer to the next one lies.
     free_offset: u32,
@@ -46,6 +52,10 @@ pub struct Slab {
     pub cache: u32,
     /// Objects it is cut into.
     pub objects: u32,
+    /// Whether it has as many objects as its cache has room for. If not, they
+    /// may lie anywhere in it, and it counts as one object: a page of KFENCE
+    /// (`kfence_guarded_alloc`), or a damaged slab.
+    is_cut: bool,
     /// A bit an object, set where the object is free.
     free: Box<[u64]>,
 }
@@ -158,7 +168,7 @@ impl Kernel<'_> {
         Ok(Cache {
             addr,
             name: self.memory.cstr(name, 256).unwrap_or_default(),
-            size: self.field(addr, Field::CacheSize)? as u32,
+            size: (self.field(addr, Field::CacheSize)? as u32).max(SMALLEST_OBJECT),
             free_offset: self.field(addr, Field::CacheFreeOffset)? as u32,
             random,
             cpu_freelists,
@@ -244,6 +254,9 @@ impl Kernel<'_> {
 /// 5.8).
 const MOST_CACHES: usize = 1 << 18;
 
+/// A free object has room for a pointer.
+const SMALLEST_OBJECT: u32 = 8;
+
 /// A sheaf is a slab object itself, and so at most 8 KiB with its header.
 const LARGEST_SHEAF: u64 = 1024;
 
@@ -260,17 +273,6 @@ impl SlabIndex {
     /// The cache of a slab.
     pub fn cache(&self, slab: &Slab) -> Option<&Cache> {
         self.caches.get(slab.cache as usize)
-    }
-
-    /// Whether the object at a physical address of a slab page is free.
-    pub fn is_free_at(&self, map: &PageMap, at: PhysAddr, page_shift: u32) -> bool {
-        let head = map.head(at.pfn(page_shift));
-        let Some(slab) = self.slab(head) else {
-            return false;
-        };
-        let size = self.cache(slab).map_or(8, |cache| cache.size.max(8));
-        let object = (at.0 - head.addr(page_shift).0) / u64::from(size);
-        u32::try_from(object).is_ok_and(|object| slab.is_free(object))
     }
 
     /// All slabs with their first frames, in no order.
@@ -297,40 +299,31 @@ impl SlabIndex {
         memmap: &MemMap,
     ) {
         let shift = kernel.page_shift();
-        for object in kernel.spare_sk_buffs() {
-            self.set_free(kernel, map, object);
-        }
+        let space = &kernel.memory.space;
+        let known = |object| self.object_at(map, space.direct.phys(object)?, shift);
+        let mut free: Vec<ObjectAt> = kernel
+            .spare_sk_buffs()
+            .into_iter()
+            .filter_map(known)
+            .collect();
+        let mut astray = 0;
         for (number, cache) in (0u32..).zip(&self.caches) {
+            let is_own = |pfn: Pfn| self.slab(pfn).is_some_and(|slab| slab.cache == number);
             for &(page, _) in &cache.cpu_freelists {
-                let slab = memmap.pfn(page).and_then(|pfn| self.slabs.get(&pfn.0));
-                self.astray += u64::from(slab.is_none_or(|slab| slab.cache != number));
+                astray += u64::from(!memmap.pfn(page).is_some_and(is_own));
             }
             for &object in &cache.sheaved {
-                let slab = kernel.memory.space.direct.phys(object).and_then(|at| {
-                    let head = map.head(at.pfn(shift));
-                    Some((self.slabs.get_mut(&head.0)?, at.0 - head.addr(shift).0))
-                });
-                let known = slab.filter(|(slab, _)| slab.cache == number);
-                let marked = known.is_some_and(|(slab, offset)| {
-                    slab.set_free(offset / u64::from(cache.size.max(8)))
-                });
-                self.astray += u64::from(!marked);
+                match known(object).filter(|at| is_own(at.head)) {
+                    Some(at) => free.push(at),
+                    None => astray += 1,
+                }
             }
         }
-    }
-
-    /// Marks the live object at `object` free, if there is one.
-    fn set_free(&mut self, kernel: &Kernel<'_>, map: &PageMap, object: VirtAddr) {
-        let shift = kernel.page_shift();
-        let Some(phys) = kernel.memory.space.direct.phys(object) else {
-            return;
-        };
-        let head = map.head(phys.pfn(shift));
-        if let Some(slab) = self.slabs.get_mut(&head.0)
-            && let Some(cache) = self.caches.get(slab.cache as usize)
-        {
-            let offset = phys.0 - head.addr(shift).0;
-            slab.set_free(offset / u64::from(cache.size.max(8)));
+        self.astray += astray;
+        for at in free {
+            if let Some(slab) = self.slabs.get_mut(&at.head.0) {
+                slab.set_free(u64::from(at.index));
+            }
         }
     }
 
@@ -344,11 +337,13 @@ impl SlabIndex {
             return false;
         };
         let bytes = kernel.page_size() << head.order.min(20);
-        let most = bytes / u64::from(cache.size.max(8));
-        let objects = u64::from(head.objects).min(most) as u32;
+        let most = cache.index(bytes);
+        let is_cut = u64::from(head.objects) == most && most > 0;
+        let objects = if is_cut { head.objects } else { 1 };
         let mut slab = Slab {
             cache: number,
             objects,
+            is_cut,
             free: vec![0; objects.div_ceil(64) as usize].into_boxed_slice(),
         };
         let Some(base) = kernel
@@ -361,9 +356,13 @@ impl SlabIndex {
         };
         // More objects than there is room for: of a wrong size, or no slab.
         let mut whole = u64::from(head.objects) <= most;
-        whole &= cache.walk(kernel, base, bytes, head.freelist, &mut slab);
-        for freelist in cache.cpu_freelists_of(head.page) {
-            whole &= cache.walk(kernel, base, bytes, freelist, &mut slab);
+        let of_cpus = cache.cpu_freelists_of(head.page);
+        for freelist in std::iter::once(head.freelist).chain(of_cpus) {
+            whole &= match is_cut {
+                true => cache.walk(kernel, base, bytes, freelist, &mut slab),
+                // KFENCE leaves it empty.
+                false => freelist.0 == 0,
+            };
         }
         self.broken += u64::from(!whole);
         self.slabs.insert(head.pfn.0, slab);
@@ -372,6 +371,11 @@ impl SlabIndex {
 }
 
 impl Cache {
+    /// Whole objects before an offset into a slab, in bytes.
+    fn index(&self, offset: u64) -> u64 {
+        offset / u64::from(self.size)
+    }
+
     /// The first free objects that CPUs have of the slab whose `struct page` is
     /// at `page`: of a sound slab one at most.
     fn cpu_freelists_of(&self, page: VirtAddr) -> impl Iterator<Item = VirtAddr> {
@@ -400,8 +404,7 @@ impl Cache {
             if !inside(object) {
                 return false;
             }
-            let index = (object - base.0) / u64::from(self.size.max(8));
-            if !slab.set_free(index) {
+            if !slab.set_free(self.index(object - base.0)) {
                 return false;
             }
             let at = VirtAddr(object).add(u64::from(self.free_offset));

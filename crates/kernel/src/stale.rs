@@ -258,16 +258,10 @@ impl Search<'_> {
     /// or beyond one, is nobody's to call stale: a wrong count or capacity must
     /// not reach its neighbours.
     fn object_size(&self, at: VirtAddr) -> Option<u64> {
-        let pages = self.pages;
-        let shift = self.kernel.page_shift();
         let phys = self.kernel.memory.space.direct.phys(at)?;
-        let head = pages.map.head(phys.pfn(shift));
-        let slab = pages.slabs.slab(head)?;
-        let size = u64::from(pages.slabs.cache(slab)?.size.max(8));
-        let offset = phys.0 - head.addr(shift).0;
-        let inside = offset / size < u64::from(slab.objects);
-        let live = !pages.slabs.is_free_at(&pages.map, phys, shift);
-        (inside && live && offset.is_multiple_of(size)).then_some(size)
+        let Pages { slabs, map, .. } = self.pages;
+        let object = slabs.object_at(map, phys, self.kernel.page_shift())?;
+        (object.start == phys && !object.free).then_some(object.size)
     }
 
     /// sk_buffs that were taken out of the caches of CPUs.

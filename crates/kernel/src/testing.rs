@@ -13,6 +13,7 @@ use crate::landmarks::Landmarks;
 use crate::layouts::{Field, Layouts, Place, Struct};
 use crate::memmap::MemMap;
 use crate::pagemap::{Class, Decoder, PageMap, Pages};
+use crate::slab::{SlabHead, SlabIndex};
 use crate::stale::Stale;
 use crate::translate::{AddressSpace, KernelMemory};
 use crate::vmcoreinfo::Vmcoreinfo;
@@ -151,6 +152,23 @@ impl World {
         self.word(MEMMAP.0 + pfn.0 * 64 + 16, word)
     }
 
+    /// Adds the one cache, whose `kmem_cache` lies at 0x9000, of objects of so
+    /// many bytes; no CPU has a slab of it.
+    pub(crate) fn cache(self, size: u64) -> World {
+        self.variable("slab_caches", direct(0x8000))
+            .member(Field::CacheName, 0, 8)
+            .member(Field::CacheList, 0x10, 16)
+            .member(Field::CacheSize, 0x20, 4)
+            .member(Field::CacheFreeOffset, 0x28, 4)
+            .member(Field::CacheCpuSlab, 0x30, 8)
+            .word(0x8000, direct(0x9010).0)
+            .word(0x9010, direct(0x8000).0)
+            .word(0x9000, direct(0xa000).0)
+            .word(0xa000, u64::from_le_bytes(*b"things\0\0"))
+            .word(0x9020, size)
+            .word(0x9028, size / 2)
+    }
+
     /// The kernel, which lives as long as the tests.
     pub(crate) fn kernel(self) -> Kernel<'static> {
         let dump: &Dump = Box::leak(Box::new(Dump {
@@ -171,6 +189,27 @@ pub(crate) fn direct(phys: u64) -> VirtAddr {
     VirtAddr(DIRECT + phys)
 }
 
+/// The one slab of the one cache; a page.
+pub(crate) const SLAB: Pfn = Pfn(0x50);
+
+/// Page map with [`SLAB`], which says that it has so many objects and that the
+/// first free one is `free`.
+pub(crate) fn slab_of(kernel: &Kernel<'_>, objects: u32, free: VirtAddr) -> Pages {
+    let mut pages = pages(kernel);
+    pages.map.set(SLAB, Class::Slab);
+    pages.slabs = kernel.slab_caches().unwrap();
+    let head = SlabHead {
+        pfn: SLAB,
+        page: pages.memmap.page(SLAB),
+        cache: direct(0x9000),
+        freelist: free,
+        objects,
+        order: 0,
+    };
+    assert!(pages.slabs.add(kernel, head));
+    pages
+}
+
 /// Page map and all, with nothing walked.
 pub(crate) fn pages(kernel: &Kernel<'_>) -> Pages {
     let mut map = PageMap::new(END);
@@ -182,7 +221,7 @@ pub(crate) fn pages(kernel: &Kernel<'_>) -> Pages {
         memmap: MemMap::flat(VirtAddr(MEMMAP.1), PhysAddr(MEMMAP.0), 64, END),
         decoder: Decoder::new(kernel).unwrap(),
         nodes: Vec::new(),
-        slabs: crate::slab::SlabIndex::default(),
+        slabs: SlabIndex::default(),
         areas: Vec::new(),
         tasks: Vec::new(),
         mapped: Vec::new(),
@@ -191,6 +230,7 @@ pub(crate) fn pages(kernel: &Kernel<'_>) -> Pages {
         stacks_in_direct_map: false,
         kernel_tables: HashSet::new(),
         typed_tables: 0,
+        mapped_anon: 0,
         stale: Stale::default(),
         damaged: false,
         warnings: Vec::new(),

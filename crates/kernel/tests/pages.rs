@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use pagehound_kernel::layouts::Field;
 use pagehound_kernel::{Class, Kernel, Options, Pages};
-use pagehound_testdata::{Damage, Truth, demo};
+use pagehound_testdata::{Damage, Planted, Truth, demo, kind};
 use pagehound_vmcore::{Dump, Pfn, VirtAddr, open};
 
 struct Demo {
@@ -36,16 +36,24 @@ fn words(pfn: u64) -> (i32, u64) {
     (words.refcount(), words.compound_word())
 }
 
+/// Whether a block was taken with `__GFP_COMP`, as those of two kinds are.
+fn is_compound(block: &Planted) -> bool {
+    [kind("lostcompound"), kind("compound")].contains(&block.kind)
+}
+
 #[test]
 fn planted_blocks_are_units_of_their_order() {
     let map = &DEMO.pages.map;
     let planted = DEMO.truth.planted();
     assert!(planted.iter().any(|block| block.order > 0));
     for block in planted {
-        let class = match block.kind {
-            4 => Class::Vmalloc,
-            5 => Class::Slab,
-            _ => Class::Raw,
+        let is = |name| block.kind == kind(name);
+        let class = if is("vmalloc") {
+            Class::Vmalloc
+        } else if is("slab") {
+            Class::Slab
+        } else {
+            Class::Raw
         };
         let head = Pfn(block.pfn);
         for pfn in (block.pfn..block.pfn + (1 << block.order)).map(Pfn) {
@@ -53,12 +61,7 @@ fn planted_blocks_are_units_of_their_order() {
             assert_eq!(map.head(pfn), head, "{block:?}");
         }
         assert_eq!(map.unit(head).len(), 1 << block.order, "{block:?}");
-        // __GFP_COMP was given for two kinds.
-        assert_eq!(
-            map.is_compound(head),
-            matches!(block.kind, 13 | 14),
-            "{block:?}"
-        );
+        assert_eq!(map.is_compound(head), is_compound(block), "{block:?}");
         assert!(!map.is_in_transit(head), "{block:?}");
     }
 }
@@ -72,7 +75,7 @@ fn struct_pages_say_what_the_allocator_wrote() {
             let (refcount, word) = words(tail);
             assert_eq!(refcount, 0, "{block:?}");
             let head = DEMO.pages.memmap.page(Pfn(block.pfn)).0 + 1;
-            assert_eq!(word == head, matches!(block.kind, 13 | 14), "{block:?}");
+            assert_eq!(word == head, is_compound(block), "{block:?}");
         }
     }
 }
@@ -183,7 +186,7 @@ fn freed_objects_are_told_from_live_ones() {
             let size = u64::from(slabs.cache(slab).unwrap().size);
             let at = pagehound_vmcore::PhysAddr((head.0 << 12) + u64::from(index) * size + 8);
             assert_eq!(
-                slabs.is_free_at(&DEMO.pages.map, at, 12),
+                slabs.unused_at(&DEMO.pages.map, at, 12).is_some(),
                 slab.is_free(index)
             );
         }

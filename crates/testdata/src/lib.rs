@@ -1,4 +1,5 @@
-//! Real dumps for tests, and the truth that was written beside them.
+//! Real dumps for tests, the truth that was written beside them, and how an
+//! answer scores against it.
 //!
 //! The demo dump is part of the repository. The corpus is not: it lies in the
 //! folder that `PAGEHOUND_CORPUS` names, or in `../shared/corpus` beside the
@@ -11,12 +12,14 @@
 )]
 
 mod patched;
+mod score;
 mod truth;
 
 use std::path::{Path, PathBuf};
 
 pub use patched::Damage;
-pub use truth::{Fate, KINDS, Planted, Truth, fate};
+pub use score::Score;
+pub use truth::{Fate, KINDS, Planted, Truth, fate, kind};
 
 /// The folder of the corpus, whether or not it is there.
 pub fn corpus_folder() -> PathBuf {

@@ -16,8 +16,7 @@ pub enum Fate {
     Counted,
 }
 
-/// Number, name and fate of every kind, as `lab/module/pagelab.h` and the
-/// corpus number them.
+/// Number, name and fate of every kind, as `lab/module/pagelab.h` has them.
 pub const KINDS: [(u32, &str, Fate); 53] = [
     (1, "frames", Fate::Lost),
     (2, "text", Fate::Lost),
@@ -221,6 +220,19 @@ pub fn fate(kind: u32) -> Option<Fate> {
         .map(|&(_, _, fate)| fate)
 }
 
+/// The number of the kind with that name.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn kind(name: &str) -> u32 {
+    let found = KINDS.iter().find(|(_, known, _)| *known == name);
+    found.map_or_else(
+        || panic!("no kind of pages is called {name:?}"),
+        |&(number, ..)| number,
+    )
+}
+
 fn block(line: &str) -> Option<Planted> {
     let mut words = line.split_whitespace();
     let block = Planted {
@@ -258,10 +270,49 @@ mod tests {
         assert!(Truth::parse(&format!("{head}1 1 0\n== end\n")).is_ok());
     }
 
+    /// `(number, name, fate)` of a line `KIND_NAME = 1, /* fate: … */`.
+    fn of_module(line: &str) -> Option<(u32, &str, &str)> {
+        let (name, rest) = line.trim().strip_prefix("KIND_")?.split_once(" = ")?;
+        let (number, comment) = rest.split_once(',')?;
+        let (_, comment) = comment.split_once("/* ")?;
+        let (fate, _) = comment.split_once(": ")?;
+        Some((number.parse().ok()?, name, fate))
+    }
+
     #[test]
-    fn kinds_are_numbered_from_one_as_in_the_module() {
-        for (position, (number, ..)) in (1..).zip(KINDS) {
-            assert_eq!(position, number);
+    fn kinds_are_those_of_the_module() {
+        let header = include_str!("../../../lab/module/pagelab.h");
+        let lines = header.lines().filter(|line| line.contains("KIND_"));
+        let here = KINDS.map(|(number, name, fate)| {
+            let fate = match fate {
+                Fate::Lost => "lost",
+                Fate::Held => "held",
+                Fate::Counted => "counted",
+            };
+            (number, name.to_uppercase(), fate)
+        });
+        let module: Vec<(u32, String, &str)> = lines
+            .map(|line| {
+                let kind = of_module(line);
+                let (number, name, fate) = kind.unwrap_or_else(|| panic!("{line:?}"));
+                (number, name.replace('_', ""), fate)
+            })
+            .collect();
+        assert_eq!(module, here);
+    }
+
+    #[test]
+    fn kinds_that_user_space_plants_are_those_of_the_module() {
+        let holder = include_str!("../../../lab/guest/holder.c");
+        let mut seen = 0;
+        for line in holder.lines() {
+            let own = line.trim().strip_prefix("KIND_");
+            if let Some((name, number)) = own.and_then(|rest| rest.split_once(" = ")) {
+                let number: u32 = number.trim_end_matches(',').parse().unwrap();
+                assert_eq!(kind(&name.to_lowercase()), number, "{line:?}");
+                seen += 1;
+            }
         }
+        assert_eq!(seen, 5);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use serde_json::Value;
+use pagehound_model::{Report, SCHEMA, State, Verdict};
 
 /// Which pagehound answers.
 #[derive(Args)]
@@ -42,14 +42,13 @@ impl Binary {
 }
 
 /// Its answer to one dump.
-#[cfg_attr(test, derive(Default))]
 pub(super) struct Answer {
     /// Frame numbers of all pages it calls lost.
     pub(super) lost: BTreeSet<u64>,
     /// How long `diagnose` took.
     pub(super) seconds: f64,
     /// What `diagnose --json` printed.
-    pub(super) report: Value,
+    report: Report,
 }
 
 impl Answer {
@@ -61,73 +60,82 @@ impl Answer {
             .arg("diagnose")
             .arg(dump)
             .arg("--json"))?;
-        let mut answer = Self {
-            lost: BTreeSet::new(),
-            seconds: start.elapsed().as_secs_f64(),
-            report: serde_json::from_str(&report).context("the report is not JSON")?,
-        };
+        let seconds = start.elapsed().as_secs_f64();
+        let report = parse(&report)?;
+        let mut lost = BTreeSet::new();
         // Without page structs to be read no page is called anything.
-        if answer.verdict() != "incomplete" {
+        if report.verdict != Verdict::Incomplete {
             let pages = ask(Command::new(&program)
                 .arg("pages")
                 .arg(dump)
                 .args(["--each", "--state", "lost", "--format", "csv"]))?;
-            answer.lost = frame_numbers(&pages)?;
+            lost = frame_numbers(&pages)?;
         }
-        Ok(answer)
+        Ok(Self {
+            lost,
+            seconds,
+            report,
+        })
     }
 
     /// The control group: pages missed, pages checked.
     pub(super) fn control(&self) -> (u64, u64) {
-        let number = |pointer| self.report.pointer(pointer).and_then(Value::as_u64);
-        (
-            number("/control/missed").unwrap_or(0),
-            number("/control/checked").unwrap_or(0),
-        )
+        let control = self.report.control;
+        (control.missed, control.checked)
     }
 
     /// The release of the dump's kernel.
     pub(super) fn kernel(&self) -> &str {
-        text(&self.report, "/target/kernel").unwrap_or("?")
+        &self.report.target.kernel
     }
 
-    /// The answer in one word.
-    pub(super) fn verdict(&self) -> &str {
-        text(&self.report, "/verdict").unwrap_or("?")
+    /// The answer in one word, as the report spells it.
+    pub(super) fn verdict(&self) -> &'static str {
+        match self.report.verdict {
+            Verdict::Lost => "lost",
+            Verdict::Suspect => "suspect",
+            Verdict::None => "none",
+            Verdict::Incomplete => "incomplete",
+        }
     }
 
     /// Drivers that own lost pages.
     pub(super) fn drivers(&self) -> BTreeSet<&str> {
-        list(&self.report, "/findings")
-            .iter()
-            .filter(|finding| text(finding, "/verdict") == Some("lost"))
-            .flat_map(|finding| list(finding, "/owners"))
-            .filter_map(|owner| text(owner, "/driver"))
+        let findings = self.report.findings.iter();
+        findings
+            .filter(|finding| finding.verdict == State::Lost)
+            .flat_map(|finding| &finding.owners)
+            .filter_map(|owner| owner.driver.as_deref())
             .collect()
     }
 
     /// Classes of pages of which the kernel itself counts another number, and
     /// by how many pages it is less than what was found.
     pub(super) fn ledger(&self) -> Vec<(&str, i64)> {
-        let number = |row: &Value, pointer| row.pointer(pointer).and_then(Value::as_i64);
-        list(&self.report, "/ledger")
-            .iter()
-            .filter_map(|row| {
-                let difference = number(row, "/pages")? - number(row, "/counter/pages")?;
-                Some((text(row, "/class")?, difference))
-            })
-            .filter(|(_, difference)| *difference != 0)
-            .collect()
+        let rows = self.report.ledger.iter();
+        rows.filter_map(|row| {
+            let counted = row.counter.as_ref()?.pages;
+            let difference = row.pages.cast_signed() - counted.cast_signed();
+            (difference != 0).then_some((row.class.as_str(), difference))
+        })
+        .collect()
     }
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
-    value.pointer(pointer).and_then(Value::as_str)
-}
-
-fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    let list = value.pointer(pointer).and_then(Value::as_array);
-    list.map_or(&[], Vec::as_slice)
+/// Reads a report and sees that it is one to go by: of this schema, and unless
+/// nothing could be decided, with a control group.
+fn parse(json: &str) -> Result<Report> {
+    let report: Report = serde_json::from_str(json).context("what diagnose printed")?;
+    ensure!(
+        report.schema == SCHEMA,
+        "the report is {:?}, not {SCHEMA:?}",
+        report.schema
+    );
+    ensure!(
+        report.verdict == Verdict::Incomplete || report.control.checked > 0,
+        "the control group is empty"
+    );
+    Ok(report)
 }
 
 /// What a pagehound command prints. Exit codes up to 3 except 2 are answers.
@@ -152,53 +160,101 @@ fn frame_numbers(csv: &str) -> Result<BTreeSet<u64>> {
     }
     lines
         .map(|line| {
-            let pfn = line.split(',').next().unwrap_or("");
-            let parsed = match pfn.strip_prefix("0x") {
-                Some(digits) => u64::from_str_radix(digits, 16),
-                None => pfn.parse(),
-            };
-            parsed.with_context(|| format!("{line:?} does not start with a frame number"))
+            let pfn = line.split(',').next().unwrap_or("").parse();
+            pfn.with_context(|| format!("{line:?} does not start with a frame number"))
         })
         .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
+pub(super) mod tests {
+    use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
     fn rows_without_the_header_are_refused() {
-        let rows =
-            "pfn,class,order,refcount,state,finding\n10,raw,0,1,lost,f1\n0x1f,raw,0,1,lost,f1\n";
+        let rows = "pfn,class,order,refcount,state,finding\n10,raw,0,1,lost,1\n31,raw,0,1,lost,1\n";
         assert_eq!(frame_numbers(rows).unwrap(), BTreeSet::from([10, 31]));
+        assert!(frame_numbers("pfn\n0x1f\n").is_err());
         assert!(frame_numbers("10,raw,0,1,lost,f1\n").is_err());
         assert!(frame_numbers("pfn\nx\n").is_err());
     }
 
-    #[test]
-    fn owners_are_those_of_lost_pages_and_the_ledger_what_differs() {
-        let answer = Answer {
+    /// A finding with owners that have such drivers.
+    fn finding(verdict: &str, drivers: &[Option<&str>]) -> Value {
+        let owner = |driver: &Option<&str>| {
+            json!({"kind": "netdev", "name": "em1", "mac": null, "driver": driver, "module": null,
+                   "bus": null, "upper": null, "role": null})
+        };
+        json!({
+            "id": 1, "signature": "", "group": null, "verdict": verdict, "reach": "referenced",
+            "pages": 1, "bytes": 4096, "order": null, "estimate": null, "content": "mixed",
+            "patterns": [], "owners": drivers.iter().map(owner).collect::<Vec<_>>(),
+            "holders": [], "nodes": [], "evidence": [], "confidence": "possible",
+            "known_issues": [], "sample_pfns": [],
+        })
+    }
+
+    fn row(class: &str, pages: u64, counted: Option<u64>) -> Value {
+        let counter = counted.map(|pages| json!({"name": "NR", "pages": pages}));
+        json!({"class": class, "pages": pages, "bytes": 0, "counter": counter})
+    }
+
+    fn report() -> Value {
+        json!({
+            "schema": SCHEMA, "tool_version": "", "verdict": "lost", "complete": true,
+            "host": {"name": null, "boot_id": null, "captured_at": null},
+            "target": {
+                "path": "", "format": "kdump", "kernel": "", "arch": "x86_64", "page_size": 4096,
+                "pages": 17, "mem_total_bytes": 0, "dump_level": null,
+                "coverage": {"present": 0, "excluded": 0, "absent": 0, "unreadable": 0, "outside": 0},
+            },
+            "ledger": [row("free", 7, Some(7)), row("slab", 5, Some(8)), row("raw", 5, None)],
+            "unaccounted": {"pages": 0, "bytes": 0, "lost_pages": 0, "suspect_pages": 0,
+                            "held_pages": 0, "unknown_pages": 0},
+            "control": {"checked": 9, "missed": 1},
+            "findings": [finding("lost", &[Some("e1000"), None]), finding("held", &[Some("other")])],
+            "warnings": [],
+            "timing": {"seconds": 0.0, "bytes_read": 0},
+        })
+    }
+
+    /// The answer to a dump of a kernel of that release.
+    pub(in crate::lab) fn of_kernel(release: &str) -> Answer {
+        let mut report = report();
+        report["target"]["kernel"] = json!(release);
+        Answer {
             lost: BTreeSet::new(),
             seconds: 0.0,
-            report: json!({
-                "verdict": "lost",
-                "control": {"checked": 9, "missed": 1},
-                "ledger": [
-                    {"class": "free", "pages": 7, "counter": {"pages": 7}},
-                    {"class": "slab", "pages": 5, "counter": {"pages": 8}},
-                    {"class": "raw", "pages": 5, "counter": null},
-                ],
-                "findings": [
-                    {"verdict": "lost", "owners": [{"driver": "e1000"}, {"driver": null}]},
-                    {"verdict": "held", "owners": [{"driver": "other"}]},
-                ],
-            }),
-        };
+            report: parse(&report.to_string()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn owners_are_those_of_lost_pages_and_the_ledger_what_differs() {
+        let answer = of_kernel("6.1");
         assert_eq!(answer.control(), (1, 9));
         assert_eq!(answer.verdict(), "lost");
         assert_eq!(answer.drivers(), BTreeSet::from(["e1000"]));
         assert_eq!(answer.ledger(), [("slab", -3)]);
+    }
+
+    #[test]
+    fn a_report_that_says_too_little_is_refused() {
+        let with = |pointer: &str, value: Value| {
+            let mut report = report();
+            *report.pointer_mut(pointer).unwrap() = value;
+            parse(&report.to_string())
+        };
+        assert!(with("/control/checked", json!(1)).is_ok());
+        assert!(with("/control/checked", json!(0)).is_err());
+        assert!(with("/schema", json!("pagehound.report/0")).is_err());
+        assert!(with("/verdict", json!("guilty")).is_err());
+        assert!(with("/control", json!({"missed": 0})).is_err());
+        let mut incomplete = report();
+        incomplete["verdict"] = json!("incomplete");
+        incomplete["control"] = json!({"checked": 0, "missed": 0});
+        assert!(parse(&incomplete.to_string()).is_ok());
     }
 }

@@ -189,17 +189,11 @@ impl Why<'_> {
     fn page_struct(&self) -> String {
         let pages = self.pages();
         let at = pages.memmap.page(self.pfn);
-        let size = usize::try_from(pages.memmap.page_size).unwrap_or(0);
-        let mut bytes = vec![0; size];
-        let range = PfnRange {
-            start: self.pfn,
-            end: Pfn(self.pfn.0 + 1),
-        };
-        if !pages.memmap.contains(self.pfn)
-            || !pages.memmap.read(self.kernel, range, &mut bytes).is_empty()
-        {
+        let known = pages.memmap.contains(self.pfn);
+        let bytes = known.then(|| pages.memmap.read_one(self.kernel, self.pfn));
+        let Some(bytes) = bytes.flatten() else {
             return format!("page at {at}: cannot be read");
-        }
+        };
         let words = pages.decoder.words(&bytes);
         format!(
             "page at {:x}: refcount {}, mapcount word {:#x}, flags {:#x}, mapping {:#x}, index {:#x}, private {:#x}, lru {:x} {:x}",

@@ -1,35 +1,59 @@
-//! A bit a frame, set from many threads.
+//! A bit a frame or a bit an object, set from many threads.
 
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pagehound_vmcore::Pfn;
 
-/// A bit a frame. Orders are relaxed: bits are only read after the threads
-/// that set them have been joined, or where a lost race costs nothing.
-#[derive(Debug)]
-pub(crate) struct Bits {
-    words: Vec<AtomicU64>,
+/// What bits are numbered by.
+pub(crate) trait Number: Copy {
+    fn number(self) -> u64;
 }
 
-impl Bits {
-    pub(crate) fn new(end: Pfn) -> Bits {
+impl Number for Pfn {
+    fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl Number for u64 {
+    fn number(self) -> u64 {
+        self
+    }
+}
+
+/// A bit for each number below an end. Orders are relaxed: bits are only read
+/// after the threads that set them have been joined, or where a lost race costs
+/// nothing.
+#[derive(Debug)]
+pub(crate) struct Bits<N = Pfn> {
+    words: Vec<AtomicU64>,
+    numbers: PhantomData<fn(N)>,
+}
+
+impl<N: Number> Bits<N> {
+    pub(crate) fn new(end: N) -> Bits<N> {
+        let words = end.number().div_ceil(64);
         Bits {
-            words: (0..end.0.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            numbers: PhantomData,
         }
     }
 
-    /// Sets the bit of `pfn`; `true` if it was clear before. Frames beyond the
-    /// end are ignored.
-    pub(crate) fn set(&self, pfn: Pfn) -> bool {
-        let mask = 1 << (pfn.0 % 64);
-        self.words
-            .get((pfn.0 / 64) as usize)
+    /// Sets a bit; `true` if it was clear before. Numbers beyond the end are
+    /// ignored.
+    pub(crate) fn set(&self, at: N) -> bool {
+        let mask = 1 << (at.number() % 64);
+        self.word(at)
             .is_some_and(|word| word.fetch_or(mask, Ordering::Relaxed) & mask == 0)
     }
 
-    pub(crate) fn get(&self, pfn: Pfn) -> bool {
-        self.words
-            .get((pfn.0 / 64) as usize)
-            .is_some_and(|word| word.load(Ordering::Relaxed) >> (pfn.0 % 64) & 1 == 1)
+    pub(crate) fn get(&self, at: N) -> bool {
+        self.word(at)
+            .is_some_and(|word| word.load(Ordering::Relaxed) >> (at.number() % 64) & 1 == 1)
+    }
+
+    fn word(&self, at: N) -> Option<&AtomicU64> {
+        self.words.get(usize::try_from(at.number() / 64).ok()?)
     }
 }

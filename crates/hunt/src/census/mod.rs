@@ -51,26 +51,35 @@ pub enum Fate {
     InTransit,
 }
 
-/// Switches that take a rule out, for the tests that show each is needed.
+/// Switches that take a rule out, for the tests that show each is needed. The
+/// main pass is that over the roots and the marking from what they name; the
+/// walk through slab objects (rule 12) keeps to all rules whatever is set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Without {
-    /// Rule 1: no pass over the roots.
+    /// Rule 1: no root is read, nor are the tables of processes. What the
+    /// kernel's own tables map is held all the same.
     pub roots: bool,
-    /// Rule 2: free slab objects and free pages count as referrers.
+    /// Rule 2, in the pass over the roots: what lies in free slab objects, behind
+    /// the last object of a slab, in free pages and where words are stale counts
+    /// as a referrer.
     pub bars: bool,
-    /// Rule 4: `struct page` words make no edges.
+    /// Rule 4, in the marking: `struct page` words make no edges.
     pub page_struct: bool,
-    /// Rule 5: raw units that were reached are not read.
+    /// Rule 5, in the marking: raw units that were reached are not read, and so
+    /// no tables of hardware are found among them.
     pub content: bool,
-    /// Rule 6: leaves of the kernel image hold what they map.
+    /// Rule 6: leaves of the kernel image hold what they map, in the main pass.
     pub leaves: bool,
-    /// Rule 6: tables of hardware are not followed.
+    /// Rule 6: tables of hardware are not followed, and so no group is held for
+    /// what they name of it.
     pub hardware: bool,
-    /// Rule 7: only a reference to a unit's first frame holds it.
+    /// Rule 7, in the pass over the roots: only a reference to a unit's first
+    /// frame holds it. What holds a unit in the marking still holds all of it.
     pub units: bool,
-    /// Rule 8: split blocks are not kept together.
+    /// Rule 8: nothing is kept together, neither split blocks nor blocks made at
+    /// boot nor blocks that are being cleared.
     pub split: bool,
-    /// Rule 12: slab objects are roots and no more.
+    /// Rule 12, its walk: slab objects are roots and no more.
     pub objects: bool,
 }
 
@@ -100,6 +109,9 @@ pub struct Census {
     /// Held units that only unreachable slab objects name; `None` where the
     /// objects were not followed.
     through: Option<Bits>,
+    /// The slabs were too large to be followed object by object: what is lost
+    /// through a cache counts as held.
+    pub heap_too_large: bool,
     /// Live slab objects, and how many of them can be reached from outside the
     /// slabs; both zero where the objects were not followed.
     pub objects_live: u64,
@@ -133,6 +145,7 @@ impl Census {
             in_hardware: Bits::new(end),
             via: Vias::new(units),
             through: None,
+            heap_too_large: !run.without.objects && !objects::is_small_enough(kernel, pages),
             objects_live: 0,
             objects_reached: 0,
             control: Control::default(),
@@ -151,8 +164,8 @@ impl Census {
             pass.threads = threads;
         }
         let numbering = Numbering::new(pages);
-        let strict = (!run.without.objects && objects::worthwhile(kernel, pages))
-            .then(|| Strict::new(&numbering, pages));
+        let follow = !run.without.objects && objects::is_small_enough(kernel, pages);
+        let strict = (follow && !pages.slabs.is_empty()).then(|| Strict::new(&numbering, pages));
         let (seeds, nodes) =
             census.roots(kernel, pages, &naming, &pass, strict.as_ref(), run.without);
         let ground = Ground {
@@ -168,7 +181,7 @@ impl Census {
         }
         if !run.without.split {
             census.split_blocks(pages);
-            census.hold_in_preparation(pages);
+            census.hold_in_preparation(pages, kernel.page_shift());
         }
         census.control = census.check_control(pages);
         census

@@ -17,7 +17,7 @@ use super::{Census, Naming, Via};
 
 /// Slab memory beyond which objects are not followed: the walk is as random as
 /// the heap is, and each step may decompress a page.
-const SLAB_LIMIT: u64 = 2 << 30;
+const SLAB_LIMIT: u64 = 8 << 30;
 
 /// Numbers for all objects of all slabs.
 pub(super) struct Numbering {
@@ -36,22 +36,18 @@ impl Numbering {
         Numbering { first, total }
     }
 
-    pub(super) fn bits(&self) -> Bits {
-        Bits::new(Pfn(self.total))
+    pub(super) fn bits(&self) -> Bits<u64> {
+        Bits::new(self.total)
     }
 
     /// The live object that contains a physical address in a slab page.
     pub(super) fn object(&self, pages: &Pages, at: PhysAddr, shift: u32) -> Option<Object> {
-        let head = pages.map.head(at.pfn(shift));
-        let slab = pages.slabs.slab(head)?;
-        let size = u64::from(pages.slabs.cache(slab)?.size.max(8));
-        let start = head.addr(shift).0;
-        let index = (at.0 - start) / size;
-        let live = index < u64::from(slab.objects) && !slab.is_free(index as u32);
-        live.then_some(Object {
-            number: self.first.get(&head.0)? + index,
-            at: PhysAddr(start + index * size),
-            size: size as u32,
+        let object = pages.slabs.object_at(&pages.map, at, shift)?;
+        let number = self.first.get(&object.head.0)? + u64::from(object.index);
+        (!object.free).then_some(Object {
+            number,
+            at: object.start,
+            size: object.size,
         })
     }
 }
@@ -61,13 +57,13 @@ impl Numbering {
 pub(super) struct Object {
     number: u64,
     at: PhysAddr,
-    size: u32,
+    size: u64,
 }
 
 /// What is reachable without starting in a slab.
 pub(super) struct Strict<'a> {
     numbering: &'a Numbering,
-    objects: Bits,
+    objects: Bits<u64>,
     units: Bits,
 }
 
@@ -102,7 +98,7 @@ impl<'a> Strict<'a> {
                 let at = naming.phys(word)?;
                 let object = self.numbering.object(pages, at, shift)?;
                 self.objects
-                    .set(Pfn(object.number))
+                    .set(object.number)
                     .then_some(Node::Object(object))
             }
             _ => self.unit(pages, named),
@@ -155,7 +151,7 @@ impl<'a> Strict<'a> {
                     Node::Object(object) => {
                         bytes.resize(object.size as usize, 0);
                         if kernel.memory.cache.read(object.at, &mut bytes).is_ok() {
-                            let end = object.at.0 + u64::from(object.size);
+                            let end = object.at.0 + object.size;
                             let stale = pages.stale.within(&(object.at.0..end));
                             look(&bytes, stale, object.at.0);
                         }
@@ -218,7 +214,7 @@ impl Census {
             .sum();
         self.objects_live = live;
         self.objects_reached = (0..strict.numbering.total)
-            .filter(|&number| strict.objects.get(Pfn(number)))
+            .filter(|&number| strict.objects.get(number))
             .count() as u64;
         self.through = Some(lost);
     }
@@ -230,6 +226,6 @@ impl Census {
 }
 
 /// Whether the heap is small enough to be followed object by object.
-pub(super) fn worthwhile(kernel: &Kernel<'_>, pages: &Pages) -> bool {
-    pages.map.count(Class::Slab) * kernel.page_size() <= SLAB_LIMIT && !pages.slabs.is_empty()
+pub(super) fn is_small_enough(kernel: &Kernel<'_>, pages: &Pages) -> bool {
+    pages.map.count(Class::Slab) * kernel.page_size() <= SLAB_LIMIT
 }

@@ -44,7 +44,7 @@ impl Census {
             };
             naming.names(page, |index, word, named| {
                 let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
-                if slab && pages.slabs.is_free_at(&pages.map, at, shift)
+                if slab && pages.slabs.unused_at(&pages.map, at, shift).is_some()
                     || stale.iter().any(|(range, _)| range.contains(&at.0))
                 {
                     return;

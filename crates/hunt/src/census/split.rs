@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use pagehound_kernel::layouts::Field;
 use pagehound_kernel::{Class, Pages};
 use pagehound_vmcore::{Pfn, PfnRange};
 
@@ -43,9 +44,7 @@ impl Census {
             // Whoever has the first byte has what its alignment allows, and lost
             // pages may lie right behind that.
             if self.started.get(head) {
-                end = Pfn(end
-                    .0
-                    .min(head.0 + (1 << head.0.trailing_zeros().min(MAX_ORDER))));
+                end = end.min(largest_block(head).end);
             }
             let length = end.0 - head.0;
             if length > 1 && head.0.is_multiple_of(length.next_power_of_two()) {
@@ -59,8 +58,8 @@ impl Census {
     /// as a hash table of `alloc_large_system_hash`. A page whose `page->lru`
     /// still points to itself, as `__init_single_page` left it, was never on a
     /// free list by itself, so it came with the page before it; the page a block
-    /// begins with was taken off a list, which leaves its mark. Returns the
-    /// units newly held.
+    /// begins with was taken off a list, which leaves its mark. Nothing lies
+    /// further behind that than its alignment allows. Returns the units newly held.
     pub(crate) fn hold_interiors(
         &mut self,
         ground: Ground<'_>,
@@ -69,14 +68,16 @@ impl Census {
     ) -> Vec<Pfn> {
         let pages = ground.pages;
         let mut held = Vec::new();
-        // The page each inside page was found to belong to; orphans ascend.
+        // The last inside page that was looked at, and the page its block begins
+        // with; orphans ascend.
         let mut last: Option<(Pfn, Option<Pfn>)> = None;
         for &orphan in orphans {
             let waits = self.fate(pages, orphan) == Fate::Orphan && !lost_elsewhere(orphan);
-            if !waits || !is_inside(ground, orphan) {
+            if !waits || trace(ground, orphan) != Trace::Untouched {
                 continue;
             }
-            let (mut at, mut begin) = (orphan, None);
+            let mut begin = None;
+            let mut at = orphan;
             while let Some(before) = at.0.checked_sub(1).map(Pfn) {
                 if let Some((known, of)) = last
                     && known == before
@@ -84,15 +85,17 @@ impl Census {
                     begin = of;
                     break;
                 }
-                if orphan.0 - before.0 >= MAX_RUN || pages.map.class(before) != Class::Raw {
+                let raw = pages.map.class(before) == Class::Raw && !pages.map.is_compound(before);
+                if orphan.0 - before.0 >= MAX_RUN || !raw {
                     break;
                 }
-                if !is_inside(ground, before) {
+                if trace(ground, before) == Trace::Listed {
                     begin = Some(pages.map.head(before));
                     break;
                 }
                 at = before;
             }
+            begin = begin.filter(|&begin| orphan < largest_block(begin).end);
             last = Some((orphan, begin));
             if let Some(begin) = begin.filter(|begin| self.held.get(*begin))
                 && !self.is_lost_through_cache(begin)
@@ -109,15 +112,20 @@ impl Census {
     /// reference count, and makes the block compound, after it has cleared its
     /// pages, which with `init_on_alloc` takes a while for a huge one. Until then
     /// the stack of the task has the first page.
-    pub(crate) fn hold_in_preparation(&mut self, pages: &Pages) {
+    pub(crate) fn hold_in_preparation(&mut self, pages: &Pages, shift: u32) {
         let map = &pages.map;
         let units = Arc::clone(self.units());
         for head in units.heads().filter(|&head| map.is_in_transit(head)) {
-            // A stack may be one of those kept for the next process, so any root will do.
-            if !matches!(self.via.get(head), Some(Via::Root(_))) {
+            // One of the stacks kept for the next process may name it too.
+            let on_stack = matches!(
+                self.via.get(head),
+                Some(Via::Root(at))
+                    if matches!(map.class(at.pfn(shift)), Class::KernelStack | Class::Vmalloc)
+            );
+            if !on_stack {
                 continue;
             }
-            let limit = MAX_RUN.min(1 << head.0.trailing_zeros().min(MAX_ORDER));
+            let limit = largest_block(head).len();
             let caught = (1..limit).take_while(|&next| map.is_in_transit(Pfn(head.0 + next)));
             let length = 1 << (1 + caught.count()).ilog2();
             for pfn in (head.0 + 1..head.0 + length).map(Pfn) {
@@ -177,17 +185,42 @@ impl Census {
     }
 }
 
-/// Whether a page's `lru` points back to itself: it was never on a list. Once a
-/// tail of a compound page, it has the first word cleared (`clear_compound_head`).
-fn is_inside(ground: Ground<'_>, pfn: Pfn) -> bool {
+/// The largest block of the allocator that could begin at a frame.
+fn largest_block(head: Pfn) -> PfnRange {
+    let order = head.0.trailing_zeros().min(MAX_ORDER);
+    PfnRange {
+        start: head,
+        end: Pfn(head.0 + (1 << order)),
+    }
+}
+
+/// What the `lru` of a page tells of where it has been.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trace {
+    /// It still points to itself: the page was never on a list.
+    Untouched,
+    /// The page was a tail of a compound page, whose first ones have counts and a
+    /// list there: the first word was cleared (`clear_compound_head`), and the
+    /// second is not what `list_del` leaves.
+    Tail,
+    /// On a list, or taken off one.
+    Listed,
+}
+
+/// `LIST_POISON2` on top of `POISON_POINTER_DELTA`, the same on both
+/// architectures.
+const LIST_POISON2: u64 = 0xdead_0000_0000_0122;
+
+fn trace(ground: Ground<'_>, pfn: Pfn) -> Trace {
     let pages = ground.pages;
-    let Some(bytes) = pages.memmap.read_one(ground.kernel, pfn) else {
-        return false;
+    let offset = ground.kernel.layouts.offset(Field::PageLru);
+    let (Some(bytes), Ok(offset)) = (pages.memmap.read_one(ground.kernel, pfn), offset) else {
+        return Trace::Listed;
     };
-    let own = pages.memmap.page(pfn).0;
-    let words = pages.decoder.words(&bytes);
-    let lru = words.lru();
-    // The head of a list is where the member lies, eight bytes into the page.
-    let itself = lru[1].wrapping_sub(own) < pages.memmap.page_size;
-    itself && (lru[0] == lru[1] || lru[0] == 0)
+    let own = pages.memmap.page(pfn).add(offset).0;
+    match pages.decoder.words(&bytes).lru() {
+        [next, prev] if prev == own && (next == own || next == 0) => Trace::Untouched,
+        [0, prev] if prev != LIST_POISON2 => Trace::Tail,
+        _ => Trace::Listed,
+    }
 }

@@ -25,7 +25,7 @@ fn named(page: &[u8]) -> Vec<Pfn> {
 
 #[test]
 fn a_table_of_hardware_is_entries_and_nothing_else() {
-    let raw = DEMO.of_kind(1);
+    let raw = DEMO.of_kind("frames");
     let entries = || raw.iter().take(64).map(|pfn| pfn.0 << 12 | 3);
     assert_eq!(named(&words(entries())), raw[..64]);
     // An empty table, noise and text name nothing.
@@ -46,7 +46,7 @@ fn a_table_of_hardware_is_entries_and_nothing_else() {
 
 #[test]
 fn entries_of_a_table_share_their_permissions() {
-    let raw = DEMO.of_kind(1);
+    let raw = DEMO.of_kind("frames");
     let mixed = raw.iter().take(64).enumerate();
     let mixed = mixed.map(|(index, pfn)| pfn.0 << 12 | (1 + index as u64 % 7));
     assert_eq!(named(&words(mixed)), []);
@@ -113,7 +113,7 @@ fn runs_behind_held_pages_wait_for_their_content() {
 /// however much was lost that is alike. Each block has 13 pages.
 #[test]
 fn runs_behind_the_start_of_a_block_are_held_where_all_is_alike() {
-    let blocks = DEMO.of_kind(10);
+    let blocks = DEMO.of_kind("split");
     for (alike, held) in [(true, blocks.len()), (false, blocks.len() / 13)] {
         let mut census = census(Without::default());
         census.settle(|_| true, |_, _| alike);
@@ -125,7 +125,7 @@ fn runs_behind_the_start_of_a_block_are_held_where_all_is_alike() {
 /// A block of 13 pages lies in 16; what follows its first 8 is told apart.
 #[test]
 fn a_block_ends_where_pages_begin_that_were_lost_elsewhere() {
-    let blocks = DEMO.of_kind(10);
+    let blocks = DEMO.of_kind("split");
     let mut census = census(Without::default());
     let behind = |pfn: Pfn| {
         blocks
@@ -147,7 +147,7 @@ fn a_block_ends_where_pages_begin_that_were_lost_elsewhere() {
 fn without_the_rule_all_but_the_first_page_is_orphaned() {
     let mut unsplit = census_without_split();
     unsplit.settle(|_| false, |_, _| true);
-    let blocks = DEMO.of_kind(10);
+    let blocks = DEMO.of_kind("split");
     let fates = blocks.iter().map(|&pfn| unsplit.fate(&DEMO.pages, pfn));
     let orphans = fates.filter(|fate| *fate == Fate::Orphan).count();
     assert_eq!(orphans, blocks.len() / 13 * 12);
@@ -192,7 +192,7 @@ fn with_words<T>(
 
 /// All but the first page of each block of 13.
 fn behind_the_first() -> Vec<Pfn> {
-    let blocks = DEMO.of_kind(10);
+    let blocks = DEMO.of_kind("split");
     let inside = blocks.chunks(13).flat_map(|block| block.iter().skip(1));
     inside.copied().collect()
 }
@@ -234,7 +234,7 @@ fn pages_that_were_never_on_a_list_came_with_the_page_before() {
 /// then what follows the first page is no more in doubt than that page.
 #[test]
 fn a_block_in_preparation_is_held_with_its_first_page() {
-    let blocks = DEMO.of_kind(10);
+    let blocks = DEMO.of_kind("split");
     let counts = offset(Field::PageMapcount);
     assert_eq!(counts + 4, offset(Field::PageRefcount));
     let unreferenced = |&pfn: &Pfn| {

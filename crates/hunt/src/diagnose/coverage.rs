@@ -61,7 +61,7 @@ pub(super) fn is_complete(
     attribution: &Attribution,
     unread: u64,
 ) -> bool {
-    let searched = census.missing == 0 && !census.cancelled;
+    let searched = census.missing == 0 && !census.cancelled && !census.heap_too_large;
     let mapped = !pages.damaged && pages.slabs.broken == 0 && pages.warnings.is_empty();
     searched && mapped && unread == 0 && attribution.warnings.is_empty()
 }

@@ -31,6 +31,13 @@ pub(super) fn verdict(
             thousands(census.missing)
         ));
     }
+    if census.heap_too_large {
+        reasons.push(
+            "there is too much slab memory to follow it object by object: pages that only lost \
+             objects point to count as held"
+                .into(),
+        );
+    }
     if census.cancelled {
         reasons.push(format!(
             "ended early, with {} MiB searched for references: those in the rest are unknown",

@@ -50,8 +50,8 @@ fn content_is_told_by_what_there_is_of_it() {
 
 #[test]
 fn anchors_part_groups_by_what_they_share() {
-    let rings = DEMO.of_kind(3);
-    let stale = DEMO.of_kind(18);
+    let rings = DEMO.of_kind("order2");
+    let stale = DEMO.of_kind("stale");
     let both: Vec<Pfn> = rings.iter().chain(&stale).copied().collect();
     let groups = anchors::group(&DEMO.kernel, &DEMO.naming, &both);
     let anchor = |pfn: &Pfn| {
@@ -73,7 +73,7 @@ fn anchors_part_groups_by_what_they_share() {
 
 #[test]
 fn fewer_than_a_group_have_no_anchor() {
-    let few = &DEMO.of_kind(3)[..GROUP - 1];
+    let few = &DEMO.of_kind("order2")[..GROUP - 1];
     assert_eq!(anchors::group(&DEMO.kernel, &DEMO.naming, few), []);
 }
 
@@ -89,7 +89,7 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
         &[],
     );
     let mac = Mac([0x52, 0x54, 0x00, 0xa1, 0x5e, 0x01]);
-    let frames = DEMO.of_kind(1);
+    let frames = DEMO.of_kind("frames");
     let right = frames
         .iter()
         .filter(|&&pfn| prints.key(pfn) == Key::Ethernet(mac))
@@ -103,7 +103,10 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
         (0, &mac.0.map(Some).to_vec())
     );
     // The pages of alloc_pages_exact() were never written.
-    assert_eq!(prints.key(DEMO.of_kind(10)[1]), Key::Kind(Content::Zero));
+    assert_eq!(
+        prints.key(DEMO.of_kind("split")[1]),
+        Key::Kind(Content::Zero)
+    );
     assert_eq!(prints.content(&[]), Content::Mixed);
 }
 
@@ -127,8 +130,8 @@ fn broadcasts_go_with_the_device_that_received_most() {
 
 #[test]
 fn orders_are_rounded_up() {
-    let block = DEMO.of_kind(3)[0];
+    let block = DEMO.of_kind("order2")[0];
     assert_eq!(order(&DEMO.pages, block), 2);
-    assert_eq!(order(&DEMO.pages, DEMO.of_kind(1)[0]), 0);
+    assert_eq!(order(&DEMO.pages, DEMO.of_kind("frames")[0]), 0);
     assert_eq!((share(1, 3), share(0, 0)), (0.3333, 0.0));
 }

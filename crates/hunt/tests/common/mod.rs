@@ -59,39 +59,6 @@ pub(crate) fn lost(diagnosis: &Diagnosis) -> BTreeSet<u64> {
         .collect()
 }
 
-/// An answer beside the truth; numbers of pages.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Score {
-    /// Planted to be lost.
-    pub(crate) planted: usize,
-    /// Of those, called lost.
-    pub(crate) found: usize,
-    /// Planted with a holder, and yet called lost.
-    pub(crate) held_called_lost: usize,
-    /// Called lost and not planted at all.
-    pub(crate) extra: usize,
-}
-
-impl Score {
-    pub(crate) fn of(truth: &Truth, diagnosis: &Diagnosis) -> Score {
-        let called = lost(diagnosis);
-        let (planted, held) = (truth.lost(), truth.held());
-        let found = planted.intersection(&called).count();
-        let held_called_lost = held.intersection(&called).count();
-        Score {
-            planted: planted.len(),
-            found,
-            held_called_lost,
-            extra: called.len() - found - held_called_lost,
-        }
-    }
-
-    /// Whether 99.5 % of what was planted was found.
-    pub(crate) fn recalls(&self) -> bool {
-        self.found * 1000 >= self.planted * 995
-    }
-}
-
 /// How many of `pfns` a diagnosis calls lost.
 pub(crate) fn count_lost(diagnosis: &Diagnosis, pfns: &BTreeSet<u64>) -> usize {
     lost(diagnosis).intersection(pfns).count()

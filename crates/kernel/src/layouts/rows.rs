@@ -97,6 +97,10 @@ fields! {
     FolioOrder 1 ["folio._folio_order"] ["folio._folio_order"];
     PageCompoundDtor 1 ["page.compound_dtor"] ["page.compound_dtor"];
     FolioDtor 1 ["folio._folio_dtor"] ["folio._folio_dtor"];
+    // How often a compound page is mapped whole, less one: in the first tail, a
+    // member of the folio since 6.3 (eec20426d48b).
+    PageCompoundMapcount 4 ["page.compound_mapcount"] [];
+    FolioEntireMapcount 4 ["folio._entire_mapcount"] [];
     PagePpMagic 8 ["page.pp_magic"] [];
 
     // Slab pages: struct slab split off struct page in 5.17 (d122019bf061).

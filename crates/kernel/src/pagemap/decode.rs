@@ -36,6 +36,8 @@ pub struct Decoder {
     pp_magic: Option<usize>,
     order: OrderPlace,
     dtor: Option<(usize, u8)>,
+    /// Where the first tail of a compound page has how often it is mapped whole.
+    entire_mapcount: Option<usize>,
     slab_cache: usize,
     slab_freelist: usize,
     slab_objects: Option<(usize, u32, u32)>,
@@ -75,25 +77,18 @@ impl Decoder {
         let layouts = &kernel.layouts;
         let at = |field| layouts.offset(field).map(|offset| offset as usize);
         let page_size = layouts.size(Struct::Page)? as usize;
-        let order = match (
-            layouts.get(Field::PageCompoundOrder),
-            layouts.get(Field::FolioOrder),
-        ) {
-            (Some(place), _) => OrderPlace::Tail(place.offset as usize),
-            // Offsets in struct folio count from the head page.
-            (None, Some(place)) => {
-                OrderPlace::Tail((place.offset as usize).saturating_sub(page_size))
+        // In the first tail, by the name it has in struct page or in struct folio,
+        // whose offsets count from the head page.
+        let in_tail = |page, folio| match layouts.get(page) {
+            Some(place) => Some(place.offset as usize),
+            None => {
+                let offset = layouts.get(folio)?.offset as usize;
+                Some(offset.saturating_sub(page_size))
             }
-            (None, None) => OrderPlace::TailFlags,
         };
-        let dtor_place = layouts.get(Field::PageCompoundDtor).map_or_else(
-            || {
-                layouts
-                    .get(Field::FolioDtor)
-                    .map(|place| (place.offset as usize).saturating_sub(page_size))
-            },
-            |place| Some(place.offset as usize),
-        );
+        let dtor_place = in_tail(Field::PageCompoundDtor, Field::FolioDtor);
+        let order = in_tail(Field::PageCompoundOrder, Field::FolioOrder)
+            .map_or(OrderPlace::TailFlags, OrderPlace::Tail);
         // HUGETLB_PAGE_DTOR is 2 in every release that has it.
         let dtor_value = kernel.vmcoreinfo.number("HUGETLB_PAGE_DTOR").unwrap_or(2) as u8;
         let mapping = at(Field::PageMapping)?;
@@ -111,6 +106,7 @@ impl Decoder {
             pp_magic: at(Field::PagePpMagic).ok(),
             order,
             dtor: dtor_place.map(|place| (place, dtor_value)),
+            entire_mapcount: in_tail(Field::PageCompoundMapcount, Field::FolioEntireMapcount),
             // Without BTF: private up to 4.17, mapping up to 6.1, lru later.
             slab_cache: at(Field::SlabCache).unwrap_or(mapping),
             slab_freelist: at(Field::SlabFreelist).unwrap_or(lru + 16),
@@ -212,17 +208,12 @@ impl Decoder {
 
     fn by_mapping(&self, words: &PageWords<'_>, flags: u64, compound: bool) -> Class {
         let mapping = words.mapping();
-        let swapcache = self.bits.swapcache != 0
-            && flags & self.bits.swapcache != 0
-            && flags & self.bits.swapbacked != 0;
+        let swapcache = self.is_in_swap_cache(flags);
         let lru = flags & self.bits.lru != 0;
         match mapping & 3 {
-            // Anonymous (1) or KSM (3). One that no process maps and the swap
-            // cache does not know is kept by a stray reference alone.
-            1 | 3 if compound || swapcache || words.mapcount_word() != u32::MAX => Class::Anon,
-            // Locked, it is being split off a huge page or migrated: whoever
-            // will unlock it has it.
-            1 | 3 if flags & self.bits.locked != 0 => Class::Anon,
+            // Anonymous (1) or KSM (3). Whether parts of a huge page are mapped
+            // stands in its tails.
+            1 | 3 if compound || words.is_mapped() || self.is_kept_unmapped(words) => Class::Anon,
             1 | 3 => Class::Detached,
             // Memory that a driver maps like a file's: fault handlers such as those
             // of perf's rings (until b709eb872e19, 6.14) and of intel_th set the
@@ -240,6 +231,26 @@ impl Decoder {
             0 if lru => Class::Detached,
             _ => Class::Raw,
         }
+    }
+
+    fn is_in_swap_cache(&self, flags: u64) -> bool {
+        let both = self.bits.swapcache | self.bits.swapbacked;
+        self.bits.swapcache != 0 && flags & both == both
+    }
+
+    /// Whether an anonymous page that no process maps has an owner: the swap
+    /// cache, or whoever will unlock it, since it is being migrated or split off
+    /// a huge page. Any other is kept by a stray reference alone.
+    pub(super) fn is_kept_unmapped(&self, words: &PageWords<'_>) -> bool {
+        let flags = words.flags();
+        self.is_in_swap_cache(flags) || flags & self.bits.locked != 0
+    }
+
+    /// Whether a compound page is mapped as a whole, by its first tail; where the
+    /// kernel has no such count, it is taken to be.
+    pub(super) fn is_mapped_whole(&self, tail: &[u8]) -> bool {
+        self.entire_mapcount
+            .is_none_or(|at| self.words(tail).u32(at) != u32::MAX)
     }
 
     fn order(&self, pfn: Pfn, next: Option<&[u8]>) -> Option<u32> {
@@ -288,6 +299,11 @@ impl PageWords<'_> {
     /// `page._mapcount`: a count less one, or a page type.
     pub fn mapcount_word(&self) -> u32 {
         self.u32(self.decoder.mapcount)
+    }
+
+    /// Whether an entry of a process' page table maps the page for itself.
+    pub fn is_mapped(&self) -> bool {
+        self.mapcount_word() != u32::MAX
     }
 
     /// `page.mapping`, low bits included.

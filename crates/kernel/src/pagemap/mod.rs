@@ -66,6 +66,9 @@ pub struct Pages {
     /// Frames of page tables that carry the type mark, which the kernel's
     /// counter counts.
     pub typed_tables: u64,
+    /// Anonymous frames that processes map, which the kernel's counter counts:
+    /// not those in the swap cache alone, nor the unmapped parts of huge pages.
+    pub mapped_anon: u64,
     /// Memory in use whose words mean nothing any more.
     pub stale: Stale,
     /// Something does not hold together: the memory is damaged, or read by a

@@ -15,7 +15,7 @@ use crate::layouts::Field;
 use crate::memmap::MemMap;
 use crate::stale::Stale;
 use crate::tasks::Task;
-use crate::translate::{AddressSpace, Mapping, Met};
+use crate::translate::{AddressSpace, Mapping, Met, Walk};
 use crate::virt::VirtualRead;
 use crate::vmalloc::{VM_ALLOC, VmapArea, area_at};
 
@@ -62,6 +62,7 @@ impl Pages {
             stacks_in_direct_map: false,
             kernel_tables: HashSet::new(),
             typed_tables: scanned.typed_tables,
+            mapped_anon: scanned.mapped_anon,
             stale: Stale::default(),
             damaged,
             warnings,
@@ -188,7 +189,7 @@ impl Pages {
         let mut leaves: Vec<Mapping> = Vec::new();
         let mut image_leaves: Vec<Mapping> = Vec::new();
         let limit = self.map.end().0.saturating_mul(4);
-        let unreadable = space.geometry.walk(
+        let walk = space.geometry.walk(
             &kernel.memory.cache,
             space.root,
             (VirtAddr(low), VirtAddr(u64::MAX)),
@@ -215,12 +216,9 @@ impl Pages {
                 ControlFlow::Continue(())
             },
         );
-        if unreadable > 0 {
-            self.warnings
-                .push(format!("{unreadable} kernel page tables cannot be read"));
-        }
-        if let Some(root) = trampoline_root(space) {
-            space.geometry.walk(
+        self.walked("the kernel's", walk);
+        for root in trampoline_roots(space) {
+            let walk = space.geometry.walk(
                 &kernel.memory.cache,
                 root,
                 (VirtAddr(low), VirtAddr(u64::MAX)),
@@ -235,6 +233,7 @@ impl Pages {
                     ControlFlow::Continue(())
                 },
             );
+            self.walked("the trampoline's", walk);
         }
         for pfn in tables {
             self.kernel_tables.insert(pfn.0);
@@ -326,12 +325,13 @@ impl Pages {
         };
         // A table that several processes share is walked once.
         let mut walked = HashSet::new();
+        let mut all = Walk::default();
         let limit = self.map.end().0.saturating_mul(4);
         for root in roots {
             let map = &self.map;
             let mut tables = Vec::new();
             let mut leaves = Vec::new();
-            space.geometry.walk(
+            let walk = space.geometry.walk(
                 &kernel.memory.cache,
                 root,
                 (VirtAddr(0), VirtAddr(user_end - 1)),
@@ -350,6 +350,7 @@ impl Pages {
                     ControlFlow::Continue(())
                 },
             );
+            all.merge(walk);
             for pfn in tables {
                 self.map.claim(pfn, Class::PageTable);
             }
@@ -358,6 +359,22 @@ impl Pages {
                     self.mapped.push((pfn, virt));
                 }
             }
+        }
+        self.walked("processes'", all);
+    }
+
+    /// Tells of a walk what it did not see: what is mapped from there is missed.
+    fn walked(&mut self, whose: &str, walk: Walk) {
+        if walk.unreadable > 0 {
+            let count = walk.unreadable;
+            self.warnings
+                .push(format!("{count} of {whose} page tables cannot be read"));
+        }
+        if walk.broke_off {
+            self.damaged = true;
+            self.warnings.push(format!(
+                "{whose} page tables map more than the machine has: they are broken"
+            ));
         }
     }
 
@@ -377,13 +394,18 @@ impl Pages {
 }
 
 /// `tramp_pg_dir` of arm64: what is mapped while a process runs, where the
-/// kernel is not (KPTI). The linker script puts it two pages before the kernel's
-/// root and asserts so (833be850f1ca, 5.11; the same distance since 4.16). A
-/// kernel without it has the identity mapping there, whose tables are the
-/// kernel's too.
-fn trampoline_root(space: &AddressSpace) -> Option<PhysAddr> {
-    let distance = 2u64 << space.geometry.page_shift;
-    (space.machine == Machine::Aarch64).then(|| space.root.0.checked_sub(distance).map(PhysAddr))?
+/// kernel is not (KPTI, 4.16). The linker script puts it before the kernel's
+/// root, with the page of `reserved_pg_dir` between them since 5.11 (833be850f1ca)
+/// and before that where PAN is emulated. A kernel without it has the identity
+/// mapping there, or nothing.
+fn trampoline_roots(space: &AddressSpace) -> impl Iterator<Item = PhysAddr> {
+    let page = 1u64 << space.geometry.page_shift;
+    let arm = space.machine == Machine::Aarch64;
+    let root = space.root.0;
+    [page, 2 * page]
+        .into_iter()
+        .filter(move |_| arm)
+        .filter_map(move |distance| root.checked_sub(distance).map(PhysAddr))
 }
 
 /// The frames below `end` that leaves map, each with its address. What two

@@ -20,6 +20,7 @@ pub(super) struct Scan {
     pub(super) map: PageMap,
     pub(super) slabs: Vec<SlabHead>,
     pub(super) typed_tables: u64,
+    pub(super) mapped_anon: u64,
 }
 
 /// Classifies every frame by its `struct page` alone.
@@ -28,6 +29,7 @@ pub(super) fn scan(kernel: &Kernel<'_>, memmap: &MemMap, decoder: &Decoder) -> S
         map: PageMap::new(memmap.end()),
         slabs: Vec::new(),
         typed_tables: 0,
+        mapped_anon: 0,
     };
     let mut bytes = Vec::new();
     for section in &memmap.sections {
@@ -72,7 +74,7 @@ impl Scan {
             let next = page(Pfn(pfn.0 + 1));
             let words = decoder.words(this);
             let tail = words.compound_word();
-            let (decoded, length) = if tail & 1 == 1 && !words.is_page_pool() {
+            let (mut decoded, length) = if tail & 1 == 1 && !words.is_page_pool() {
                 self.stray_tail(kernel, memmap, decoder, pfn, tail)
             } else {
                 let decoded = decoder.decode(pfn, this, next);
@@ -88,6 +90,14 @@ impl Scan {
                     objects: words.slab_objects(),
                     order: decoded.order,
                 });
+            }
+            if decoded.class == Class::Anon {
+                let frames = (pfn.0..end.0).map(Pfn).filter_map(page);
+                let mapped = mapped(decoder, frames, next.filter(|_| decoded.compound));
+                if mapped == 0 && !decoder.is_kept_unmapped(&words) {
+                    decoded.class = Class::Detached;
+                }
+                self.mapped_anon += mapped;
             }
             if decoded.typed_table {
                 self.typed_tables += end.0 - pfn.0;
@@ -160,6 +170,18 @@ impl Scan {
         let most = 1 << pfn.0.trailing_zeros().min(MAX_ORDER);
         (decoded, (end - pfn.0).min(most))
     }
+}
+
+/// How many of the frames of an anonymous unit processes map; `tail` is the first
+/// tail of a compound page.
+fn mapped<'a>(
+    decoder: &Decoder,
+    frames: impl Iterator<Item = &'a [u8]>,
+    tail: Option<&[u8]>,
+) -> u64 {
+    let whole = tail.is_some_and(|tail| decoder.is_mapped_whole(tail));
+    let counted = frames.filter(|page| whole || decoder.words(page).is_mapped());
+    counted.count() as u64
 }
 
 impl PageMap {

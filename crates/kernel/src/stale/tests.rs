@@ -3,9 +3,8 @@
 use pagehound_vmcore::Pfn;
 
 use super::*;
-use crate::slab::SlabHead;
 use crate::tasks::Task;
-use crate::testing::{World, direct, pages};
+use crate::testing::{SLAB, World, direct, pages, slab_of};
 use crate::vmalloc::VmapArea;
 
 fn stale() -> Stale {
@@ -171,42 +170,18 @@ fn a_stack_kept_for_the_next_task_is_stale_all_over() {
     );
 }
 
-/// One cache of objects of 1 KiB, and its one slab of four objects.
-const SLAB: Pfn = Pfn(0x50);
+/// An object of [`SLAB`], which has four.
 const OBJECT: u64 = 0x5_0400;
 const SIZE: u64 = 0x400;
 
-/// The world with `kmem_cache` at 0x9000, and no sheaves.
-fn with_cache(world: World) -> World {
-    world
-        .variable("slab_caches", direct(0x8000))
-        .member(Field::CacheName, 0, 8)
-        .member(Field::CacheList, 0x10, 16)
-        .member(Field::CacheSize, 0x20, 4)
-        .member(Field::CacheFreeOffset, 0x28, 4)
-        .member(Field::CacheCpuSlab, 0x30, 8)
-        .word(0x8000, direct(0x9010).0)
-        .word(0x9010, direct(0x8000).0)
-        .word(0x9000, direct(0xa000).0)
-        .word(0xa000, u64::from_le_bytes(*b"things\0\0"))
-        .word(0x9020, SIZE)
-        .word(0x9028, 0x200)
+/// A world with a cache of such objects.
+fn with_cache() -> World {
+    World::new().cache(SIZE)
 }
 
 /// Page map with the slab, whose first free object is `free`.
 fn with_slab(kernel: &Kernel<'_>, free: VirtAddr) -> Pages {
-    let mut pages = pages(kernel);
-    pages.map.set(SLAB, Class::Slab);
-    pages.slabs = kernel.slab_caches().unwrap();
-    let head = SlabHead {
-        pfn: SLAB,
-        page: pages.memmap.page(SLAB),
-        cache: direct(0x9000),
-        freelist: free,
-        objects: 4,
-        order: 0,
-    };
-    assert!(pages.slabs.add(kernel, head));
+    let pages = slab_of(kernel, 4, free);
     assert_eq!(pages.slabs.broken, 0);
     pages
 }
@@ -215,7 +190,7 @@ fn with_slab(kernel: &Kernel<'_>, free: VirtAddr) -> Pages {
 /// used, and a page of its own.
 fn pool(count: u64, free: VirtAddr) -> Stale {
     const PAGE: Pfn = Pfn(0x60);
-    let kernel = with_cache(World::new())
+    let kernel = with_cache()
         .member(Field::PoolAllocCount, 0x10, 4)
         .member(Field::PoolAllocCache, 0x20, 16 * 8)
         .lru_prev(PAGE, direct(OBJECT).0)
@@ -280,7 +255,7 @@ fn slots_beyond_the_count_of_a_napi_cache_are_stale_and_below_it_are_not() {
 #[test]
 fn a_sheaf_is_stale_as_far_as_it_has_room() {
     // Per CPU two sheaves: one with two objects of eight, and none.
-    let kernel = with_cache(World::new())
+    let kernel = with_cache()
         .member(Field::CacheSheaves, 0x38, 8)
         .member(Field::CacheSheafCapacity, 0x40, 4)
         .member(Field::SheafMain, 0, 8)
@@ -304,9 +279,7 @@ fn a_sheaf_is_stale_as_far_as_it_has_room() {
 
 #[test]
 fn saved_vector_registers_reach_from_the_last_member_to_the_end_of_the_object() {
-    let kernel = with_cache(World::new())
-        .member(Field::TaskFpu, 0x300, 0x80)
-        .kernel();
+    let kernel = with_cache().member(Field::TaskFpu, 0x300, 0x80).kernel();
     let mut pages = with_slab(&kernel, VirtAddr(0));
     pages.tasks = thread(0);
     pages.tasks[0].addr = direct(OBJECT);

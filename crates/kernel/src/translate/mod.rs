@@ -10,5 +10,5 @@ mod x86_64;
 mod tests;
 
 pub use space::{AddressSpace, KernelMemory, Linear, SpaceError};
-pub(crate) use tables::Met;
 pub use tables::{Geometry, Mapping, TablePage};
+pub(crate) use tables::{Met, Walk};

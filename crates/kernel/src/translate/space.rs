@@ -98,6 +98,17 @@ impl AddressSpace {
             None if vmcoreinfo.symbol("_stext").is_some() => Machine::X86_64,
             None => return Err(SpaceError::Machine),
         };
+        // No kernel addresses more; a container may claim anything. Exported since
+        // 5.10 (1d50e5d0c505); before that 46 bits with four levels of tables.
+        let bits = vmcoreinfo
+            .number("MAX_PHYSMEM_BITS")
+            .filter(|bits| (32..=52).contains(bits))
+            .unwrap_or(match vmcoreinfo.number("pgtable_l5_enabled") {
+                Some(1) => 52,
+                _ => 48,
+            });
+        let shift = vmcoreinfo.page_size().unwrap_or(4096).trailing_zeros();
+        let end_pfn = end_pfn.min(PhysAddr(1 << bits).pfn(shift));
         match machine {
             Machine::X86_64 => Self::discover_x86_64(cache, end_pfn, info, vmcoreinfo),
             Machine::Aarch64 => Self::discover_aarch64(cache, end_pfn, vmcoreinfo),
@@ -255,14 +266,17 @@ fn first_linear(
 ) -> Result<Linear, SpaceError> {
     let mut first = None;
     let bounds = (VirtAddr(range.start), VirtAddr(range.end - 1));
-    let unreadable = geometry.walk(cache, root, bounds, &mut |_| true, &mut |met| match met {
+    let walk = geometry.walk(cache, root, bounds, &mut |_| true, &mut |met| match met {
         Met::Leaf(leaf) => {
             first = Some(leaf);
             ControlFlow::Break(())
         }
         Met::Table(_) => ControlFlow::Continue(()),
     });
-    let leaf = first.ok_or(SpaceError::NoDirectMap { root, unreadable })?;
+    let leaf = first.ok_or(SpaceError::NoDirectMap {
+        root,
+        unreadable: walk.unreadable,
+    })?;
     let end = end_pfn.addr(geometry.page_shift).0;
     // Memory need not start at zero (arm64), and below the first leaf nothing
     // is mapped; but words may still name those frames, so keep to page zero

@@ -51,6 +51,24 @@ pub struct TablePage {
     pub virt: VirtAddr,
 }
 
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub(crate) struct Walk {
+    /// Tables that could not be read.
+    pub(crate) unreadable: u64,
+    /// Its visitor ended it.
+    pub(crate) broke_off: bool,
+}
+
+impl Walk {
+    /// Adds another walk.
+    pub(crate) fn merge(&mut self, other: Walk) {
+        self.unreadable += other.unreadable;
+        self.broke_off |= other.broke_off;
+    }
+}
+
 /// What a walk meets.
 pub(crate) enum Met {
     /// A table, before its entries.
@@ -134,7 +152,8 @@ impl Geometry {
     /// Walks all of `root` that covers `range` (inclusive end) and hands every
     /// table and leaf to `visit`. `descend` decides whether a table's entries
     /// are read. A table met twice is not walked again, so cycles end; tables
-    /// that cannot be read are counted and passed over.
+    /// that cannot be read are counted and passed over. When `visit` breaks, the
+    /// walk ends there.
     pub(crate) fn walk(
         &self,
         cache: &PageCache<'_>,
@@ -142,9 +161,9 @@ impl Geometry {
         range: (VirtAddr, VirtAddr),
         descend: &mut dyn FnMut(TablePage) -> bool,
         visit: &mut dyn FnMut(Met) -> ControlFlow<()>,
-    ) -> u64 {
+    ) -> Walk {
         let mut seen = HashSet::new();
-        let mut unreadable = 0;
+        let mut walk = Walk::default();
         let kernel = range.0.0 >> 63 == 1;
         let mut stack = vec![(root, self.top(), self.canonical(0, kernel))];
         while let Some((table, level, base)) = stack.pop() {
@@ -157,7 +176,8 @@ impl Geometry {
                 continue;
             }
             if visit(Met::Table(page)).is_break() {
-                return unreadable;
+                walk.broke_off = true;
+                return walk;
             }
             if !descend(page) {
                 continue;
@@ -165,7 +185,7 @@ impl Geometry {
             let (shift, bits) = self.level(level);
             let mut bytes = vec![0; (1usize << bits) * 8];
             if cache.read(table, &mut bytes).is_err() {
-                unreadable += 1;
+                walk.unreadable += 1;
                 continue;
             }
             // Pushed in reverse so that tables come off the stack in address order.
@@ -195,7 +215,8 @@ impl Geometry {
                             size: span,
                         };
                         if visit(Met::Leaf(leaf)).is_break() {
-                            return unreadable;
+                            walk.broke_off = true;
+                            return walk;
                         }
                     }
                     Entry::Table(next) => below.push((next, level - 1, virt)),
@@ -203,7 +224,7 @@ impl Geometry {
             }
             stack.extend(below.into_iter().rev());
         }
-        unreadable
+        walk
     }
 }
 

@@ -27,14 +27,15 @@ fn walk(
     let cache = PageCache::new(memory, 64);
     let (mut leaves, mut tables) = (Vec::new(), Vec::new());
     let range = (VirtAddr(range.0), VirtAddr(range.1));
-    let unreadable = geometry.walk(&cache, ROOT, range, &mut |_| true, &mut |met| {
+    let walk = geometry.walk(&cache, ROOT, range, &mut |_| true, &mut |met| {
         match met {
             Met::Leaf(leaf) => leaves.push(leaf),
             Met::Table(table) => tables.push((table.pfn.0, table.level)),
         }
         ControlFlow::Continue(())
     });
-    (leaves, tables, unreadable)
+    assert!(!walk.broke_off);
+    (leaves, tables, walk.unreadable)
 }
 
 fn leaf(virt: u64, phys: u64, size: u64) -> Mapping {
@@ -210,13 +211,13 @@ fn a_visitor_can_end_a_walk_and_pass_over_tables() {
     let cache = PageCache::new(&memory, 64);
     let range = (VirtAddr(KERNEL.0), VirtAddr(KERNEL.1));
     let mut met = 0;
-    geometry.walk(&cache, ROOT, range, &mut |_| true, &mut |_| {
+    let walk = geometry.walk(&cache, ROOT, range, &mut |_| true, &mut |_| {
         met += 1;
         ControlFlow::Break(())
     });
-    assert_eq!(met, 1);
+    assert_eq!((met, walk.broke_off), (1, true));
     let mut tables = Vec::new();
-    geometry.walk(
+    let walk = geometry.walk(
         &cache,
         ROOT,
         range,
@@ -228,6 +229,7 @@ fn a_visitor_can_end_a_walk_and_pass_over_tables() {
             ControlFlow::Continue(())
         },
     );
+    assert!(!walk.broke_off);
     let base = 0xffff_8880_0000_0000;
     assert_eq!(
         tables,

@@ -36,6 +36,7 @@ fn decoder() -> Decoder {
         pp_magic: Some(8),
         order: OrderPlace::Tail(17),
         dtor: Some((16, 2)),
+        entire_mapcount: Some(20),
         slab_cache: 24,
         slab_freelist: 32,
         slab_objects: Some((40, 16, 15)),
@@ -224,6 +225,20 @@ fn anonymous_pages_have_the_low_bit_of_mapping() {
     // A transparent huge page keeps its map count elsewhere.
     let huge = Page::new(HEAD | LRU | SWAPBACKED).mapping(MAPPING | 1);
     assert_eq!(with_tail(512, &huge, &tail(9, 3)).class, Class::Anon);
+}
+
+/// The first tail counts how often a huge page is mapped whole, less one.
+#[test]
+fn a_huge_page_is_mapped_whole_or_part_by_part() {
+    let decoder = decoder();
+    assert!(decoder.is_mapped_whole(&tail(9, 3).u32(20, 0).0));
+    assert!(!decoder.is_mapped_whole(&tail(9, 3).u32(20, u32::MAX).0));
+    // Of a kernel whose count cannot be found it is taken to be.
+    let unknown = Decoder {
+        entire_mapcount: None,
+        ..decoder.clone()
+    };
+    assert!(unknown.is_mapped_whole(&tail(9, 3).u32(20, u32::MAX).0));
 }
 
 #[test]
