@@ -20,8 +20,11 @@ use crate::lab::kdump::{DESCRIPTOR, Descriptor, Layout, flags, frames};
 const PAGE: usize = 4096;
 /// Pages that a thread takes at a time: 256 KiB.
 const CHUNK: usize = 64;
-/// Pages whose compressed bytes are read before they are decompressed.
-const BATCH: usize = 1 << 14;
+/// Compressed bytes that are read before they are decompressed: where threads
+/// have to wait for each other often, they are no limit.
+const BATCH: usize = 1 << 29;
+/// Page descriptors read at a time.
+const DESCRIPTORS: usize = 1 << 14;
 /// Memory that is summed again from a copy.
 const COPY: usize = 1 << 30;
 
@@ -216,39 +219,59 @@ fn unpack(path: &Path, threads: usize) -> Result<Done> {
         bytes: (pages * PAGE) as u64,
         sum: 0,
     };
-    let mut stored = Vec::new();
-    for first in (0..pages).step_by(BATCH) {
-        let count = BATCH.min(pages - first);
+    let mut batch = Batch::default();
+    for first in (0..pages).step_by(DESCRIPTORS) {
+        let count = DESCRIPTORS.min(pages - first);
         let descriptors = read(
             layout.descriptors() + first * DESCRIPTOR,
             count * DESCRIPTOR,
         )?;
-        stored.clear();
-        let mut list = Vec::with_capacity(count);
         for bytes in descriptors.chunks_exact(DESCRIPTOR) {
-            let descriptor = Descriptor::of(bytes)?;
-            let size = descriptor.size as usize;
-            ensure!(size <= PAGE, "{size} bytes for a page");
-            let at = stored.len();
-            stored.resize(at + size, 0);
-            let room = stored.get_mut(at..).unwrap_or_default();
-            file.read_exact_at(room, descriptor.offset as u64)?;
-            list.push((at, size, descriptor.flags));
+            batch.add(&file, Descriptor::of(bytes)?)?;
         }
-        let chunks: Vec<&[(usize, usize, u32)]> = list.chunks(CHUNK).collect();
-        let shared = share(chunks.len(), threads, Unpacker::new, |unpacker, index| {
+        if batch.stored.len() >= BATCH || first + count == pages {
+            let shared = batch.unpack(threads)?;
+            done.sum = done.sum.wrapping_add(shared.sum);
+            done.seconds += shared.wall;
+            done.cpu += shared.cpu;
+            batch.stored.clear();
+            batch.pages.clear();
+        }
+    }
+    Ok(done)
+}
+
+/// Compressed pages in memory.
+#[derive(Default)]
+struct Batch {
+    stored: Vec<u8>,
+    /// Start and size in `stored`, flags.
+    pages: Vec<(usize, usize, u32)>,
+}
+
+impl Batch {
+    fn add(&mut self, file: &File, descriptor: Descriptor) -> Result<()> {
+        let size = descriptor.size as usize;
+        ensure!(size <= PAGE, "{size} bytes for a page");
+        let at = self.stored.len();
+        self.stored.resize(at + size, 0);
+        let room = self.stored.get_mut(at..).unwrap_or_default();
+        file.read_exact_at(room, descriptor.offset as u64)?;
+        self.pages.push((at, size, descriptor.flags));
+        Ok(())
+    }
+
+    fn unpack(&self, threads: usize) -> Result<Shared> {
+        let chunks: Vec<&[(usize, usize, u32)]> = self.pages.chunks(CHUNK).collect();
+        share(chunks.len(), threads, Unpacker::new, |unpacker, index| {
             let mut sum = 0_u64;
             for &(at, size, flags) in chunks.get(index).copied().unwrap_or_default() {
-                unpacker.unpack(slice(&stored, at, size)?, flags)?;
+                unpacker.unpack(slice(&self.stored, at, size)?, flags)?;
                 sum = sum.wrapping_add(unpacker.first());
             }
             Ok(sum)
-        })?;
-        done.sum = done.sum.wrapping_add(shared.sum);
-        done.seconds += shared.wall;
-        done.cpu += shared.cpu;
+        })
     }
-    Ok(done)
 }
 
 /// The decompressors that pagehound uses, with their state and a page.
