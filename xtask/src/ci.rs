@@ -25,7 +25,7 @@ const MACHETE: Tool = Tool {
 pub(crate) fn all() -> anyhow::Result<()> {
     job("lint", lint)?;
     job("deps", deps)?;
-    let binary = job("static", static_binary)?;
+    let binary = job("static", || static_binary("pagehound"))?;
     job("smoke", || smoke::run(&binary))?;
     job("test", test)?;
     job("lab", || lab::subset(&binary))
@@ -69,8 +69,8 @@ pub(crate) fn deps() -> anyhow::Result<()> {
     run(command(MACHETE.installed()?, []))
 }
 
-/// Builds the static release binary and returns its path.
-pub(crate) fn static_binary() -> anyhow::Result<PathBuf> {
+/// Builds a package's static release binary and returns its path.
+pub(crate) fn static_binary(package: &str) -> anyhow::Result<PathBuf> {
     let mut build = cargo([
         "build",
         "--locked",
@@ -78,13 +78,13 @@ pub(crate) fn static_binary() -> anyhow::Result<PathBuf> {
         "--target",
         TARGET,
         "--package",
-        "pagehound",
+        package,
     ]);
     build.env("RUSTFLAGS", "-C target-feature=+crt-static");
     run(build)?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let binary = target.join(TARGET).join("release/pagehound");
+    let binary = target.join(TARGET).join("release").join(package);
     let ldd = Command::new("ldd").arg(&binary).output().context("ldd")?;
     let said = [ldd.stdout, ldd.stderr].concat();
     let said = String::from_utf8_lossy(&said);

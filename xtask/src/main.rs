@@ -42,8 +42,15 @@ enum Verb {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Time and memory of a verdict, beside crash and drgn; writes bench/RESULTS.md
+    /// Time and memory of verdicts and searches, beside crash, drgn and what the
+    /// machine can do; writes bench/RESULTS.md
     Bench(bench::Arguments),
+    /// One of the limits that `bench` measures, as a process of its own
+    #[command(hide = true)]
+    Limit(bench::limits::Arguments),
+    /// An ELF core as a kdump, for `bench`
+    #[command(hide = true)]
+    Pack(bench::pack::Arguments),
     /// Boot real kernels with planted leaks, dump them, score pagehound's answer
     Lab(lab::Arguments),
 }
@@ -63,11 +70,13 @@ fn run(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Lab(arguments) => lab::run(arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Limit(arguments) => bench::limits::run(&arguments),
+        Verb::Pack(arguments) => bench::pack::run(&arguments),
         Verb::Ci => ci::all(),
         Verb::Lint => ci::lint(),
         Verb::Deps => ci::deps(),
-        Verb::Static => ci::static_binary().map(drop),
-        Verb::Smoke => smoke::run(&ci::static_binary()?),
+        Verb::Static => ci::static_binary("pagehound").map(drop),
+        Verb::Smoke => smoke::run(&ci::static_binary("pagehound")?),
         Verb::Test => ci::test(),
         Verb::Schema => check::write_schema(),
         Verb::CheckReport { files } => check::reports(&files),

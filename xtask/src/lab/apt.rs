@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -137,6 +137,43 @@ impl Apt {
                 &log,
                 UNPACK_LIMIT,
             )?;
+        }
+        fs::remove_dir_all(&debs).context("cannot remove the unpacked packages")
+    }
+
+    /// Downloads a package and unpacks one file of it into `folder`, for
+    /// packages too large to be unpacked whole.
+    pub(super) fn extract(&self, package: &str, file: &str, folder: &Path) -> Result<()> {
+        let debs = folder.join("debs");
+        cache::create(&debs)?;
+        process::run(
+            self.command("apt-get")
+                .args(["download", package])
+                .current_dir(&debs),
+            &folder.join("download.log"),
+            DOWNLOAD_LIMIT,
+        )?;
+        for entry in fs::read_dir(&debs).context("cannot list the downloaded packages")? {
+            let deb = entry.context("cannot list the downloaded packages")?.path();
+            let mut archive = Command::new("dpkg-deb")
+                .arg("--fsys-tarfile")
+                .arg(&deb)
+                .stdout(Stdio::piped())
+                .spawn()
+                .context("cannot start dpkg-deb")?;
+            let input = archive.stdout.take().context("dpkg-deb has no output")?;
+            let parents = file.matches('/').count();
+            let status = Command::new("tar")
+                .args(["--extract", &format!("--strip-components={parents}"), file])
+                .current_dir(folder)
+                .stdin(input)
+                .status()
+                .context("cannot start tar")?;
+            let unpacked = archive.wait().context("cannot wait for dpkg-deb")?;
+            ensure!(
+                status.success() && unpacked.success(),
+                "{package}: {file} cannot be unpacked"
+            );
         }
         fs::remove_dir_all(&debs).context("cannot remove the unpacked packages")
     }

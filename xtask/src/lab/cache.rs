@@ -9,6 +9,11 @@ use anyhow::{Context, Result};
 
 /// `$XDG_CACHE_HOME/pagehound/lab`, or `~/.cache/pagehound/lab`; created.
 pub(super) fn root() -> Result<PathBuf> {
+    folder("lab")
+}
+
+/// A folder called `name` beside it; created.
+pub(crate) fn folder(name: &str) -> Result<PathBuf> {
     let base = match env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()) {
         Some(dir) => PathBuf::from(dir),
         None => {
@@ -17,7 +22,7 @@ pub(super) fn root() -> Result<PathBuf> {
             PathBuf::from(home).join(".cache")
         }
     };
-    let dir = base.join("pagehound/lab");
+    let dir = base.join("pagehound").join(name);
     create(&dir)?;
     Ok(dir)
 }

@@ -8,8 +8,8 @@
 
 mod answer;
 mod apt;
-mod bytes;
-mod cache;
+pub(crate) mod bytes;
+pub(crate) mod cache;
 mod crash;
 mod demo;
 mod dump;
@@ -18,6 +18,7 @@ mod frames;
 mod guest;
 mod holder;
 mod initrd;
+pub(crate) mod kdump;
 mod kernel;
 mod matrix;
 mod modules;
@@ -34,7 +35,7 @@ mod tools;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 /// Arguments of the verb `lab`.
@@ -109,6 +110,30 @@ struct ScoreArguments {
 /// A few guests with `pagehound`, for CI.
 pub(crate) fn subset(pagehound: &Path) -> Result<()> {
     matrix::run(&matrix::MatrixArguments::subset(pagehound))
+}
+
+/// Boots the busiest guest and dumps its memory into `dir` as QEMU writes ELF.
+pub(crate) fn busy_guest(dir: &Path) -> Result<PathBuf> {
+    let taken = guest::take(
+        &target::Target::USUAL,
+        &scenario::Scenario::named("busy")?,
+        &scenario::Variant::PLAIN,
+        &[dump::Way::Qemu(qmp::Format::Elf)],
+        dir,
+    )?;
+    taken.dumps.into_iter().next().context("no dump was taken")
+}
+
+/// Puts the usual kernel of this release with its debuginfo into `folder`, as
+/// `vmlinux-RELEASE`.
+pub(crate) fn debuginfo(release: &str, folder: &Path) -> Result<()> {
+    let target = target::Target::USUAL;
+    let apt = apt::Apt::open(target.kernel.suite(), target.arch.debian())?;
+    apt.extract(
+        &format!("linux-image-{release}-dbg"),
+        &format!("./usr/lib/debug/boot/vmlinux-{release}"),
+        folder,
+    )
 }
 
 /// Carries out one `lab` command; an error also when a score misses its goal.

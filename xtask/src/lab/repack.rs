@@ -1,6 +1,5 @@
 //! A kdump-compressed file packed tighter: some pages left out, the others
-//! compressed as well as zlib can. Layout as makedumpfile's diskdump_mod.h has
-//! it: header block, sub-header blocks, two bitmaps, page descriptors, data.
+//! compressed as well as zlib can.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,16 +7,11 @@ use std::ops::Range;
 use anyhow::{Context, Result, ensure};
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
-use super::bytes::{get_size, get_u32, put, slice};
+use super::bytes::{put, slice};
+use super::kdump::{DESCRIPTOR, Descriptor, Layout, flags, frames};
 
-/// Offsets in the header block of a 64-bit dump.
-const BLOCK_SIZE: usize = 428;
-const SUB_HEADER_BLOCKS: usize = 432;
-const BITMAP_BLOCKS: usize = 436;
 /// Offset and size of the erase information in the sub-header.
 const ERASE_INFO: usize = 80;
-const DESCRIPTOR: usize = 24;
-const ZLIB: u32 = 1;
 
 /// Packs `dump` again without the pages of `drop` (frame numbers). They stay
 /// set in the first bitmap: pages that exist but were filtered out.
@@ -25,31 +19,21 @@ const ZLIB: u32 = 1;
 /// # Errors
 /// When `dump` is no kdump-compressed file, or holds another compression.
 pub(super) fn repack(dump: &[u8], drop: &Range<usize>) -> Result<Vec<u8>> {
-    ensure!(dump.starts_with(b"KDUMP   "), "not a kdump-compressed file");
-    let block = get_u32(dump, BLOCK_SIZE)? as usize;
-    let bitmaps = block * (1 + get_u32(dump, SUB_HEADER_BLOCKS)? as usize);
-    let bitmap_size = get_u32(dump, BITMAP_BLOCKS)? as usize * block / 2;
-    let old_descriptors = bitmaps + 2 * bitmap_size;
-    let present = slice(dump, bitmaps + bitmap_size, bitmap_size)?;
-    let all: Vec<usize> = (0..bitmap_size * 8)
-        .filter(|pfn| {
-            present
-                .get(pfn / 8)
-                .is_some_and(|byte| byte >> (pfn % 8) & 1 == 1)
-        })
-        .collect();
+    let layout = Layout::of(dump)?;
+    let old_descriptors = layout.descriptors();
+    let all: Vec<usize> = frames(slice(dump, layout.stored(), layout.bitmap_size)?).collect();
 
     let mut out = slice(dump, 0, old_descriptors)?.to_vec();
     // The erase information was behind the data, and is empty.
-    put(&mut out, block + ERASE_INFO, &[0; 16])?;
+    put(&mut out, layout.block + ERASE_INFO, &[0; 16])?;
     for pfn in all.iter().filter(|pfn| drop.contains(pfn)) {
-        let at = bitmaps + bitmap_size + pfn / 8;
+        let at = layout.stored() + pfn / 8;
         let byte = slice(&out, at, 1)?.iter().fold(0, |_, byte| *byte) & !(1 << (pfn % 8));
         put(&mut out, at, &[byte])?;
     }
     let kept = all.iter().filter(|pfn| !drop.contains(pfn)).count();
     let data = out.len() + kept * DESCRIPTOR;
-    let mut packer = Packer::new(block)?;
+    let mut packer = Packer::new(layout.block);
     for (rank, pfn) in all.iter().enumerate() {
         if !drop.contains(pfn) {
             let old = slice(dump, old_descriptors + rank * DESCRIPTOR, DESCRIPTOR)?;
@@ -73,29 +57,25 @@ struct Packer {
 }
 
 impl Packer {
-    fn new(block: usize) -> Result<Self> {
-        ensure!(
-            block == 4096,
-            "a block of {block} bytes is not the page of x86-64"
-        );
-        Ok(Self {
+    fn new(block: usize) -> Self {
+        Self {
             data: Vec::new(),
             done: HashMap::new(),
             page: vec![0; block],
             compressor: Compressor::new(CompressionLvl::best()),
             decompressor: Decompressor::new(),
-        })
+        }
     }
 
     /// The new descriptor of the page with descriptor `old`; page data will
     /// start at `base` in the new file.
     fn page(&mut self, dump: &[u8], old: &[u8], base: usize) -> Result<[u8; DESCRIPTOR]> {
-        let offset = get_size(old, 0)?;
-        if let Some(descriptor) = self.done.get(&offset) {
+        let old = Descriptor::of(old)?;
+        if let Some(descriptor) = self.done.get(&old.offset) {
             return Ok(*descriptor);
         }
-        let stored = slice(dump, offset, get_u32(old, 8)? as usize)?;
-        match get_u32(old, 12)? {
+        let stored = slice(dump, old.offset, old.size as usize)?;
+        match old.flags {
             0 => {
                 ensure!(
                     stored.len() == self.page.len(),
@@ -104,38 +84,34 @@ impl Packer {
                 );
                 self.page.copy_from_slice(stored);
             }
-            ZLIB => {
+            flags::ZLIB => {
                 let size = self.decompressor.zlib_decompress(stored, &mut self.page)?;
                 ensure!(size == self.page.len(), "{size} bytes are no page");
             }
-            flags => anyhow::bail!("flags {flags:#x} are not zlib"),
+            other => anyhow::bail!("flags {other:#x} are not zlib"),
         }
         let mut packed = vec![0; self.page.len()];
         // No room for the compressed page means that it is not worth it.
         let (bytes, flags) = match self.compressor.zlib_compress(&self.page, &mut packed) {
-            Ok(size) if size < self.page.len() => (slice(&packed, 0, size)?, ZLIB),
+            Ok(size) if size < self.page.len() => (slice(&packed, 0, size)?, flags::ZLIB),
             _ => (self.page.as_slice(), 0),
         };
-        let mut descriptor = [0; DESCRIPTOR];
-        put(
-            &mut descriptor,
-            0,
-            &((base + self.data.len()) as u64).to_le_bytes(),
-        )?;
-        put(
-            &mut descriptor,
-            8,
-            &u32::try_from(bytes.len())?.to_le_bytes(),
-        )?;
-        put(&mut descriptor, 12, &flags.to_le_bytes())?;
+        let descriptor = Descriptor {
+            offset: base + self.data.len(),
+            size: u32::try_from(bytes.len())?,
+            flags,
+        }
+        .bytes()?;
         self.data.extend_from_slice(bytes);
-        self.done.insert(offset, descriptor);
+        self.done.insert(old.offset, descriptor);
         Ok(descriptor)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::bytes::{get_size, get_u32};
+    use super::super::kdump::{BITMAP_BLOCKS, BLOCK_SIZE, SUB_HEADER_BLOCKS};
     use super::*;
 
     const PAGE: usize = 4096;
