@@ -25,15 +25,24 @@ use devices::{Device, How};
 const LINES_TOLD: usize = 2;
 
 /// Drivers whose devices keep free receive buffers to themselves, by physical
-/// address: of a buffer that waits there, memory knows nothing. DPAA2 and DPAA
-/// (hardware buffer pools), Marvell PPv2 (BM) and OcteonTX2 (NPA).
-const POOLS_IN_HARDWARE: [&str; 6] = [
-    "fsl_dpaa2_eth",
-    "fsl_dpaa_eth",
+/// address: of a buffer that waits there, memory knows nothing. Names as the
+/// device's driver has them, under drivers/net/ethernet.
+const POOLS_IN_HARDWARE: [&str; 9] = [
+    // freescale/dpaa/Makefile and freescale/fman/Makefile, whose MAC devices
+    // the net devices stand under: buffer pools of BMan.
     "fsl_dpa",
+    "fsl_dpaa_mac",
+    // freescale/dpaa2/dpaa2-eth.c and dpaa2-switch.c: pools of QBMan.
+    "fsl_dpaa2_eth",
+    "fsl_dpaa2_switch",
+    // marvell/mvpp2/mvpp2.h: the buffer manager.
     "mvpp2",
+    // marvell/octeontx2/nic/otx2_pf.c and otx2_vf.c: NPA; the name followed the
+    // module's (otx2_pf.c DRV_NAME).
     "rvu_nicpf",
     "rvu_nicvf",
+    "octeontx2-nicpf",
+    "octeontx2-nicvf",
 ];
 
 /// Which devices have which MAC address.
