@@ -290,8 +290,9 @@ impl SlabIndex {
         self.slabs.is_empty()
     }
 
-    /// Marks the objects that lie free in sheaves and in caches of sk_buffs, and sees that the slabs CPUs
-    /// allocate from are slabs of their caches; call after all are added.
+    /// Marks the objects that lie free in sheaves and in caches of sk_buffs, and
+    /// sees that the slabs CPUs allocate from are slabs of their caches; call
+    /// after all are added.
     pub(crate) fn add_free_elsewhere(
         &mut self,
         kernel: &Kernel<'_>,

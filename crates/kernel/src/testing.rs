@@ -1,7 +1,7 @@
 //! Kernels made by hand for unit tests: some words of memory, some members,
 //! some variables, and a direct map.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use pagehound_vmcore::{
     Coverage, Dump, DumpInfo, Fault, FaultReason, Format, Machine, PageCache, PageState, Pfn,
@@ -13,8 +13,7 @@ use crate::landmarks::Landmarks;
 use crate::layouts::{Field, Layouts, Place, Struct};
 use crate::memmap::MemMap;
 use crate::pagemap::{Class, Decoder, PageMap, Pages};
-use crate::slab::{SlabHead, SlabIndex};
-use crate::stale::Stale;
+use crate::slab::SlabHead;
 use crate::translate::{AddressSpace, KernelMemory};
 use crate::vmcoreinfo::Vmcoreinfo;
 
@@ -216,25 +215,8 @@ pub(crate) fn pages(kernel: &Kernel<'_>) -> Pages {
     for pfn in 0..END.0 {
         map.set(Pfn(pfn), Class::Raw);
     }
-    Pages {
-        map,
-        memmap: MemMap::flat(VirtAddr(MEMMAP.1), PhysAddr(MEMMAP.0), 64, END),
-        decoder: Decoder::new(kernel).unwrap(),
-        nodes: Vec::new(),
-        slabs: SlabIndex::default(),
-        areas: Vec::new(),
-        tasks: Vec::new(),
-        mapped: Vec::new(),
-        mapped_by_image: Vec::new(),
-        vmalloc_frames: Vec::new(),
-        stacks_in_direct_map: false,
-        kernel_tables: HashSet::new(),
-        typed_tables: 0,
-        mapped_anon: 0,
-        stale: Stale::default(),
-        damaged: false,
-        warnings: Vec::new(),
-    }
+    let memmap = MemMap::flat(VirtAddr(MEMMAP.1), PhysAddr(MEMMAP.0), 64, END);
+    Pages::unwalked(map, memmap, Decoder::new(kernel).unwrap())
 }
 
 fn vmcoreinfo() -> Vmcoreinfo {

@@ -8,10 +8,13 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use pagehound_vmcore::{Pfn, PfnRange, VirtAddr};
 
 pub use class::Class;
 pub use decode::{Decoder, PageWords};
+pub use scan::MAX_PLAIN_ORDER;
 
 use crate::memmap::MemMap;
 use crate::slab::SlabIndex;
@@ -62,7 +65,7 @@ pub struct Pages {
     pub stacks_in_direct_map: bool,
     /// Kernel page tables: their leaves are in `mapped` already, so a bulk
     /// pass must not read them as tables of a process.
-    pub kernel_tables: std::collections::HashSet<u64>,
+    pub kernel_tables: HashSet<u64>,
     /// Frames of page tables that carry the type mark, which the kernel's
     /// counter counts.
     pub typed_tables: u64,
@@ -76,6 +79,31 @@ pub struct Pages {
     pub damaged: bool,
     /// What could not be had, a sentence each.
     pub warnings: Vec<String>,
+}
+
+impl Pages {
+    /// What the `struct page`s alone tell.
+    pub(crate) fn unwalked(map: PageMap, memmap: MemMap, decoder: Decoder) -> Pages {
+        Pages {
+            map,
+            memmap,
+            decoder,
+            nodes: Vec::new(),
+            slabs: SlabIndex::default(),
+            areas: Vec::new(),
+            tasks: Vec::new(),
+            mapped: Vec::new(),
+            mapped_by_image: Vec::new(),
+            vmalloc_frames: Vec::new(),
+            stacks_in_direct_map: false,
+            kernel_tables: HashSet::new(),
+            typed_tables: 0,
+            mapped_anon: 0,
+            stale: Stale::default(),
+            damaged: false,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 impl PageMap {

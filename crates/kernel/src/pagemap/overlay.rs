@@ -13,7 +13,6 @@ use super::{Class, Pages};
 use crate::kernel::{Kernel, KernelError, MOST_CPUS};
 use crate::layouts::Field;
 use crate::memmap::MemMap;
-use crate::stale::Stale;
 use crate::tasks::Task;
 use crate::translate::{AddressSpace, Mapping, Met, Walk};
 use crate::virt::VirtualRead;
@@ -49,23 +48,12 @@ impl Pages {
         let decoder = Decoder::new(kernel)?;
         let scanned = scan(kernel, &memmap, &decoder);
         let mut pages = Pages {
-            map: scanned.map,
-            memmap,
-            decoder,
             nodes,
-            slabs: crate::slab::SlabIndex::default(),
-            areas: Vec::new(),
-            tasks: Vec::new(),
-            mapped: Vec::new(),
-            mapped_by_image: Vec::new(),
-            vmalloc_frames: Vec::new(),
-            stacks_in_direct_map: false,
-            kernel_tables: HashSet::new(),
             typed_tables: scanned.typed_tables,
             mapped_anon: scanned.mapped_anon,
-            stale: Stale::default(),
             damaged,
             warnings,
+            ..Pages::unwalked(scanned.map, memmap, decoder)
         };
         let (pcp, problems) = kernel.pcp_pages(&pages.nodes);
         pages.damaged |= !problems.is_empty();
