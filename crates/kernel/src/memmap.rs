@@ -191,6 +191,20 @@ impl MemMap {
             .then_some(bytes)
     }
 
+    /// The same for many frames, which best ascend.
+    pub fn struct_pages<'a>(&'a self, kernel: &'a Kernel<'a>) -> StructPages<'a> {
+        StructPages {
+            memmap: self,
+            kernel,
+            window: PfnRange {
+                start: Pfn(0),
+                end: Pfn(0),
+            },
+            bytes: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
     fn translate(&self, at: VirtAddr) -> Option<PhysAddr> {
         let after = self.mappings.partition_point(|m| m.virt <= at);
         let mapping = self.mappings.get(after.checked_sub(1)?)?;
@@ -228,6 +242,42 @@ impl MemMap {
         );
         mappings.sort_by_key(|mapping| mapping.virt);
         mappings
+    }
+}
+
+/// Reads `struct page`s one by one, and keeps those around the last one: a page
+/// of the map holds dozens, and may have to be decompressed.
+pub struct StructPages<'a> {
+    memmap: &'a MemMap,
+    kernel: &'a Kernel<'a>,
+    window: PfnRange,
+    bytes: Vec<u8>,
+    missing: Vec<PfnRange>,
+}
+
+/// Frames whose `struct page`s are read together: those of 64 bytes fill a page
+/// of 4 KiB.
+const WINDOW: u64 = 64;
+
+impl StructPages<'_> {
+    /// The bytes of a frame's `struct page`, if they can be had.
+    pub fn get(&mut self, pfn: Pfn) -> Option<&[u8]> {
+        let size = self.memmap.page_size as usize;
+        if !self.window.contains(pfn) {
+            let start = Pfn(pfn.0 & !(WINDOW - 1));
+            self.window = PfnRange {
+                start,
+                end: Pfn(start.0 + WINDOW),
+            };
+            self.bytes.clear();
+            self.bytes.resize(WINDOW as usize * size, 0);
+            self.missing = self.memmap.read(self.kernel, self.window, &mut self.bytes);
+        }
+        if self.missing.iter().any(|range| range.contains(pfn)) {
+            return None;
+        }
+        let at = (pfn.0 - self.window.start.0) as usize * size;
+        self.bytes.get(at..at + size)
     }
 }
 

@@ -231,10 +231,11 @@ impl Search<'_> {
     /// Pages that page pools gave away but still have in their array.
     fn page_pools(&mut self) {
         let mut pools = BTreeSet::new();
+        let mut structs = self.pages.memmap.struct_pages(self.kernel);
         for head in self.pages.map.heads(Class::PagePool) {
-            if let Some(bytes) = self.pages.memmap.read_one(self.kernel, head) {
+            if let Some(bytes) = structs.get(head) {
                 // pp_magic and pp lie where lru lies, in every release.
-                let [_, pool] = self.pages.decoder.words(&bytes).lru();
+                let [_, pool] = self.pages.decoder.words(bytes).lru();
                 pools.insert(pool);
             }
             if pools.len() > MOST_POOLS {

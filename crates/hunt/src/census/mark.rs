@@ -53,7 +53,10 @@ impl Census {
                 self.cancelled = true;
                 return;
             }
-            let wave = std::mem::take(&mut ahead.units);
+            let mut wave = std::mem::take(&mut ahead.units);
+            // Neighbours share a page of the map.
+            wave.sort_unstable();
+            let mut structs = ground.pages.memmap.struct_pages(ground.kernel);
             let large = wave.len() > WAVE;
             if large && !ground.without.content {
                 self.wave_in_parallel(ground, &wave, &mut ahead);
@@ -65,7 +68,7 @@ impl Census {
                     continue;
                 }
                 if !ground.without.page_struct {
-                    self.by_page_struct(ground, head, &mut ahead);
+                    self.by_page_struct(ground, head, structs.get(head), &mut ahead);
                 }
                 if !large && !ground.without.content {
                     self.by_content(ground, head, &mut page, &mut ahead);
@@ -171,13 +174,19 @@ impl Census {
 
     /// Rule 4: `page->lru`, `page->private` and the like of a reached unit.
     /// `compound_head` leads to the unit's own head and so adds nothing.
-    fn by_page_struct(&mut self, ground: Ground<'_>, head: Pfn, ahead: &mut Ahead) {
+    fn by_page_struct(
+        &mut self,
+        ground: Ground<'_>,
+        head: Pfn,
+        page: Option<&[u8]>,
+        ahead: &mut Ahead,
+    ) {
         let Ground { pages, naming, .. } = ground;
-        let Some(bytes) = pages.memmap.read_one(ground.kernel, head) else {
+        let Some(page) = page else {
             self.missing += 1;
             return;
         };
-        naming.names(&bytes, |_, _, named| {
+        naming.names(page, |_, _, named| {
             self.reach(pages, named, Via::PageStruct(head), ahead);
         });
     }

@@ -12,14 +12,12 @@
 use std::sync::Arc;
 
 use pagehound_kernel::layouts::Field;
-use pagehound_kernel::{Class, Pages};
+use pagehound_kernel::{Class, MAX_PLAIN_ORDER, Pages, StructPages};
 use pagehound_vmcore::{Pfn, PfnRange};
 
 use super::{Census, Fate, Ground, Via};
 
-/// Largest block the page allocator gives.
-const MAX_ORDER: u32 = 10;
-const MAX_RUN: u64 = 1 << MAX_ORDER;
+const MAX_RUN: u64 = 1 << MAX_PLAIN_ORDER;
 
 impl Census {
     /// Finds the runs behind held pages whose fate waits for [`settle`](Self::settle).
@@ -68,12 +66,13 @@ impl Census {
     ) -> Vec<Pfn> {
         let pages = ground.pages;
         let mut held = Vec::new();
+        let mut traces = Traces::of(ground);
         // The last inside page that was looked at, and the page its block begins
         // with; orphans ascend.
         let mut last: Option<(Pfn, Option<Pfn>)> = None;
         for &orphan in orphans {
             let waits = self.fate(pages, orphan) == Fate::Orphan && !lost_elsewhere(orphan);
-            if !waits || trace(ground, orphan) != Trace::Untouched {
+            if !waits || traces.of_page(orphan) != Trace::Untouched {
                 continue;
             }
             let mut begin = None;
@@ -89,7 +88,7 @@ impl Census {
                 if orphan.0 - before.0 >= MAX_RUN || !raw {
                     break;
                 }
-                if trace(ground, before) == Trace::Listed {
+                if traces.of_page(before) == Trace::Listed {
                     begin = Some(pages.map.head(before));
                     break;
                 }
@@ -187,7 +186,7 @@ impl Census {
 
 /// The largest block of the allocator that could begin at a frame.
 fn largest_block(head: Pfn) -> PfnRange {
-    let order = head.0.trailing_zeros().min(MAX_ORDER);
+    let order = head.0.trailing_zeros().min(MAX_PLAIN_ORDER);
     PfnRange {
         start: head,
         end: Pfn(head.0 + (1 << order)),
@@ -211,16 +210,32 @@ enum Trace {
 /// architectures.
 const LIST_POISON2: u64 = 0xdead_0000_0000_0122;
 
-fn trace(ground: Ground<'_>, pfn: Pfn) -> Trace {
-    let pages = ground.pages;
-    let offset = ground.kernel.layouts.offset(Field::PageLru);
-    let (Some(bytes), Ok(offset)) = (pages.memmap.read_one(ground.kernel, pfn), offset) else {
-        return Trace::Listed;
-    };
-    let own = pages.memmap.page(pfn).add(offset).0;
-    match pages.decoder.words(&bytes).lru() {
-        [next, prev] if prev == own && (next == own || next == 0) => Trace::Untouched,
-        [0, prev] if prev != LIST_POISON2 => Trace::Tail,
-        _ => Trace::Listed,
+/// Tells traces; frames best ascend.
+struct Traces<'a> {
+    pages: &'a Pages,
+    structs: StructPages<'a>,
+    /// Offset of `page->lru`.
+    lru: Option<u64>,
+}
+
+impl<'a> Traces<'a> {
+    fn of(ground: Ground<'a>) -> Traces<'a> {
+        Traces {
+            pages: ground.pages,
+            structs: ground.pages.memmap.struct_pages(ground.kernel),
+            lru: ground.kernel.layouts.offset(Field::PageLru).ok(),
+        }
+    }
+
+    fn of_page(&mut self, pfn: Pfn) -> Trace {
+        let (Some(bytes), Some(offset)) = (self.structs.get(pfn), self.lru) else {
+            return Trace::Listed;
+        };
+        let own = self.pages.memmap.page(pfn).add(offset).0;
+        match self.pages.decoder.words(bytes).lru() {
+            [next, prev] if prev == own && (next == own || next == 0) => Trace::Untouched,
+            [0, prev] if prev != LIST_POISON2 => Trace::Tail,
+            _ => Trace::Listed,
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::slab::SlabHead;
 
 /// Largest block a driver can have without `__GFP_COMP` (MAX_ORDER - 1 is 10
 /// with 4 KiB pages in every release).
-const MAX_PLAIN_ORDER: u32 = 10;
+pub const MAX_PLAIN_ORDER: u32 = 10;
 
 /// `struct page`s read at a time: a power of two, so that no block up to its
 /// size crosses from one batch to the next.
