@@ -33,9 +33,9 @@ pub fn page(write: impl FnOnce(&mut Page) -> io::Result<()>) -> anyhow::Result<(
     unless_closed(written)
 }
 
-/// The same without styles or lines: for rows, JSON and bytes.
-pub fn plain(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
-    let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+/// The same without styles or lines, from any thread: for rows, JSON and bytes.
+pub fn plain(write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout());
     let written = write(&mut out).and_then(|()| out.flush());
     unless_closed(written)
 }

@@ -20,17 +20,14 @@ fn threads(count: usize) -> NonZeroUsize {
 /// `memory` by every path that a pass can take.
 fn paths(memory: &TestMemory) -> Vec<(String, TestMemory, NonZeroUsize)> {
     let mut paths = Vec::new();
-    for slices in [true, false] {
-        for backwards in [false, true] {
-            for count in [1, 2, 5] {
-                let memory = TestMemory {
-                    slices,
-                    backwards,
-                    ..memory.clone()
-                };
-                let name = format!("slices {slices}, backwards {backwards}, {count} threads");
-                paths.push((name, memory, threads(count)));
-            }
+    for backwards in [false, true] {
+        for count in [1, 2, 5] {
+            let memory = TestMemory {
+                backwards,
+                ..memory.clone()
+            };
+            let name = format!("backwards {backwards}, {count} threads");
+            paths.push((name, memory, threads(count)));
         }
     }
     paths
@@ -134,7 +131,6 @@ fn holey() -> TestMemory {
     TestMemory {
         page_shift: 12,
         pages,
-        slices: true,
         backwards: false,
     }
 }
@@ -248,7 +244,6 @@ fn large_pages_are_like_small_ones() {
     let mut memory = TestMemory {
         page_shift: 16,
         pages,
-        slices: true,
         backwards: false,
     };
     for pfn in 3..12 {
@@ -264,7 +259,6 @@ fn nothing_present_gives_nothing() {
     let memory = TestMemory {
         page_shift: 12,
         pages,
-        slices: true,
         backwards: false,
     };
     check(&memory, &reference_patterns(), None, everything);
@@ -417,6 +411,11 @@ fn cancelling_keeps_what_was_found_and_says_how_much_was_seen() {
                 cancel.store(true, Ordering::Relaxed);
             }
         };
+        let visit_run = |seen: &mut Vec<u64>, first: Pfn, run: &mut Vec<u8>| {
+            for (pfn, page) in (first.0..).zip(run.chunks_exact(4096)) {
+                visit(seen, Pfn(pfn), page);
+            }
+        };
         let pass = Pass {
             threads,
             cancel: &cancel,
@@ -434,7 +433,7 @@ fn cancelling_keeps_what_was_found_and_says_how_much_was_seen() {
         cancel.store(false, Ordering::Relaxed);
         visits.store(0, Ordering::Relaxed);
         let mut got = Vec::new();
-        let tally = pass.ordered(everything, Vec::new, visit, std::mem::take, |part| {
+        let tally = pass.ordered(everything, Vec::new, visit_run, std::mem::take, |part| {
             got.extend(part);
             ControlFlow::Continue(())
         });
@@ -529,7 +528,6 @@ proptest! {
         let mut memory = TestMemory {
             page_shift: 6,
             pages: bytes.into_iter().map(|(pfn, bytes)| (pfn, Page::Here(bytes))).collect(),
-            slices: true,
             backwards: false,
         };
         for (pfn, broken) in missing {
@@ -548,7 +546,7 @@ proptest! {
         let mut got = Vec::new();
         set.find(&page, Pfn(0), &mut got);
         let pages = BTreeMap::from([(0, Page::Here(page))]);
-        let memory = TestMemory { page_shift: 12, pages, slices: true, backwards: false };
+        let memory = TestMemory { page_shift: 12, pages, backwards: false };
         let mut want = Vec::new();
         for (pattern, index) in patterns.iter().zip(0..) {
             want.extend(naive(&memory, 0, pattern, index, None));

@@ -33,7 +33,8 @@ pub struct Pass<'m> {
     pub threads: NonZeroUsize,
     /// Told how far the pass is.
     pub progress: &'m dyn Progress,
-    /// Raised from outside to end the pass early; looked at before every page.
+    /// Raised from outside to end the pass early; looked at before every read, of
+    /// 256 KiB at most.
     pub cancel: &'m AtomicBool,
 }
 
@@ -73,6 +74,7 @@ impl<'m> Pass<'m> {
         let layout = Layout::of(self.memory);
         self.progress.begin(layout.pages());
         let next = AtomicU64::new(0);
+        let page_size = self.memory.page_size();
         let work = || {
             let mut state = init();
             let mut tally = Tally::default();
@@ -82,8 +84,10 @@ impl<'m> Pass<'m> {
                 if index >= layout.chunks() {
                     break;
                 }
-                let seen = reader.chunk(&layout, index, &select, &mut |pfn, page| {
-                    visit(&mut state, pfn, page);
+                let seen = reader.chunk(&layout, index, &select, &mut |first, run| {
+                    for (pfn, page) in (first.0..).zip(run.chunks_exact(page_size)) {
+                        visit(&mut state, Pfn(pfn), page);
+                    }
                 });
                 tally.merge(seen);
             }
@@ -121,19 +125,20 @@ impl<'m> Pass<'m> {
     /// As [`fold`](Self::fold), with results in file order: pages are worked
     /// on in chunks of 256 KiB on all threads; `take` turns what `visit`
     /// gathered from one chunk into a result and leaves the thread's state
-    /// ready for the next; `sink` gets the results in file order, on the
-    /// calling thread, until it breaks.
+    /// ready for the next; `sink` gets the results in file order, one at a time,
+    /// on whichever thread has brought the next one, until it breaks.
     ///
-    /// Within a chunk `visit` gets the pages in file order. At most two results
-    /// a thread wait for `sink`. When the pass is cancelled, `sink` still gets
-    /// everything found up to then.
+    /// `visit` gets runs of consecutive pages, by the first of them, within a
+    /// chunk in file order; it may use their buffer as it likes. At most sixteen
+    /// results a thread wait for `sink`. When the pass is cancelled, `sink` still
+    /// gets everything found up to then.
     pub fn ordered<S, C: Send>(
         &self,
         select: impl Fn(Pfn) -> bool + Sync,
         init: impl Fn() -> S + Sync,
-        visit: impl Fn(&mut S, Pfn, &[u8]) + Sync,
+        visit: impl Fn(&mut S, Pfn, &mut Vec<u8>) + Sync,
         take: impl Fn(&mut S) -> C + Sync,
-        mut sink: impl FnMut(C) -> ControlFlow<()>,
+        mut sink: impl FnMut(C) -> ControlFlow<()> + Send,
     ) -> Tally {
         let layout = Layout::of(self.memory);
         self.progress.begin(layout.pages());
@@ -146,8 +151,8 @@ impl<'m> Pass<'m> {
             self.threads_for(&layout),
             || (init(), Reader::new(*self)),
             |(state, reader), index| {
-                let seen = reader.chunk(&layout, index, &select, &mut |pfn, page| {
-                    visit(state, pfn, page);
+                let seen = reader.chunk(&layout, index, &select, &mut |first, run| {
+                    visit(state, first, run);
                 });
                 let go_on = seen.end == End::Complete;
                 ((take(state), seen), go_on)
@@ -170,7 +175,7 @@ impl<'m> Pass<'m> {
     }
 }
 
-/// Reads pages for one thread, into one buffer where they have to be copied.
+/// Reads runs of pages for one thread, into one buffer.
 struct Reader<'m> {
     pass: Pass<'m>,
     buffer: Vec<u8>,
@@ -180,7 +185,7 @@ impl<'m> Reader<'m> {
     fn new(pass: Pass<'m>) -> Reader<'m> {
         Reader {
             pass,
-            buffer: vec![0; pass.memory.page_size()],
+            buffer: Vec::new(),
         }
     }
 
@@ -189,44 +194,65 @@ impl<'m> Reader<'m> {
         layout: &Layout,
         index: u64,
         select: &impl Fn(Pfn) -> bool,
-        visit: &mut impl FnMut(Pfn, &[u8]),
+        visit: &mut impl FnMut(Pfn, &mut Vec<u8>),
     ) -> Tally {
         let mut tally = Tally::default();
-        for pfn in layout
-            .chunk(index)
-            .flat_map(|range| range.start.0..range.end.0)
-            .map(Pfn)
-        {
-            if self.pass.cancel.load(Ordering::Relaxed) {
-                tally.end = End::Cancelled;
-                break;
-            }
-            if !select(pfn) {
-                tally.skipped += 1;
-                continue;
-            }
-            let page = match self.pass.memory.page_slice(pfn) {
-                Some(page) => page,
-                None => match self.pass.memory.read_page(pfn, &mut self.buffer) {
-                    Ok(()) => &self.buffer,
-                    Err(fault) => {
-                        tally.fault(pfn, fault);
-                        continue;
-                    }
-                },
-            };
-            tally.seen += 1;
-            tally.bytes += page.len() as u64;
-            visit(pfn, page);
-        }
-        if tally.seen > 0 {
-            for range in layout.chunk(index) {
-                self.pass.memory.release(range);
+        'chunk: for range in layout.chunk(index) {
+            let mut at = range.start;
+            while at < range.end {
+                if self.pass.cancel.load(Ordering::Relaxed) {
+                    tally.end = End::Cancelled;
+                    break 'chunk;
+                }
+                let rest = (at.0..range.end.0).map(Pfn);
+                let wanted = rest.take_while(|&pfn| select(pfn)).count() as u64;
+                if wanted == 0 {
+                    tally.skipped += 1;
+                    at.0 += 1;
+                    continue;
+                }
+                at.0 += self.run(at, wanted, &mut tally, visit);
             }
         }
         self.pass
             .progress
             .advance(tally.seen + tally.unreadable, tally.skipped);
         tally
+    }
+
+    /// Visits the pages from `first` on, up to the first that cannot be read;
+    /// returns how many are done with.
+    fn run(
+        &mut self,
+        first: Pfn,
+        pages: u64,
+        tally: &mut Tally,
+        visit: &mut impl FnMut(Pfn, &mut Vec<u8>),
+    ) -> u64 {
+        let memory = self.pass.memory;
+        let shift = memory.page_shift();
+        self.buffer.resize((pages as usize) << shift, 0);
+        let fault = memory.read_pages(first, &mut self.buffer).err();
+        let read = match &fault {
+            None => pages,
+            Some(fault) => {
+                let read = fault.addr.pfn(shift).0.saturating_sub(first.0);
+                read.min(pages - 1)
+            }
+        };
+        let bytes = read << shift;
+        tally.seen += read;
+        tally.bytes += bytes;
+        if read > 0 {
+            self.buffer.truncate(bytes as usize);
+            visit(first, &mut self.buffer);
+        }
+        match fault {
+            None => pages,
+            Some(fault) => {
+                tally.fault(Pfn(first.0 + read), fault);
+                read + 1
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::arch::{Work, widest};
+use crate::arch::{Vector, Work, widest};
 
 /// Calls `f(index, word)` for every 64-bit little-endian word of `page`, at
 /// byte `8 * index`, that lies in at least one of the half-open `ranges`, by
@@ -26,62 +26,94 @@ impl<F: FnMut(usize, u64)> Work for InRanges<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn run(mut self) {
-        let (page, f) = (self.page, &mut self.f);
-        match self.ranges {
-            [] => {}
-            [a] => scan(page, &[span(a)], f),
-            [a, b] => scan(page, &[span(a), span(b)], f),
-            [a, b, c] => scan(page, &[span(a), span(b), span(c)], f),
-            [a, b, c, d] => scan(page, &[span(a), span(b), span(c), span(d)], f),
-            more => scan(page, &more.iter().map(span).collect::<Vec<_>>()[..], f),
+    fn run<V: Vector>(mut self) {
+        let (page, ranges, f) = (self.page, self.ranges, &mut self.f);
+        match ranges.len() {
+            0 => {}
+            1 => scan::<V, 1>(page, ranges, f),
+            2 => scan::<V, 2>(page, ranges, f),
+            3 => scan::<V, 3>(page, ranges, f),
+            4 => scan::<V, 4>(page, ranges, f),
+            _ => {
+                let mut spans = Vec::with_capacity(ranges.len());
+                for range in ranges {
+                    spans.push(Span::<V>::of(range));
+                }
+                blocks(page, ranges, &spans, f);
+            }
         }
     }
 }
 
-/// Start and length: a word lies in the range when its distance from the start
-/// is below the length, which is one comparison.
-#[inline(always)]
-fn span(range: &Range<u64>) -> (u64, u64) {
-    (range.start, range.end.saturating_sub(range.start))
+/// A range for all words of a vector. A word lies in it when its distance from
+/// the start is below the length, which is one comparison; processors compare
+/// signed, so both are moved by half of all values.
+#[derive(Clone, Copy)]
+struct Span<V> {
+    start: V,
+    length: V,
 }
 
+impl<V: Vector> Span<V> {
+    #[inline(always)]
+    fn of(range: &Range<u64>) -> Span<V> {
+        const HALF: u64 = 1 << 63;
+        let length = range.end.saturating_sub(range.start);
+        Span {
+            start: V::splat(range.start.wrapping_add(HALF)),
+            length: V::splat(length ^ HALF),
+        }
+    }
+
+    #[inline(always)]
+    fn hits(self, words: V) -> V {
+        words.minus(self.start).below(self.length)
+    }
+}
+
+/// Scans for `N` ranges, which stay in registers.
 #[inline(always)]
-fn scan<S: AsRef<[(u64, u64)]> + ?Sized>(page: &[u8], spans: &S, f: &mut impl FnMut(usize, u64)) {
-    let spans = spans.as_ref();
-    let lies_in = |word: u64| {
-        spans
-            .iter()
-            .any(|&(start, len)| word.wrapping_sub(start) < len)
-    };
+fn scan<V: Vector, const N: usize>(
+    page: &[u8],
+    ranges: &[Range<u64>],
+    f: &mut impl FnMut(usize, u64),
+) {
+    let mut spans = [Span::<V>::of(&(0..0)); N];
+    for (span, range) in spans.iter_mut().zip(ranges) {
+        *span = Span::of(range);
+    }
+    blocks(page, ranges, &spans, f);
+}
+
+/// Looks closer at the blocks that hold a word in one of `spans`: most hold none.
+#[inline(always)]
+fn blocks<V: Vector>(
+    page: &[u8],
+    ranges: &[Range<u64>],
+    spans: &[Span<V>],
+    f: &mut impl FnMut(usize, u64),
+) {
     let (blocks, rest) = page.as_chunks::<64>();
     let mut index = 0;
     for block in blocks {
-        let (words, _) = block.as_chunks::<8>();
-        let mut hits = 0u64;
-        for &(start, len) in spans {
-            for word in words {
-                hits |= u64::from(u64::from_le_bytes(*word).wrapping_sub(start) < len);
-            }
+        let words = V::load(block);
+        let mut hits = V::splat(0);
+        for span in spans {
+            hits = hits.or(span.hits(words));
         }
-        if hits != 0 {
-            report(words, index, lies_in, f);
+        if hits.any() {
+            report(block, index, ranges, f);
         }
         index += 8;
     }
-    report(rest.as_chunks::<8>().0, index, lies_in, f);
+    report(rest, index, ranges, f);
 }
 
 #[inline(never)]
-fn report(
-    words: &[[u8; 8]],
-    first: usize,
-    lies_in: impl Fn(u64) -> bool,
-    f: &mut impl FnMut(usize, u64),
-) {
-    for (index, word) in words.iter().enumerate() {
+fn report(bytes: &[u8], first: usize, ranges: &[Range<u64>], f: &mut impl FnMut(usize, u64)) {
+    for (index, word) in bytes.as_chunks::<8>().0.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        if lies_in(word) {
+        if ranges.iter().any(|range| range.contains(&word)) {
             f(first + index, word);
         }
     }

@@ -8,8 +8,8 @@ use crate::pass::Pass;
 use crate::set::{Found, Match, PatternSet, sort};
 use crate::tally::Tally;
 
-/// Gives `sink` the matches in the pages for which `select` says yes, on the
-/// calling thread, by file order of their pages, then by offset, then by
+/// Gives `sink` the matches in the pages for which `select` says yes, one batch
+/// at a time but on changing threads, by file order of their pages, then by offset, then by
 /// pattern, until it breaks; a batch holds the matches of up to 256 KiB of
 /// memory and is never empty. The pass's progress is told of matches before
 /// `sink` sees them.
@@ -23,14 +23,14 @@ pub fn search(
     pass: &Pass<'_>,
     set: &PatternSet,
     select: impl Fn(Pfn) -> bool + Sync,
-    mut sink: impl FnMut(&[Match]) -> ControlFlow<()>,
+    mut sink: impl FnMut(&[Match]) -> ControlFlow<()> + Send,
 ) -> Tally {
     let mut overlaps = Overlaps::new(set, pass.memory.page_shift());
     pass.ordered(
         select,
         || Finder::new(set, pass.memory),
-        Finder::page,
-        Finder::take,
+        Finder::run,
+        |finder| std::mem::take(&mut finder.out),
         |mut matches: Vec<Match>| {
             matches.retain(|found| overlaps.is_new(found));
             if matches.is_empty() {
@@ -83,13 +83,8 @@ impl<'s> Overlaps<'s> {
 struct Finder<'s> {
     set: &'s PatternSet,
     memory: &'s dyn PhysicalMemory,
-    /// Physically consecutive pages, copied together so that matches may cross
-    /// their boundaries; stays empty when none can.
-    run: Vec<u8>,
-    first: Pfn,
-    /// Matches of the chunk; those from `sorted` on are of the run.
+    /// Matches of the chunk.
     out: Vec<Match>,
-    sorted: usize,
 }
 
 impl<'s> Finder<'s> {
@@ -97,60 +92,33 @@ impl<'s> Finder<'s> {
         Finder {
             set,
             memory,
-            run: Vec::new(),
-            first: Pfn(0),
             out: Vec::new(),
-            sorted: 0,
         }
     }
 
-    fn page(&mut self, pfn: Pfn, page: &[u8]) {
-        if !self.set.crosses_pages() {
-            self.set.find(page, pfn, &mut self.out);
-            return;
-        }
-        if pfn != self.after_run() {
-            self.end_run();
-            self.first = pfn;
-        }
-        self.set.find_words(page, pfn, &mut self.out);
-        self.run.extend_from_slice(page);
-    }
-
-    /// The page that would continue the run.
-    fn after_run(&self) -> Pfn {
-        let pages = self.run.len() >> self.memory.page_shift();
-        Pfn(self.first.0.saturating_add(pages as u64))
-    }
-
-    fn end_run(&mut self) {
-        let own = self.run.len();
-        if own == 0 {
-            return;
-        }
+    /// Searches consecutive pages.
+    fn run(&mut self, first: Pfn, run: &mut Vec<u8>) {
         let page_size = self.memory.page_size();
-        let next = self.after_run();
-        if self.memory.state(next) == PageState::Present {
-            self.run.resize(own + page_size, 0);
-            let page = self.run.get_mut(own..).unwrap_or_default();
-            // A next page that cannot be read is reported by its own visit.
-            let seen = match self.memory.read_page(next, page) {
-                Ok(()) => self.set.look_ahead(page_size),
-                Err(_) => 0,
-            };
-            self.run.truncate(own + seen);
+        let sorted = self.out.len();
+        let own = run.len();
+        for (pfn, page) in (first.0..).zip(run.chunks_exact(page_size)) {
+            self.set.find_words(page, Pfn(pfn), &mut self.out);
         }
-        self.set
-            .find_bytes(&self.run, own, page_size, self.first, &mut self.out);
-        sort(&mut self.out, self.sorted);
-        self.sorted = self.out.len();
-        self.run.clear();
-    }
-
-    /// The matches of the chunk that ends here.
-    fn take(&mut self) -> Vec<Match> {
-        self.end_run();
-        self.sorted = 0;
-        std::mem::take(&mut self.out)
+        if self.set.crosses_pages() {
+            let next = Pfn(first.0.saturating_add((own / page_size) as u64));
+            if self.memory.state(next) == PageState::Present {
+                run.resize(own + page_size, 0);
+                let page = run.get_mut(own..).unwrap_or_default();
+                // A next page that cannot be read is reported by its own visit.
+                let seen = match self.memory.read_pages(next, page) {
+                    Ok(()) => self.set.look_ahead(page_size),
+                    Err(_) => 0,
+                };
+                run.truncate(own + seen);
+            }
+            self.set
+                .find_bytes(run, own, page_size, first, &mut self.out);
+        }
+        sort(&mut self.out, sorted);
     }
 }

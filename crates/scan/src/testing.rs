@@ -21,8 +21,6 @@ pub(crate) enum Page {
 pub(crate) struct TestMemory {
     pub(crate) page_shift: u32,
     pub(crate) pages: BTreeMap<u64, Page>,
-    /// Whether pages can be borrowed.
-    pub(crate) slices: bool,
     /// Whether the file holds its runs last one first.
     pub(crate) backwards: bool,
 }
@@ -80,10 +78,6 @@ impl PhysicalMemory for TestMemory {
         };
         page.copy_from_slice(self.bytes(pfn).map_err(fault)?);
         Ok(())
-    }
-
-    fn page_slice(&self, pfn: Pfn) -> Option<&[u8]> {
-        self.bytes(pfn).ok().filter(|_| self.slices)
     }
 
     fn present_runs(&self) -> Vec<PfnRange> {

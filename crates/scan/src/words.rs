@@ -1,10 +1,10 @@
 //! Masked words, many at once.
 
-use crate::arch::{Work, widest};
+use crate::arch::{Vector, Work, widest};
 
-/// From this many wanted values under one mask a table is faster than comparing
-/// with each.
-const MANY: usize = 4;
+/// Up to so many wanted values under one mask, comparing with each is faster than
+/// a table.
+const MANY: usize = 8;
 
 /// A naturally aligned little-endian word of a dump.
 pub(crate) trait Word: Copy + Ord + std::ops::BitAnd<Output = Self> {
@@ -18,13 +18,15 @@ pub(crate) trait Word: Copy + Ord + std::ops::BitAnd<Output = Self> {
     /// The word at the start of `bytes`; zero where bytes are missing.
     fn load(bytes: &[u8]) -> Self;
 
-    /// Whether `test` says yes to a word of the block; tells without a branch a
-    /// word.
-    fn any(block: &[u8; 64], test: impl Fn(Self) -> bool) -> bool;
+    /// The word as often as 64 bits hold it.
+    fn repeat(self) -> u64;
+
+    /// Where the words of two vectors are equal.
+    fn equal<V: Vector>(a: V, b: V) -> V;
 }
 
 macro_rules! word {
-    ($type:ty) => {
+    ($type:ty, $equal:ident) => {
         impl Word for $type {
             const BYTES: usize = size_of::<$type>();
 
@@ -42,21 +44,20 @@ macro_rules! word {
                     .map_or(0, |bytes| <$type>::from_le_bytes(*bytes))
             }
 
+            fn repeat(self) -> u64 {
+                u64::from(self) * (u64::MAX / u64::from(<$type>::MAX))
+            }
+
             #[inline(always)]
-            fn any(block: &[u8; 64], test: impl Fn(Self) -> bool) -> bool {
-                let (words, _) = block.as_chunks::<{ size_of::<$type>() }>();
-                let mut hits: $type = 0;
-                for word in words {
-                    hits |= <$type>::from(test(<$type>::from_le_bytes(*word)));
-                }
-                hits != 0
+            fn equal<V: Vector>(a: V, b: V) -> V {
+                a.$equal(b)
             }
         }
     };
 }
-word!(u16);
-word!(u32);
-word!(u64);
+word!(u16, equal16);
+word!(u32, equal32);
+word!(u64, equal64);
 
 /// The words of one size that are looked for.
 #[derive(Debug, Default)]
@@ -138,31 +139,18 @@ impl<W: Word, F: FnMut(usize, u32, W)> Work for Find<'_, W, F> {
     type Output = ();
 
     #[inline(always)]
-    fn run(mut self) {
+    fn run<V: Vector>(mut self) {
         let (page, f) = (self.page, &mut self.f);
         for group in self.groups {
-            match (&group.table, group.wants.as_slice()) {
-                (Some(table), _) => group.scan(page, f, |word| {
-                    let (index, bit) = slot((word & group.keep).widen());
-                    table.get(index).is_some_and(|bits| bits >> bit & 1 != 0)
-                }),
-                (None, &[(want, _)]) => {
-                    group.scan(page, f, |word| word & group.keep == want);
-                }
-                (None, &[(a, _), (b, _)]) => group.scan(page, f, |word| {
-                    let word = word & group.keep;
-                    (word == a) | (word == b)
-                }),
-                (None, &[(a, _), (b, _), (c, _)]) => group.scan(page, f, |word| {
-                    let word = word & group.keep;
-                    (word == a) | (word == b) | (word == c)
-                }),
-                (None, wants) => group.scan(page, f, |word| {
-                    let word = word & group.keep;
-                    wants
-                        .iter()
-                        .fold(false, |hit, &(want, _)| hit | (word == want))
-                }),
+            match (&group.table, group.wants.len()) {
+                (Some(table), _) => group.look_up(table, page, f),
+                (None, ..=1) => group.compare::<V, 1>(page, f),
+                (None, 2) => group.compare::<V, 2>(page, f),
+                (None, 3) => group.compare::<V, 3>(page, f),
+                (None, 4) => group.compare::<V, 4>(page, f),
+                (None, 5) => group.compare::<V, 5>(page, f),
+                (None, 6) => group.compare::<V, 6>(page, f),
+                (None, _) => group.compare::<V, MANY>(page, f),
             }
         }
     }
@@ -172,7 +160,7 @@ impl<W: Word> Group<W> {
     fn add(&mut self, want: W, pattern: u32) {
         let at = self.wants.partition_point(|known| *known < (want, pattern));
         self.wants.insert(at, (want, pattern));
-        if self.wants.len() < MANY {
+        if self.wants.len() <= MANY {
             return;
         }
         let table = self.table.get_or_insert_with(|| Box::new([0; 1024]));
@@ -184,14 +172,46 @@ impl<W: Word> Group<W> {
         }
     }
 
-    /// Looks closer at the blocks that hold a word of which `may_match` says
-    /// yes: nearly all hold none.
+    /// Compares with each of at most `N` wanted values, which stay in registers,
+    /// and looks closer at the blocks that hold one: nearly all hold none.
     #[inline(always)]
-    fn scan(&self, page: &[u8], f: &mut impl FnMut(usize, u32, W), may_match: impl Fn(W) -> bool) {
+    fn compare<V: Vector, const N: usize>(&self, page: &[u8], f: &mut impl FnMut(usize, u32, W)) {
+        let Some(&(last, _)) = self.wants.last() else {
+            return;
+        };
+        let mut wants = [V::splat(last.repeat()); N];
+        for (to, &(want, _)) in wants.iter_mut().zip(&self.wants) {
+            *to = V::splat(want.repeat());
+        }
+        let keep = V::splat(self.keep.repeat());
         let (blocks, rest) = page.as_chunks::<64>();
         let mut offset = 0;
         for block in blocks {
-            if W::any(block, &may_match) {
+            let words = V::load(block).and(keep);
+            let mut hits = V::splat(0);
+            for want in &wants {
+                hits = hits.or(W::equal(words, *want));
+            }
+            if hits.any() {
+                self.check(block, offset, f);
+            }
+            offset += 64;
+        }
+        self.check(rest, offset, f);
+    }
+
+    /// As [`compare`](Self::compare), for any number of wanted values.
+    #[inline(always)]
+    fn look_up(&self, table: &[u64; 1024], page: &[u8], f: &mut impl FnMut(usize, u32, W)) {
+        let (blocks, rest) = page.as_chunks::<64>();
+        let mut offset = 0;
+        for block in blocks {
+            let mut hits = 0;
+            for word in block.chunks_exact(W::BYTES) {
+                let (index, bit) = slot((W::load(word) & self.keep).widen());
+                hits |= table.get(index).map_or(0, |bits| bits >> bit & 1);
+            }
+            if hits != 0 {
                 self.check(block, offset, f);
             }
             offset += 64;

@@ -73,15 +73,23 @@ pub trait PhysicalMemory: Send + Sync {
     /// Fills `page`, whose length must be the page size, with the page's bytes.
     fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault>;
 
+    /// Fills `pages`, whose length must be a multiple of the page size, with the
+    /// bytes of the pages from `first` on: for passes over much memory, which
+    /// this serves faster than single reads. Of pages the container has in one
+    /// of its [`present_runs`](Self::present_runs) it makes as few reads as it can.
+    ///
+    /// # Errors
+    /// The fault of the first page that cannot be had; those before it are filled.
+    fn read_pages(&self, first: Pfn, pages: &mut [u8]) -> Result<(), Fault> {
+        (first.0..)
+            .zip(pages.chunks_exact_mut(self.page_size()))
+            .try_for_each(|(pfn, page)| self.read_page(Pfn(pfn), page))
+    }
+
     /// The page's bytes where they lie uncompressed in mapped memory.
     fn page_slice(&self, _pfn: Pfn) -> Option<&[u8]> {
         None
     }
-
-    /// Tells that these frames will not be read again soon, so that the memory a
-    /// mapped file takes for them can be given back. What is read after all is
-    /// mapped again.
-    fn release(&self, _range: PfnRange) {}
 
     /// Runs of present frames, in the order in which their bytes lie in the
     /// file; every present frame is in exactly one run.

@@ -42,8 +42,10 @@ pub(super) fn read(
     let tally = pass.ordered(
         |pfn| pages.map.class(pfn).is_censused(),
         Vec::new,
-        |found: &mut Vec<(Pfn, Traits)>, pfn, page| {
-            found.push((pfn, of_page(page, naming, devices)));
+        |found: &mut Vec<(Pfn, Traits)>, first, run| {
+            for (pfn, page) in (first.0..).zip(run.chunks_exact(1 << shift)) {
+                found.push((Pfn(pfn), of_page(page, naming, devices)));
+            }
         },
         std::mem::take,
         |found| {

@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, FromZeros, IntoBytes};
 use super::layout::{PageDesc, compressed};
 use crate::PageState;
 use crate::codec::Codec;
-use crate::source::Source;
+use crate::source::{ReadError, Source};
 
 const DESC_SIZE: u64 = size_of::<PageDesc>() as u64;
 
@@ -36,12 +36,7 @@ impl Descs {
             if rank % CHUNK == 0 {
                 first = rank;
                 chunk.resize(CHUNK.min(stored - rank) as usize, PageDesc::new_zeroed());
-                let at = self.at + rank * DESC_SIZE;
-                if self
-                    .source
-                    .read_at(at, chunk.as_mut_slice().as_mut_bytes())
-                    .is_err()
-                {
+                if self.read_all(rank, &mut chunk).is_err() {
                     chunk.clear();
                 }
             }
@@ -63,6 +58,12 @@ impl Descs {
             })
             .map_err(|e| format!("page descriptor: {e}"))?
             .ok_or_else(|| "page descriptor".to_owned())
+    }
+
+    /// The descriptors of the dumped frames with this rank and the following ones.
+    pub(super) fn read_all(&self, rank: u64, out: &mut [PageDesc]) -> Result<(), ReadError> {
+        let at = self.at.saturating_add(rank.saturating_mul(DESC_SIZE));
+        self.source.copy_at(at, out.as_mut_bytes())
     }
 
     /// The state of a dumped frame with this descriptor.

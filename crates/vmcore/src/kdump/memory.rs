@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use zerocopy::FromZeros;
+
 use super::bitmap::{Bitmap, RankedBitmap};
 use super::descs::Descs;
 use super::header::Headers;
@@ -11,6 +13,9 @@ use crate::codec::{Codec, decompress};
 use crate::error::Defect;
 use crate::source::Source;
 use crate::{Coverage, Fault, FaultReason, PageState, Pfn, PfnRange, PhysicalMemory};
+
+/// Pages whose descriptors are read at a time.
+const GROUP: usize = 64;
 
 /// Memory in a kdump.
 pub(super) struct Kdump {
@@ -23,6 +28,8 @@ pub(super) struct Kdump {
     here: Range<u64>,
     /// Dumped frames below `here`, which have no descriptor in this file.
     rank_base: u64,
+    /// Where the first block of data lies, which pages of zeroes share.
+    first_block: u64,
     coverage: Coverage,
 }
 
@@ -79,9 +86,10 @@ impl Kdump {
                 page_shift: headers.page_shift,
             },
             here,
+            first_block: u64::MAX,
             coverage: Coverage::default(),
         };
-        memory.coverage = memory.count();
+        memory.count();
         Ok(memory)
     }
 
@@ -90,8 +98,8 @@ impl Kdump {
         self.dumped.ones(self.here.start, self.here.end)
     }
 
-    /// Counts states, reading every descriptor once.
-    fn count(&self) -> Coverage {
+    /// Counts states and finds the first block, reading every descriptor once.
+    fn count(&mut self) {
         let dumped = self.dumped.rank(self.max_mapnr);
         let here = self
             .dumped
@@ -115,17 +123,23 @@ impl Kdump {
             }
         }
         let mut seen = 0;
+        let mut first_block = u64::MAX;
         self.descs.each(self.listed(), |_, desc| {
             seen += 1;
             match self.descs.state(desc.as_ref()) {
-                PageState::Present => coverage.present += 1,
+                PageState::Present => {
+                    coverage.present += 1;
+                    let offset = desc.map_or(u64::MAX, |desc| desc.offset.get());
+                    first_block = first_block.min(offset);
+                }
                 PageState::Absent => coverage.absent += 1,
                 PageState::Excluded | PageState::Unreadable => coverage.unreadable += 1,
             }
         });
         // Descriptors beyond the end of the file.
         coverage.unreadable += here.saturating_sub(seen);
-        coverage
+        self.first_block = first_block;
+        self.coverage = coverage;
     }
 
     /// The descriptor of a dumped frame.
@@ -159,6 +173,70 @@ impl Kdump {
     fn fill(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), FaultReason> {
         let desc = self.find(pfn)?;
         let codec = self.descs.check(&desc).map_err(FaultReason::Unreadable)?;
+        self.block(&desc, codec, page)
+            .map_err(FaultReason::Unreadable)
+    }
+
+    /// How many of the `most` frames from `pfn` on have descriptors in this file
+    /// one after the other.
+    fn listed_from(&self, pfn: Pfn, most: u64) -> u64 {
+        let end = pfn.0.saturating_add(most).min(self.here.end);
+        let bits = self.dumped.bits();
+        (pfn.0..end)
+            .take_while(|&pfn| pfn >= self.here.start && bits.contains(pfn))
+            .count() as u64
+    }
+
+    /// Fills `pages` with the pages that `descs` describe, whose data lies in the
+    /// file mostly one behind the other; returns how many of them, from the first
+    /// on, it could.
+    fn unpack(&self, descs: &[PageDesc], pages: &mut [u8]) -> usize {
+        let size = self.page_size();
+        let source = &self.descs.source;
+        let blocks = descs.iter().filter_map(|desc| {
+            let offset = desc.offset.get();
+            (offset != self.first_block && self.descs.check(desc).is_ok())
+                .then(|| offset..offset + u64::from(desc.size.get()))
+        });
+        let span = blocks.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+        // A longer one is of blocks in another order.
+        let span = span.filter(|span| span.end - span.start <= 2 * pages.len() as u64);
+        let span = span.unwrap_or(0..0);
+        source.with_copy(span.start, (span.end - span.start) as usize, |data| {
+            let mut first_block = None;
+            for (index, desc) in descs.iter().enumerate() {
+                let offset = desc.offset.get();
+                let at = index * size;
+                if offset == self.first_block
+                    && let Some(done) = first_block
+                {
+                    pages.copy_within(done..done + size, at);
+                    continue;
+                }
+                let Some(page) = pages.get_mut(at..at + size) else {
+                    return index;
+                };
+                let block = offset.checked_sub(span.start).and_then(|from| {
+                    let from = usize::try_from(from).ok()?;
+                    data?.get(from..)?.get(..desc.size.get() as usize)
+                });
+                let done = self.descs.check(desc).and_then(|codec| match block {
+                    Some(block) => decompress(codec, block, page),
+                    None => self.block(desc, codec, page),
+                });
+                if offset == 0 || done.is_err() {
+                    return index;
+                }
+                if offset == self.first_block {
+                    first_block = Some(at);
+                }
+            }
+            descs.len()
+        })
+    }
+
+    /// Fills `page` with what a descriptor points to.
+    fn block(&self, desc: &PageDesc, codec: Codec, page: &mut [u8]) -> Result<(), String> {
         self.descs
             .source
             .with_bytes(desc.offset.get(), desc.size.get() as usize, |data| {
@@ -166,7 +244,6 @@ impl Kdump {
             })
             .map_err(|e| e.to_string())
             .flatten()
-            .map_err(FaultReason::Unreadable)
     }
 }
 
@@ -195,6 +272,31 @@ impl PhysicalMemory for Kdump {
         })
     }
 
+    fn read_pages(&self, first: Pfn, pages: &mut [u8]) -> Result<(), Fault> {
+        let mut descs = [PageDesc::new_zeroed(); GROUP];
+        let mut pfn = first;
+        let mut rest = pages;
+        while !rest.is_empty() {
+            let most = (rest.len() / self.page_size()).min(GROUP);
+            let listed = self.listed_from(pfn, most as u64) as usize;
+            let descs = descs.get_mut(..listed).unwrap_or_default();
+            let rank = self.dumped.rank(pfn.0).saturating_sub(self.rank_base);
+            let mut done = match self.descs.read_all(rank, descs) {
+                Ok(()) => self.unpack(descs, rest),
+                Err(_) => 0,
+            };
+            if done == 0 {
+                // Alone it is read in another way, or gives the fault.
+                let page = rest.len().min(self.page_size());
+                self.read_page(pfn, rest.get_mut(..page).unwrap_or_default())?;
+                done = 1;
+            }
+            pfn.0 += done as u64;
+            rest = rest.get_mut(done * self.page_size()..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
     fn page_slice(&self, pfn: Pfn) -> Option<&[u8]> {
         let desc = self.find(pfn).ok()?;
         let plain = self.descs.check(&desc).ok()? == Codec::Plain;
@@ -205,20 +307,6 @@ impl PhysicalMemory for Kdump {
                     .slice_at(desc.offset.get(), desc.size.get() as usize)
             })
             .flatten()
-    }
-
-    fn release(&self, range: PfnRange) {
-        let last = Pfn(range.end.0.saturating_sub(1));
-        let (Ok(first), Ok(last)) = (self.find(range.start), self.find(last)) else {
-            return;
-        };
-        let (start, end) = (first.offset.get(), last.offset.get());
-        // Pages lie in the file one after the other, but for those that share a
-        // block with others.
-        let len = end.saturating_sub(start);
-        if len <= range.len() << self.descs.page_shift {
-            self.descs.source.release(start, len);
-        }
     }
 
     fn present_runs(&self) -> Vec<PfnRange> {

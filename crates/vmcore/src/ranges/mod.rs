@@ -80,11 +80,15 @@ impl RangeMemory {
         self.runs.get(index).filter(|run| run.start <= pfn.0)
     }
 
-    /// Offset in the file of a page that lies there in one piece.
-    fn offset(&self, pfn: Pfn) -> Option<u64> {
+    /// Offset in the file of pages that lie there in one piece, and how many
+    /// bytes from there on do.
+    fn offset(&self, pfn: Pfn) -> Option<(u64, u64)> {
         let run = self.run(pfn)?;
         match run.kind {
-            Kind::Whole(at) => Some(at + ((pfn.0 - run.start) << self.page_shift)),
+            Kind::Whole(at) => Some((
+                at + ((pfn.0 - run.start) << self.page_shift),
+                (run.end - pfn.0) << self.page_shift,
+            )),
             _ => None,
         }
     }
@@ -149,16 +153,35 @@ impl PhysicalMemory for RangeMemory {
     }
 
     fn page_slice(&self, pfn: Pfn) -> Option<&[u8]> {
-        self.source.slice_at(self.offset(pfn)?, self.page_size())
+        let (offset, _) = self.offset(pfn)?;
+        self.source.slice_at(offset, self.page_size())
     }
 
-    fn release(&self, range: PfnRange) {
-        if let Some(offset) = self.offset(range.start) {
-            // Further runs, if any, lie elsewhere.
-            let end = self.run(range.start).map_or(0, |run| run.end);
-            let pages = range.end.0.min(end).saturating_sub(range.start.0);
-            self.source.release(offset, pages << self.page_shift);
+    fn read_pages(&self, first: Pfn, pages: &mut [u8]) -> Result<(), Fault> {
+        let mut pfn = first;
+        let mut rest = pages;
+        while !rest.is_empty() {
+            let stored = match self.offset(pfn) {
+                Some((offset, len)) => {
+                    let len = rest.len().min(usize::try_from(len).unwrap_or(usize::MAX));
+                    let part = rest.get_mut(..len).unwrap_or_default();
+                    self.source.copy_at(offset, part).is_ok().then_some(len)
+                }
+                None => None,
+            };
+            let done = match stored {
+                Some(len) => len,
+                // A page in pieces; or one of many is broken: which, single reads tell.
+                None => {
+                    let len = rest.len().min(self.page_size());
+                    self.read_page(pfn, rest.get_mut(..len).unwrap_or_default())?;
+                    len
+                }
+            };
+            pfn.0 += (done >> self.page_shift).max(1) as u64;
+            rest = rest.get_mut(done..).unwrap_or_default();
         }
+        Ok(())
     }
 
     fn present_runs(&self) -> Vec<PfnRange> {

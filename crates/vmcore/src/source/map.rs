@@ -16,7 +16,7 @@
 
 use std::fs::File;
 
-use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
+use memmap2::{Mmap, MmapOptions};
 
 /// Maps the first `len` bytes of `file`; `None` where the file cannot be mapped
 /// (`/proc/kcore`, some network and FUSE file systems), which is no error.
@@ -24,13 +24,4 @@ pub(super) fn map_file(file: &File, len: u64) -> Option<Mmap> {
     let len = usize::try_from(len).ok().filter(|&len| len > 0)?;
     // SAFETY: see the contract above.
     unsafe { MmapOptions::new().len(len).map(file) }.ok()
-}
-
-/// Gives the memory behind bytes `offset..offset + len` of a mapping back; they
-/// are mapped again from the page cache when they are read next. Refused, it
-/// does no harm.
-pub(super) fn release(mapped: &Mmap, offset: usize, len: usize) {
-    // SAFETY: the mapping is read-only and of a file, so nothing is lost, and by
-    // the contract above nobody relies on bytes staying the same.
-    let _refused = unsafe { mapped.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, len) };
 }

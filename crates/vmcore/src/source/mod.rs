@@ -88,19 +88,24 @@ impl Source {
         }
     }
 
-    /// Tells that bytes `offset..offset + len` will not be read again soon, so
-    /// that a mapped file takes no memory for them.
-    pub(crate) fn release(&self, offset: u64, len: u64) {
-        if self.flat.is_none() {
-            self.raw.release(offset, len);
-        }
-    }
-
     /// Fills `buf` with the bytes from `offset` on.
     pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
         match &self.flat {
             None => self.raw.read_at(offset, buf),
             Some(flat) => flat.read_at(&self.raw, offset, buf),
+        }
+    }
+
+    /// As [`read_at`](Self::read_at), past the mapping: for bytes that are read
+    /// once and many at a time. Copying them costs less than the page faults of a
+    /// mapping, of which every page read would also stay mapped.
+    pub(crate) fn copy_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        match &self.flat {
+            None => self.raw.copy_at(offset, buf),
+            Some(flat) => match flat.locate(offset, buf.len() as u64) {
+                Some(at) => self.raw.copy_at(at, buf),
+                None => flat.read_at(&self.raw, offset, buf),
+            },
         }
     }
 
@@ -118,6 +123,25 @@ impl Source {
         let mut buf = SCRATCH.take();
         buf.resize(len, 0);
         let result = self.read_at(offset, &mut buf).map(|()| f(&buf));
+        SCRATCH.set(buf);
+        result
+    }
+
+    /// Hands a copy of bytes `offset..offset + len` to `f`, made past the mapping,
+    /// or nothing where they cannot be had. The caller bounds `len`.
+    pub(crate) fn with_copy<R>(
+        &self,
+        offset: u64,
+        len: usize,
+        f: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> R {
+        let mut buf = SCRATCH.take();
+        buf.resize(len.max(buf.len()), 0);
+        let copy = buf.get_mut(..len).unwrap_or_default();
+        let result = match self.copy_at(offset, copy) {
+            Ok(()) => f(Some(copy)),
+            Err(_) => f(None),
+        };
         SCRATCH.set(buf);
         result
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use memmap2::Mmap;
 
 use super::ReadError;
-use super::map::{map_file, release};
+use super::map::map_file;
 
 /// A file, mapped where that is possible.
 pub(crate) struct RawFile {
@@ -51,20 +51,19 @@ impl RawFile {
         self.mapped.as_ref()?.get(start..start.checked_add(len)?)
     }
 
-    /// See [`Source::release`](super::Source::release).
-    pub(super) fn release(&self, offset: u64, len: u64) {
-        if let Some(mapped) = &self.mapped
-            && let (Ok(offset), Ok(len)) = (usize::try_from(offset), usize::try_from(len))
-            && offset
-                .checked_add(len)
-                .is_some_and(|end| end <= mapped.len())
-        {
-            release(mapped, offset, len);
+    /// See [`Source::read_at`](super::Source::read_at).
+    pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        match self.slice_at(offset, buf.len()) {
+            Some(bytes) => {
+                buf.copy_from_slice(bytes);
+                Ok(())
+            }
+            None => self.copy_at(offset, buf),
         }
     }
 
-    /// See [`Source::read_at`](super::Source::read_at).
-    pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+    /// See [`Source::copy_at`](super::Source::copy_at).
+    pub(crate) fn copy_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
         let len = buf.len() as u64;
         if offset.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(ReadError::PastEnd {
@@ -72,10 +71,6 @@ impl RawFile {
                 len,
                 end: self.len,
             });
-        }
-        if let Some(bytes) = self.slice_at(offset, buf.len()) {
-            buf.copy_from_slice(bytes);
-            return Ok(());
         }
         self.file
             .read_exact_at(buf, offset)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use pagehound_synth::Image;
 use pagehound_vmcore::{Dump, PageState, Pfn};
 
-use super::{file_of, noise, options};
+use super::{check_many, file_of, noise, options};
 
 /// Few pages of each kind, so that a file is short.
 pub(crate) fn image() -> Image {
@@ -31,6 +31,7 @@ pub(crate) fn exercise(what: &str, dump: &Dump) {
     assert_eq!(in_runs, coverage.present, "{what}");
     let mut page = vec![0; memory.page_size()];
     let end = memory.end_pfn().0;
+    check_many(what, memory, end.min(130));
     let samples = (0..70)
         .chain(595..605)
         .chain(end.saturating_sub(5)..end.saturating_add(5))

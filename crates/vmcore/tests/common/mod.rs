@@ -172,6 +172,7 @@ fn check_memory(what: &str, memory: &dyn PhysicalMemory, expected: &Expected) {
     };
     assert_eq!(memory.coverage(), coverage, "{what}");
     check_runs(what, memory, expected);
+    check_many(what, memory, memory.end_pfn().0 + 100);
     check_reads(what, &cache, expected);
 }
 
@@ -211,6 +212,31 @@ fn check_reads(what: &str, cache: &PageCache<'_>, expected: &Expected) {
             (None, read) => {
                 let fault = read.expect_err("the next page is missing");
                 assert_eq!(fault.addr, PhysAddr((pfn + 1) * size), "{what}");
+            }
+        }
+    }
+}
+
+/// Reads of several pages give what reads of each give, and the first fault.
+pub(crate) fn check_many(what: &str, memory: &dyn PhysicalMemory, end: u64) {
+    let size = memory.page_size();
+    let mut single = vec![0; size];
+    for count in [1, 3, 64, 70] {
+        let mut many = vec![0xee; count * size];
+        for first in (0..end).step_by(count - count / 3) {
+            let read = memory.read_pages(Pfn(first), &mut many);
+            for (pfn, page) in (first..).map(Pfn).zip(many.chunks(size)) {
+                let what = format!("{what}, {count} pages from {first:#x}, {pfn}");
+                if let Err(fault) = memory.read_page(pfn, &mut single) {
+                    assert_eq!(read.as_ref(), Err(&fault), "{what}");
+                    break;
+                }
+                assert!(single == page, "{what}: wrong bytes");
+                let at = pfn.addr(memory.page_shift());
+                assert!(
+                    read.as_ref().err().is_none_or(|fault| fault.addr > at),
+                    "{what}"
+                );
             }
         }
     }
