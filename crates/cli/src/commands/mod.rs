@@ -17,7 +17,7 @@ use crate::output;
 use crate::progress::Bar;
 use anyhow::Context as _;
 use pagehound_hunt::{self as hunt, Diagnosis};
-use pagehound_kernel::{Class, Kernel, Options};
+use pagehound_kernel::{Class, Kernel, Making, Options};
 use pagehound_model::{Report, UNACCOUNTED};
 use pagehound_vmcore::Dump;
 use std::num::NonZeroUsize;
@@ -59,6 +59,14 @@ impl Context {
             without_btf: self.without_btf,
         };
         Kernel::open(dump, options).context("the kernel in the dump")
+    }
+
+    /// How to make a map of all pages.
+    fn making(&self) -> Making<'static> {
+        Making {
+            threads: self.threads,
+            ..Making::default()
+        }
     }
 
     /// The whole diagnosis of the target called `path`, with a bar.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use pagehound_kernel::{Class, Kernel, KernelError, Log, Pages};
+use pagehound_kernel::{Class, Kernel, KernelError, Log, Making, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted, thousands};
 use pagehound_scan::{Pass, Progress};
@@ -64,7 +64,11 @@ impl Diagnosis {
     /// warning and lowers the verdict.
     pub fn of(kernel: &Kernel<'_>, options: &Options<'_>) -> Result<Diagnosis, KernelError> {
         let begin = Instant::now();
-        let mut pages = Pages::of(kernel)?;
+        let mut making = Making::default();
+        if let Some(threads) = options.threads {
+            making.threads = threads;
+        }
+        let mut pages = Pages::of(kernel, making)?;
         let run = Run {
             progress: options.progress,
             cancel: options.cancel,
