@@ -75,6 +75,12 @@ impl Context {
         diagnosis.context("the map of all pages")
     }
 
+    /// A first answer, from the sample that `seed` draws.
+    fn quick(&self, kernel: &Kernel<'_>, path: &str, seed: u64) -> anyhow::Result<Report> {
+        let report = self.with_bar(path, |options| hunt::quick(kernel, options, seed));
+        report.context("the map of all pages")
+    }
+
     /// What can be said of a dump whose kernel cannot be read, for `reason`.
     fn survey(&self, dump: &Dump, path: &str, reason: &anyhow::Error) -> Report {
         self.with_bar(path, |options| {
