@@ -29,7 +29,7 @@ use crate::ledger::ledger;
 use crate::standing::Standing;
 use crate::units::Units;
 
-pub use quick::quick;
+pub use quick::{Draw, quick};
 
 /// What a diagnosis is given besides the kernel.
 #[derive(Clone, Copy)]
