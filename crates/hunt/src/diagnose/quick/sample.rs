@@ -17,6 +17,10 @@ const CLUSTER: u64 = 1 << MAX_PLAIN_ORDER;
 /// Clusters of a stratum: 128 MiB with 4 KiB pages, a section of x86.
 const STRATUM: u64 = 32;
 
+/// Strata at the bottom of memory that are looked at as a whole: the kernel, what is
+/// reserved at boot and what firmware keeps lie in the first GiB, in few pieces.
+const WHOLE: usize = 8;
+
 /// From one cluster alone nothing is known of how much they vary.
 const LEAST: u64 = 2;
 
@@ -53,9 +57,16 @@ impl Sample {
         let all = clusters.len() as u64;
         let size = STRATUM.max((LEAST * all).div_ceil(most.max(1)));
         let mut random = fastrand::Rng::with_seed(seed);
-        let strata = clusters.chunks(size as usize).map(|clusters| {
+        // Of a sample that is but a few strata, half would be spent there.
+        let whole = if most >= 4 * size * WHOLE as u64 {
+            WHOLE
+        } else {
+            0
+        };
+        let strata = clusters.chunks(size as usize).enumerate();
+        let strata = strata.map(|(index, clusters)| {
             let here = clusters.len() as u64;
-            let wanted = match all <= most {
+            let wanted = match all <= most || index < whole {
                 true => here,
                 false => (here * most / all).max(LEAST),
             };
@@ -216,7 +227,7 @@ mod tests {
         assert_eq!(drawn(7), drawn(7));
         assert_ne!(drawn(7), drawn(8));
         let clusters = drawn(7);
-        assert!((900..1100).contains(&clusters.len()), "{}", clusters.len());
+        assert!((900..1250).contains(&clusters.len()), "{}", clusters.len());
         assert!(clusters.is_sorted_by(|a, b| a.end <= b.start));
         assert!(
             clusters
