@@ -16,6 +16,16 @@ pub struct HolderName {
     pub name: String,
 }
 
+impl HolderName {
+    /// Those that are too small, or too many, to be told apart.
+    pub(crate) fn others() -> HolderName {
+        HolderName {
+            kind: "other",
+            name: "smaller holders".into(),
+        }
+    }
+}
+
 /// Finds the holders of held units.
 pub struct Holders<'a> {
     kernel: &'a Kernel<'a>,

@@ -69,7 +69,7 @@ impl Units {
     }
 
     /// First frames of all units, ascending, so in the order of their numbers.
-    pub(crate) fn heads(&self) -> impl Iterator<Item = Pfn> + '_ {
+    pub(crate) fn heads(&self) -> impl Iterator<Item = Pfn> + Clone + '_ {
         (0u64..).zip(&self.bits).flat_map(|(index, &word)| {
             let mut left = word;
             std::iter::from_fn(move || {

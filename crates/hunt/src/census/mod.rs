@@ -29,7 +29,7 @@ use pagehound_model::Control;
 use pagehound_scan::{Pass, Progress};
 use pagehound_vmcore::{PageState, Pfn, PfnRange};
 
-use bits::Bits;
+pub(crate) use bits::Bits;
 pub(crate) use hardware::NAMED_PART;
 pub(crate) use mark::Ground;
 use objects::{Numbering, Strict};

@@ -16,6 +16,7 @@ use pagehound_kernel::{Class, MAX_PLAIN_ORDER, Pages, StructPages};
 use pagehound_vmcore::{Pfn, PfnRange};
 
 use super::{Census, Fate, Ground, Via};
+use crate::units::Units;
 
 const MAX_RUN: u64 = 1 << MAX_PLAIN_ORDER;
 
@@ -61,16 +62,16 @@ impl Census {
     pub(crate) fn hold_interiors(
         &mut self,
         ground: Ground<'_>,
-        orphans: &[Pfn],
+        units: &Units,
         lost_elsewhere: impl Fn(Pfn) -> bool,
     ) -> Vec<Pfn> {
         let pages = ground.pages;
         let mut held = Vec::new();
         let mut traces = Traces::of(ground);
         // The last inside page that was looked at, and the page its block begins
-        // with; orphans ascend.
+        // with; units ascend.
         let mut last: Option<(Pfn, Option<Pfn>)> = None;
-        for &orphan in orphans {
+        for orphan in units.heads() {
             let waits = self.fate(pages, orphan) == Fate::Orphan && !lost_elsewhere(orphan);
             if !waits || traces.of_page(orphan) != Trace::Untouched {
                 continue;

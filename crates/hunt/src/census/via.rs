@@ -1,7 +1,7 @@
-//! How each held unit was reached, a word a unit.
+//! How each held unit was reached, a word a held unit.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use pagehound_vmcore::{Pfn, PhysAddr};
 
@@ -63,15 +63,23 @@ impl Via {
     }
 }
 
+/// Units that get room for their ways together. Of a leak of millions of units
+/// hardly one has a way.
+const TOGETHER: usize = 32;
+
+type Codes = [AtomicU64; TOGETHER];
+
 /// A [`Via`] for every censused unit that has one.
 pub(super) struct Vias {
     units: Arc<Units>,
-    codes: Vec<AtomicU64>,
+    /// By number; those none of which has a way have no room either.
+    codes: Vec<OnceLock<Box<Codes>>>,
 }
 
 impl Vias {
     pub(super) fn new(units: Arc<Units>) -> Vias {
-        let codes = (0..units.len()).map(|_| AtomicU64::new(NONE)).collect();
+        let all = units.len().div_ceil(TOGETHER);
+        let codes = (0..all).map(|_| OnceLock::new()).collect();
         Vias { units, codes }
     }
 
@@ -82,17 +90,24 @@ impl Vias {
     /// Notes a way to a unit. Of several the same one stays whatever the order
     /// they come in, so that threads do not decide what is printed.
     pub(super) fn note(&self, head: Pfn, via: Via) {
-        if let Some(code) = self.code(head) {
+        let Some((codes, at)) = self.place(head) else {
+            return;
+        };
+        let codes = codes.get_or_init(|| Box::new([const { AtomicU64::new(NONE) }; TOGETHER]));
+        if let Some(code) = codes.get(at) {
             code.fetch_min(via.code(), Ordering::Relaxed);
         }
     }
 
     pub(super) fn get(&self, head: Pfn) -> Option<Via> {
-        Via::of_code(self.code(head)?.load(Ordering::Relaxed))
+        let (codes, at) = self.place(head)?;
+        Via::of_code(codes.get()?.get(at)?.load(Ordering::Relaxed))
     }
 
-    fn code(&self, head: Pfn) -> Option<&AtomicU64> {
-        self.codes.get(self.units.number(head)?)
+    /// Where the way of a unit is kept.
+    fn place(&self, head: Pfn) -> Option<(&OnceLock<Box<Codes>>, usize)> {
+        let number = self.units.number(head)?;
+        Some((self.codes.get(number / TOGETHER)?, number % TOGETHER))
     }
 }
 

@@ -4,6 +4,7 @@ mod coverage;
 mod finding;
 mod findings;
 mod groups;
+mod members;
 mod parts;
 mod signature;
 mod verdict;
@@ -27,6 +28,7 @@ use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::ledger::ledger;
 use crate::standing::Standing;
 use crate::units::Units;
+use groups::Groups;
 
 /// What a diagnosis is given besides the kernel.
 #[derive(Clone, Copy)]
@@ -51,7 +53,8 @@ pub struct Diagnosis {
     pub pages: Pages,
     /// Fate of every censused unit.
     pub census: Census,
-    /// Id of each unit's finding, 0 where it is in none.
+    groups: Groups,
+    /// Id of each group's finding by its number, 0 where it has none.
     findings: Vec<u32>,
     units: Arc<Units>,
 }
@@ -113,7 +116,7 @@ impl Diagnosis {
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
-        let (found, by_unit) =
+        let (found, groups, ids) =
             findings::findings(kernel, &pages, &units, &census, &prints, &attribution);
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
@@ -146,7 +149,8 @@ impl Diagnosis {
             report,
             pages,
             census,
-            findings: by_unit,
+            groups,
+            findings: ids,
             units,
         })
     }
@@ -154,7 +158,8 @@ impl Diagnosis {
     /// Index in the report's findings of the one a page belongs to.
     pub fn finding(&self, pfn: Pfn) -> Option<usize> {
         let head = self.pages.map.head(pfn);
-        let id = *self.findings.get(self.units.number(head)?)?;
+        let group = self.groups.number_of(self.units.number(head)?);
+        let id = *self.findings.get(usize::from(group))?;
         (id as usize).checked_sub(1)
     }
 
@@ -177,13 +182,12 @@ impl Diagnosis {
 /// live in tables of hardware (rule 6), pages the kernel dropped on purpose.
 fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Fingerprints) {
     let pages = ground.pages;
-    let orphans: Vec<Pfn> = units
-        .heads()
-        .filter(|&head| census.fate(pages, head) == Fate::Orphan)
-        .collect();
     // By group: units, and those of them that hardware tables name.
     let mut groups: HashMap<Key, (usize, usize)> = HashMap::new();
-    for &head in orphans.iter().filter(|&&head| !census.is_unsettled(head)) {
+    for head in units.heads() {
+        if census.fate(pages, head) != Fate::Orphan || census.is_unsettled(head) {
+            continue;
+        }
         let (units, named) = groups.entry(prints.key(head)).or_default();
         *units += 1;
         *named += usize::from(census.is_in_hardware(head));
@@ -195,7 +199,7 @@ fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Finge
     };
     let alike = |one, other| prints.key(one) == prints.key(other);
     let mut held = census.settle(lost_elsewhere, alike);
-    for &head in &orphans {
+    for head in units.heads() {
         if census.fate(pages, head) != Fate::Orphan {
             continue;
         }
@@ -213,7 +217,7 @@ fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Finge
         if ground.without.split {
             return;
         }
-        held = census.hold_interiors(ground, &orphans, lost_elsewhere);
+        held = census.hold_interiors(ground, units, lost_elsewhere);
         census.split_blocks(pages);
         held.extend(census.settle(lost_elsewhere, alike));
         if held.is_empty() {
