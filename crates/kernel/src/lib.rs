@@ -2,6 +2,7 @@
 
 mod btf;
 mod counters;
+mod frame_index;
 mod host;
 mod kallsyms;
 mod kernel;
@@ -28,6 +29,7 @@ mod vmcoreinfo;
 mod zones;
 
 pub use btf::{Btf, BtfError, Member};
+pub use frame_index::FrameIndex;
 pub use host::HostInfo;
 pub use kallsyms::{Encoding, Kallsyms, KallsymsError, Symbol};
 pub use kernel::{Kernel, KernelError, Options};

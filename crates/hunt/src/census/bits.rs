@@ -9,17 +9,26 @@ use zerocopy::FromZeros;
 /// What bits are numbered by.
 pub(crate) trait Number: Copy {
     fn number(self) -> u64;
+    fn of(number: u64) -> Self;
 }
 
 impl Number for Pfn {
     fn number(self) -> u64 {
         self.0
     }
+
+    fn of(number: u64) -> Pfn {
+        Pfn(number)
+    }
 }
 
 impl Number for u64 {
     fn number(self) -> u64 {
         self
+    }
+
+    fn of(number: u64) -> u64 {
+        number
     }
 }
 
@@ -61,6 +70,22 @@ impl<N: Number> Bits<N> {
                 word.fetch_or(other, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Clears the first bit that is set from `at` on, and tells which it was.
+    pub(crate) fn take_from(&self, at: N) -> Option<N> {
+        let first = usize::try_from(at.number() / 64).ok()?;
+        let mut mask = u64::MAX << (at.number() % 64);
+        for (index, word) in (first..).zip(self.words.get(first..)?) {
+            let bits = word.load(Ordering::Relaxed) & mask;
+            if bits != 0 {
+                let bit = bits.trailing_zeros();
+                word.fetch_and(!(1 << bit), Ordering::Relaxed);
+                return Some(N::of(index as u64 * 64 + u64::from(bit)));
+            }
+            mask = u64::MAX;
+        }
+        None
     }
 
     /// How many are set.

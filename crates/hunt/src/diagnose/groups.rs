@@ -1,13 +1,13 @@
 //! Unaccounted units into groups: lost by what they hold, held by who holds
 //! them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_vmcore::Pfn;
 
 use super::members::Members;
-use crate::census::{Census, Fate, Via};
+use crate::census::{Bits, Census, Fate, Via};
 use crate::fingerprint::{Fingerprints, GROUP, Key, order};
 use crate::holders::{HolderName, Holders};
 use crate::units::Units;
@@ -51,14 +51,15 @@ impl Groups {
         prints: &Fingerprints,
     ) -> Groups {
         let mut lost: HashMap<Key, usize> = HashMap::new();
-        let mut listed: HashSet<u64> = HashSet::new();
+        let listed = Bits::new(pages.map.end());
         let unaccounted = |head: &Pfn| pages.map.class(*head).is_unaccounted();
         for head in units.heads().filter(unaccounted) {
             match census.fate(pages, head) {
                 Fate::Orphan => *lost.entry(prints.key(head)).or_default() += 1,
                 Fate::Held => {
                     if let Some(Via::PageStruct(from)) = census.via(head) {
-                        listed.extend([head.0, from.0]);
+                        listed.set(head);
+                        listed.set(from);
                     }
                 }
                 Fate::InTransit => {}
@@ -87,7 +88,7 @@ impl Groups {
                     let holder = holders.of(head);
                     if census.is_lost_through_cache(head) {
                         Group::Through(holder, order(pages, head))
-                    } else if company && !listed.contains(&head.0) {
+                    } else if company && !listed.get(head) {
                         // A place on a list through page->lru is ownership, not a
                         // word that may have been left behind.
                         Group::Company(key, holder)

@@ -71,11 +71,7 @@ impl Pages {
         pages.reserved(kernel);
         match kernel.slab_caches() {
             Ok(mut slabs) => {
-                let strangers = scanned
-                    .slabs
-                    .into_iter()
-                    .filter(|&head| !slabs.add(kernel, head))
-                    .count();
+                let strangers = slabs.add_all(kernel, &pages.map, scanned.slabs);
                 if strangers > 0 {
                     pages
                         .warnings
@@ -108,6 +104,8 @@ impl Pages {
         pages.kernel_tables(kernel);
         pages.process_tables(kernel);
         pages.direct_stacks(kernel);
+        // Stable: of several places the last that was found comes last.
+        pages.vmalloc_frames.sort_by_key(|&(pfn, _)| pfn);
         pages.stale = kernel.stale(&pages);
         Ok(pages)
     }
