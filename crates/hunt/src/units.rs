@@ -12,8 +12,12 @@ pub(crate) struct Units(FrameIndex);
 impl Units {
     pub(crate) fn of(map: &PageMap) -> Units {
         let censused = Class::ALL.iter().filter(|class| class.is_censused());
-        let heads = censused.flat_map(|class| map.heads(*class));
-        Units(FrameIndex::of(map.end(), heads))
+        Units::numbered(map.end(), censused.flat_map(|class| map.heads(*class)))
+    }
+
+    /// Units of the given first frames, in any order, all below `end`.
+    pub(crate) fn numbered(end: Pfn, heads: impl Iterator<Item = Pfn>) -> Units {
+        Units(FrameIndex::of(end, heads))
     }
 
     /// How many there are.

@@ -9,6 +9,7 @@ use pagehound_model::Finding;
 use super::finding::Maker;
 use super::groups::{Group, Groups};
 use super::members::Members;
+use super::parts::Parts;
 use super::verdict::stray;
 use crate::attribution::Attribution;
 use crate::census::Census;
@@ -30,13 +31,13 @@ pub(super) fn findings(
     attribution: &Attribution,
 ) -> (Vec<Finding>, Groups, Vec<u32>) {
     let groups = Groups::of(kernel, pages, units, census, prints);
-    let maker = Maker {
+    let parts = Parts {
         kernel,
         pages,
-        census,
         prints,
         attribution,
     };
+    let maker = Maker { parts, census };
     let mut made: Vec<(Finding, Members<'_>)> = Vec::new();
     let mut strays: Vec<Members<'_>> = Vec::new();
     let limit = stray(kernel, pages);

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::{
     Confidence, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, Reach, State,
 };
 use pagehound_vmcore::Mac;
 
-use super::finding::Maker;
 use super::members::Members;
 use super::signature;
-use crate::fingerprint::{Key, Shared, order};
+use crate::attribution::Attribution;
+use crate::fingerprint::{Fingerprints, Key, Shared, order};
 use crate::holders::HolderName;
 
 /// Sample frames named a finding.
@@ -39,7 +40,16 @@ pub(super) fn blame(finding: &Finding, place: impl Fn(&str) -> String) -> Option
     })
 }
 
-impl Maker<'_> {
+/// What findings are put together from.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) kernel: &'a Kernel<'a>,
+    pub(super) pages: &'a Pages,
+    pub(super) prints: &'a Fingerprints,
+    pub(super) attribution: &'a Attribution,
+}
+
+impl Parts<'_> {
     /// A finding with what every finding has.
     pub(super) fn plain(
         &self,
