@@ -36,7 +36,7 @@ pub use kernel::{Kernel, KernelError, Options};
 pub use memmap::{MemMap, StructPages};
 pub use modules::Module;
 pub use net::{NetDevice, NetStats};
-pub use open::open;
+pub use open::{open, open_with};
 pub use pagemap::{Class, Decoder, MAX_PLAIN_ORDER, Making, PageMap, PageWords, Pages, Sampler};
 pub use printk::{Caller, Log, LogDevice, LogRecord};
 pub use slab::{Cache, ObjectAt, Slab, SlabIndex};

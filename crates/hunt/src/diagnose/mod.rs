@@ -27,6 +27,7 @@ use crate::census::{Census, Fate, Ground, NAMED_PART, Naming, Run, Without};
 use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::ledger::ledger;
+use crate::limit::{MemoryLimit, TooLittleMemory};
 use crate::standing::Standing;
 use crate::units::Units;
 use groups::Groups;
@@ -44,8 +45,21 @@ pub struct Options<'a> {
     pub cancel: &'a AtomicBool,
     /// Threads, or as many as there are cores.
     pub threads: Option<NonZeroUsize>,
+    /// Resident memory to keep below, if there is little.
+    pub memory: Option<MemoryLimit>,
     /// Census rules left out (for tests).
     pub without: Without,
+}
+
+/// Why there is no diagnosis.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DiagnosisError {
+    /// No page map can be made.
+    #[error("the map of all pages")]
+    Pages(#[from] KernelError),
+    /// It would not fit into the memory allowed.
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
 }
 
 /// The report, and what it was drawn from.
@@ -66,15 +80,22 @@ impl Diagnosis {
     /// Diagnoses the memory of `kernel`.
     ///
     /// # Errors
-    /// Only where no page map can be made; whatever else is missing becomes a
-    /// warning and lowers the verdict.
-    pub fn of(kernel: &Kernel<'_>, options: &Options<'_>) -> Result<Diagnosis, KernelError> {
+    /// Only where no page map can be made, or memory is limited to less than this
+    /// dump needs; whatever else is missing becomes a warning and lowers the verdict.
+    pub fn of(kernel: &Kernel<'_>, options: &Options<'_>) -> Result<Diagnosis, DiagnosisError> {
         let begin = Instant::now();
         let mut making = Making::default();
         if let Some(threads) = options.threads {
             making.threads = threads;
         }
+        let threads = making.threads.get();
+        if let Some(limit) = options.memory {
+            limit.check_frames(kernel.dump, threads)?;
+        }
         let mut pages = Pages::of(kernel, making)?;
+        if let Some(limit) = options.memory {
+            limit.check_units(&pages, kernel.dump, threads)?;
+        }
         let run = Run {
             progress: options.progress,
             cancel: options.cancel,
