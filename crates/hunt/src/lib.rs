@@ -17,7 +17,7 @@ mod testing;
 mod units;
 
 pub use clock::{captured_at, rfc3339};
-pub use diagnose::{Diagnosis, DiagnosisError, Options, quick};
+pub use diagnose::{Diagnosis, DiagnosisError, Draw, Options, quick};
 pub use ledger::ledger;
 pub use limit::{MemoryLimit, TooLittleMemory};
 pub use referrers::{Referrer, Referrers, referrers};

@@ -30,3 +30,4 @@ pub use elf::{ElfOptions, ElfStyle};
 pub use flat::{Flatten, Order, flatten};
 pub use image::{Image, Machine};
 pub use kdump::{Compression, KdumpOptions};
+pub use lzo1x::compress as compress_lzo1x;

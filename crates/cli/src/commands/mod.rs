@@ -90,7 +90,11 @@ impl Context {
 
     /// A first answer, from the sample that `seed` draws.
     fn quick(&self, kernel: &Kernel<'_>, path: &str, seed: u64) -> anyhow::Result<Report> {
-        let report = self.with_bar(path, |options| hunt::quick(kernel, options, seed));
+        let draw = hunt::Draw {
+            seed,
+            ..hunt::Draw::default()
+        };
+        let report = self.with_bar(path, |options| hunt::quick(kernel, options, &draw));
         report.context("the map of all pages")
     }
 

@@ -32,7 +32,7 @@ use crate::standing::Standing;
 use crate::units::Units;
 use groups::Groups;
 
-pub use quick::quick;
+pub use quick::{Draw, quick};
 
 /// What a diagnosis is given besides the kernel.
 #[derive(Clone, Copy)]
