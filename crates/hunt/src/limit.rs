@@ -138,8 +138,9 @@ impl Need {
             // And how many bits are set before every 512.
             frames += self.frames / 8 * 2 + self.frames / 64;
         }
-        // Numbers of traits and group, and where the way to the unit is.
-        let units = self.units * 9 / 2;
+        // Numbers of traits and group, a place for the way to it, and the ways of half
+        // of them: where there are many units, most were lost and have none.
+        let units = self.units * 9;
         // A row a slab; of an object whether it is free, reached, and to be read.
         let slabs = self.slabs * 24 + self.objects / 8 * 3;
         PROGRAM + self.threads * THREAD + CACHE.0 + frames + units + slabs

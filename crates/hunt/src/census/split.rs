@@ -16,7 +16,6 @@ use pagehound_kernel::{Class, MAX_PLAIN_ORDER, Pages, StructPages};
 use pagehound_vmcore::{Pfn, PfnRange};
 
 use super::{Census, Fate, Ground, Via};
-use crate::units::Units;
 
 const MAX_RUN: u64 = 1 << MAX_PLAIN_ORDER;
 
@@ -62,7 +61,7 @@ impl Census {
     pub(crate) fn hold_interiors(
         &mut self,
         ground: Ground<'_>,
-        units: &Units,
+        units: impl Iterator<Item = Pfn>,
         lost_elsewhere: impl Fn(Pfn) -> bool,
     ) -> Vec<Pfn> {
         let pages = ground.pages;
@@ -71,7 +70,7 @@ impl Census {
         // The last inside page that was looked at, and the page its block begins
         // with; units ascend.
         let mut last: Option<(Pfn, Option<Pfn>)> = None;
-        for orphan in units.heads() {
+        for orphan in units {
             let waits = self.fate(pages, orphan) == Fate::Orphan && !lost_elsewhere(orphan);
             if !waits || traces.of_page(orphan) != Trace::Untouched {
                 continue;

@@ -246,7 +246,7 @@ fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Finge
         if ground.without.split {
             return;
         }
-        held = census.hold_interiors(ground, units, lost_elsewhere);
+        held = census.hold_interiors(ground, units.heads(), lost_elsewhere);
         census.split_blocks(pages);
         held.extend(census.settle(lost_elsewhere, alike));
         if held.is_empty() {

@@ -33,7 +33,7 @@ pub(super) fn find(
     let step = count.div_ceil(SAMPLE).max(1);
     let mut left: Vec<Vec<Anchor>> = heads
         .step_by(step)
-        .filter_map(|head| Some(words(&*kernel.memory.cache.page(head).ok()?, naming)))
+        .filter_map(|head| Some(words(&kernel.memory.cache.page(head).ok()?, naming)))
         .collect();
     let mut anchors = Vec::new();
     while anchors.len() < GROUPS && left.len() >= GROUP {

@@ -474,6 +474,7 @@ mod tests {
             progress: &NoProgress,
             cancel: &AtomicBool::new(false),
             threads: None,
+            memory: None,
             without: Without::default(),
         };
         quick(&DEMO.kernel, &options, draw).unwrap()
