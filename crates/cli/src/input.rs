@@ -2,7 +2,7 @@
 
 use crate::args::Target;
 use pagehound_hunt::host::{HostFiles, looks_like_host_files};
-use pagehound_vmcore::Dump;
+use pagehound_vmcore::{Dump, OpenOptions};
 use std::io::Read;
 use std::path::Path;
 
@@ -15,15 +15,18 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    /// Opens `target`; what it is shows in its first bytes.
-    pub(crate) fn open(target: &Target) -> anyhow::Result<Input> {
+    /// Opens `target`; what it is shows in its first bytes. A dump is read as
+    /// `options` say.
+    pub(crate) fn open(target: &Target, options: OpenOptions) -> anyhow::Result<Input> {
         target.check()?;
         Ok(match target {
             Target::Live => Input::Host(Box::new(HostFiles::live()?)),
             Target::Path(path) if looks_like_host_files(&head(path)) => {
                 Input::Host(Box::new(HostFiles::from_meminfo_path(path)?))
             }
-            Target::Path(path) => Input::Dump(Box::new(pagehound_kernel::open(path)?)),
+            Target::Path(path) => {
+                Input::Dump(Box::new(pagehound_kernel::open_with(path, options)?))
+            }
         })
     }
 }

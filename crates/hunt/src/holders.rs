@@ -16,13 +16,27 @@ pub struct HolderName {
     pub name: String,
 }
 
+impl HolderName {
+    /// Those that are too small, or too many, to be told apart.
+    pub(crate) fn others() -> HolderName {
+        HolderName {
+            kind: "other",
+            name: "smaller holders".into(),
+        }
+    }
+}
+
+/// Units of a chain between two whose roots are noted: most chains are short, and a
+/// host may hold millions of units.
+const APART: u64 = 16;
+
 /// Finds the holders of held units.
 pub struct Holders<'a> {
     kernel: &'a Kernel<'a>,
     pages: &'a Pages,
     census: &'a Census,
     symbols: Symbolizer<'a>,
-    vmalloc: HashMap<u64, VirtAddr>,
+    /// Roots of some units in long chains, one in [`APART`].
     roots: HashMap<u64, Option<Via>>,
 }
 
@@ -34,11 +48,6 @@ impl<'a> Holders<'a> {
             pages,
             census,
             symbols: kernel.symbolizer(),
-            vmalloc: pages
-                .vmalloc_frames
-                .iter()
-                .map(|&(pfn, virt)| (pfn.0, virt))
-                .collect(),
             roots: HashMap::new(),
         }
     }
@@ -69,15 +78,19 @@ impl<'a> Holders<'a> {
 
     /// The reference at the beginning of the chain that leads to `head`.
     fn root(&mut self, head: Pfn) -> Option<Via> {
-        let mut chain = Vec::new();
+        let mut noted = Vec::new();
+        let mut length = 0;
         let mut at = head;
         let root = loop {
             if let Some(&known) = self.roots.get(&at.0) {
                 break known;
             }
-            chain.push(at);
+            length += 1;
+            if length % APART == 0 {
+                noted.push(at);
+            }
             // A chain longer than there are units runs in a circle.
-            if chain.len() as u64 > self.pages.map.end().0 {
+            if length > self.pages.map.end().0 {
                 break None;
             }
             match self.census.via(at) {
@@ -91,7 +104,7 @@ impl<'a> Holders<'a> {
                 other => break other,
             }
         };
-        for unit in chain {
+        for unit in noted {
             self.roots.insert(unit.0, root);
         }
         root
@@ -121,13 +134,15 @@ impl<'a> Holders<'a> {
                 Some(symbol) => named("symbol", symbol),
                 None => named("kernel image", "data".into()),
             },
-            Class::Vmalloc | Class::KernelStack | Class::PerCpu => match self.vmalloc.get(&pfn.0) {
-                Some(&virt) => {
-                    let virt = virt.add(at.0 & ((1 << shift) - 1));
-                    self.virtual_owner(class, virt)
+            Class::Vmalloc | Class::KernelStack | Class::PerCpu => {
+                match self.pages.vmalloc_address(pfn) {
+                    Some(virt) => {
+                        let virt = virt.add(at.0 & ((1 << shift) - 1));
+                        self.virtual_owner(class, virt)
+                    }
+                    None => named(class.name(), "first chunk".into()),
                 }
-                None => named(class.name(), "first chunk".into()),
-            },
+            }
             class => named("memory", class.name().into()),
         }
     }

@@ -8,6 +8,7 @@ pub mod fingerprint;
 pub mod holders;
 pub mod host;
 mod ledger;
+mod limit;
 mod referrers;
 mod standing;
 mod survey;
@@ -16,8 +17,9 @@ mod testing;
 mod units;
 
 pub use clock::{captured_at, rfc3339};
-pub use diagnose::{Diagnosis, Draw, Options, quick};
+pub use diagnose::{Diagnosis, DiagnosisError, Draw, Options, quick};
 pub use ledger::ledger;
+pub use limit::{MemoryLimit, TooLittleMemory};
 pub use referrers::{Referrer, Referrers, referrers};
 pub use standing::Standing;
 pub use survey::{is_damaged, survey};

@@ -23,6 +23,7 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
     let pass = Pass {
         progress: options.progress,
         cancel: options.cancel,
+        threads: options.threads.unwrap_or(Pass::new(memory).threads),
         ..Pass::new(memory)
     };
     let outcome = pass.fold(

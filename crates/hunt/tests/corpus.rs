@@ -293,6 +293,7 @@ fn a_census_cut_short_proves_nothing() {
         progress: &NoProgress,
         cancel: &cancel,
         threads: None,
+        memory: None,
         without: Without::default(),
     };
     let census = Census::run(&kernel, &pages, &run);
@@ -303,6 +304,7 @@ fn a_census_cut_short_proves_nothing() {
         progress: &NoProgress,
         cancel: &cancel,
         threads: None,
+        memory: None,
         without: Without::default(),
     };
     let report = Diagnosis::of(&kernel, &options).unwrap().report;
@@ -321,6 +323,7 @@ fn the_number_of_threads_changes_nothing() {
         progress: &NoProgress,
         cancel: &cancel,
         threads: std::num::NonZeroUsize::new(1),
+        memory: None,
         without: Without::default(),
     };
     let alone = Diagnosis::of(&kernel, &options).unwrap();
@@ -333,7 +336,10 @@ fn the_number_of_threads_changes_nothing() {
 /// prints addresses, names the devices alone.
 #[test]
 fn without_btf_the_answer_is_the_same_and_says_what_it_lacks() {
-    let options = pagehound_kernel::Options { without_btf: true };
+    let options = pagehound_kernel::Options {
+        without_btf: true,
+        ..pagehound_kernel::Options::default()
+    };
     for case in [&FILTERED, &WHOLE, &HEALTHY, &OLD, &NEW] {
         let kernel = Kernel::open(case.dump, options).unwrap();
         let diagnosis = diagnose(&kernel, Without::default());

@@ -57,6 +57,7 @@ fn survive(what: &str, dump: &Dump) {
         progress: &NoProgress,
         cancel: &cancel,
         threads: NonZeroUsize::new(2),
+        memory: None,
         without: Without::default(),
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| {

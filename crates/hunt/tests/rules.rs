@@ -335,6 +335,7 @@ fn the_answer_does_not_depend_on_the_threads() {
             progress: &pagehound_scan::NoProgress,
             cancel: &cancel,
             threads: std::num::NonZeroUsize::new(threads),
+            memory: None,
             without: Without::default(),
         };
         let mut report = Diagnosis::of(&DEMO.kernel, &options).unwrap().report;

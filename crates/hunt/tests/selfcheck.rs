@@ -65,6 +65,7 @@ fn no_wrong_offset_makes_a_confident_wrong_answer() {
             progress: &pagehound_scan::NoProgress,
             cancel: &cancel,
             threads: NonZeroUsize::new(1),
+            memory: None,
             without: Without::default(),
         };
         while let Some(&(field, offset)) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {

@@ -12,8 +12,8 @@ use crate::translate::{AddressSpace, KernelMemory, SpaceError};
 use crate::virt::{VirtFault, VirtualRead};
 use crate::vmcoreinfo::{Vmcoreinfo, find_in_memory};
 
-/// Pages kept decompressed for random access (16 MiB with 4 KiB pages).
-const CACHE_PAGES: usize = 4096;
+/// Bytes of pages kept for random access.
+const CACHE: usize = 16 << 20;
 
 /// Pages kept while candidates are tried.
 const SMALL_CACHE: usize = 64;
@@ -88,6 +88,8 @@ impl From<VirtFault> for KernelError {
 pub struct Options {
     /// Leave BTF aside, as on a kernel that has none.
     pub without_btf: bool,
+    /// Bytes of pages kept for random access [default: 16 MiB].
+    pub cache: Option<usize>,
 }
 
 /// The kernel of a dump.
@@ -115,7 +117,7 @@ impl<'m> Kernel<'m> {
     /// Opens the kernel in `dump`.
     pub fn open(dump: &'m Dump, options: Options) -> Result<Kernel<'m>, KernelError> {
         let mut warnings = Vec::new();
-        let (vmcoreinfo, memory) = open_memory(dump)?;
+        let (vmcoreinfo, memory) = open_memory(dump, options.cache.unwrap_or(CACHE))?;
         let symbols = match open_symbols(&memory, &vmcoreinfo) {
             Ok(symbols) => Some(symbols),
             Err(why) => {
@@ -331,13 +333,13 @@ impl<'m> Kernel<'m> {
 
 /// VMCOREINFO and the address space it describes: from the note, else from
 /// the first copy in memory whose address space holds together.
-fn open_memory(dump: &Dump) -> Result<(Vmcoreinfo, KernelMemory<'_>), KernelError> {
+fn open_memory(dump: &Dump, cached: usize) -> Result<(Vmcoreinfo, KernelMemory<'_>), KernelError> {
     let memory = dump.memory.as_ref();
     let mut last = KernelError::NoVmcoreinfo;
     let note = dump.info.vmcoreinfo.iter().cloned();
     let mut attempt = |text: &[u8]| -> Option<(Vmcoreinfo, KernelMemory<'_>)> {
         let vmcoreinfo = Vmcoreinfo::parse(text).ok()?;
-        let cache = PageCache::new(memory, CACHE_PAGES);
+        let cache = PageCache::new(memory, cached >> memory.page_shift());
         match AddressSpace::discover(&cache, memory.end_pfn(), &dump.info, &vmcoreinfo) {
             Ok(space) => Some((vmcoreinfo, KernelMemory { cache, space })),
             Err(error) => {

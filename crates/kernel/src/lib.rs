@@ -2,6 +2,7 @@
 
 mod btf;
 mod counters;
+mod frame_index;
 mod host;
 mod kallsyms;
 mod kernel;
@@ -28,13 +29,14 @@ mod vmcoreinfo;
 mod zones;
 
 pub use btf::{Btf, BtfError, Member};
+pub use frame_index::FrameIndex;
 pub use host::HostInfo;
 pub use kallsyms::{Encoding, Kallsyms, KallsymsError, Symbol};
 pub use kernel::{Kernel, KernelError, Options};
 pub use memmap::{MemMap, StructPages};
 pub use modules::Module;
 pub use net::{NetDevice, NetStats};
-pub use open::open;
+pub use open::{open, open_with};
 pub use pagemap::{Class, Decoder, MAX_PLAIN_ORDER, Making, PageMap, PageWords, Pages, Sampler};
 pub use printk::{Caller, Log, LogDevice, LogRecord};
 pub use slab::{Cache, ObjectAt, Slab, SlabIndex};

@@ -17,7 +17,16 @@ use crate::vmcoreinfo::find_in_memory;
 ///
 /// See [`pagehound_vmcore::open`].
 pub fn open(path: &Path) -> Result<Dump, OpenError> {
-    let dump = pagehound_vmcore::open(path)?;
+    open_with(path, OpenOptions::default())
+}
+
+/// [`open`] with these options, of which the page size is found if it is not given.
+///
+/// # Errors
+///
+/// See [`open`].
+pub fn open_with(path: &Path, options: OpenOptions) -> Result<Dump, OpenError> {
+    let dump = options.open(path)?;
     let shift = dump.memory.page_shift();
     if dump.info.vmcoreinfo.is_some() || shift <= SMALLEST {
         return Ok(dump);
@@ -32,7 +41,7 @@ pub fn open(path: &Path) -> Result<Dump, OpenError> {
     }
     let options = OpenOptions {
         page_shift: kernels,
-        ..OpenOptions::default()
+        ..options
     };
     options.open(path)
 }

@@ -5,6 +5,7 @@
 //! ones, so the freelists are walked.
 
 mod objects;
+mod slabs;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,8 @@ use crate::virt::VirtualRead;
 use crate::zones::Node;
 
 pub use objects::ObjectAt;
+pub use slabs::Slab;
+use slabs::{Draft, Slabs};
 
 /// One slab cache.
 #[derive(Clone, Debug)]
@@ -45,53 +48,13 @@ pub struct Cache {
     pub(crate) sheaf_capacity: u64,
 }
 
-/// One slab: a unit of pages cut into objects.
-#[derive(Clone, Debug)]
-pub struct Slab {
-    /// Index of its cache in [`SlabIndex::caches`].
-    pub cache: u32,
-    /// Objects it is cut into.
-    pub objects: u32,
-    /// Whether it has as many objects as its cache has room for. If not, they
-    /// may lie anywhere in it, and it counts as one object: a page of KFENCE
-    /// (`kfence_guarded_alloc`), or a damaged slab.
-    is_cut: bool,
-    /// A bit an object, set where the object is free.
-    free: Box<[u64]>,
-}
-
-impl Slab {
-    /// Whether object `index` is free.
-    pub fn is_free(&self, index: u32) -> bool {
-        self.free
-            .get((index / 64) as usize)
-            .is_some_and(|word| word >> (index % 64) & 1 == 1)
-    }
-
-    /// Marks object `index` free; `false` if there is no such object.
-    fn set_free(&mut self, index: u64) -> bool {
-        match self.free.get_mut((index / 64) as usize) {
-            Some(word) if index < u64::from(self.objects) => {
-                *word |= 1 << (index % 64);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// How many objects are free.
-    pub fn free_count(&self) -> u32 {
-        self.free.iter().map(|word| word.count_ones()).sum()
-    }
-}
-
 /// All caches, and the slabs by their first frame.
 #[derive(Clone, Debug, Default)]
 pub struct SlabIndex {
     /// Caches in the kernel's order.
     pub caches: Vec<Cache>,
     by_addr: HashMap<u64, u32>,
-    slabs: HashMap<u64, Slab>,
+    slabs: Slabs,
     /// Slabs whose freelist could not be followed to its end, or that cannot
     /// have as many objects as they say.
     pub broken: u64,
@@ -101,23 +64,23 @@ pub struct SlabIndex {
 
 /// What `struct page` (or `struct slab`) says of one slab.
 #[derive(Clone, Copy, Debug)]
-pub struct SlabHead {
+pub(crate) struct SlabHead {
     /// First frame.
-    pub pfn: Pfn,
+    pub(crate) pfn: Pfn,
     /// Address of the `struct page`.
-    pub page: VirtAddr,
+    pub(crate) page: VirtAddr,
     /// `slab_cache`.
-    pub cache: VirtAddr,
+    pub(crate) cache: VirtAddr,
     /// First free object, 0 if none (or the CPU took the list).
-    pub freelist: VirtAddr,
+    pub(crate) freelist: VirtAddr,
     /// Objects in the slab.
-    pub objects: u32,
+    pub(crate) objects: u32,
     /// Pages as a power of two.
-    pub order: u32,
+    pub(crate) order: u32,
 }
 
 impl Kernel<'_> {
-    /// Reads all caches; their slabs are added by [`SlabIndex::add`].
+    /// Reads all caches; their slabs are added by [`SlabIndex::add_all`].
     pub fn slab_caches(&self) -> Result<SlabIndex, KernelError> {
         let head = self.symbol("slab_caches")?;
         let entries = match self.list_of(head, Field::CacheList, MOST_CACHES) {
@@ -266,18 +229,23 @@ const MOST_SHEAVES: usize = 64;
 
 impl SlabIndex {
     /// The slab whose first frame is `pfn`.
-    pub fn slab(&self, pfn: Pfn) -> Option<&Slab> {
-        self.slabs.get(&pfn.0)
+    pub fn slab(&self, pfn: Pfn) -> Option<Slab<'_>> {
+        self.slabs.get(pfn)
     }
 
     /// The cache of a slab.
-    pub fn cache(&self, slab: &Slab) -> Option<&Cache> {
+    pub fn cache(&self, slab: Slab<'_>) -> Option<&Cache> {
         self.caches.get(slab.cache as usize)
     }
 
-    /// All slabs with their first frames, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (Pfn, &Slab)> {
-        self.slabs.iter().map(|(&head, slab)| (Pfn(head), slab))
+    /// All slabs by ascending first frame.
+    pub fn iter(&self) -> impl Iterator<Item = (Pfn, Slab<'_>)> {
+        self.slabs.iter()
+    }
+
+    /// How many objects all slabs have, free ones too.
+    pub fn objects(&self) -> u64 {
+        self.slabs.objects()
     }
 
     /// How many slabs are known.
@@ -287,7 +255,7 @@ impl SlabIndex {
 
     /// Whether no slab is known.
     pub fn is_empty(&self) -> bool {
-        self.slabs.is_empty()
+        self.slabs.len() == 0
     }
 
     /// Marks the objects that lie free in sheaves and in caches of sk_buffs, and
@@ -322,15 +290,29 @@ impl SlabIndex {
         }
         self.astray += astray;
         for at in free {
-            if let Some(slab) = self.slabs.get_mut(&at.head.0) {
-                slab.set_free(u64::from(at.index));
-            }
+            self.slabs.mark(at.number);
         }
     }
 
-    /// Adds a slab and walks its freelists. `false` if it belongs to no known
-    /// cache.
-    pub fn add(&mut self, kernel: &Kernel<'_>, head: SlabHead) -> bool {
+    /// Adds the slabs of a map, given by ascending frame, and walks their
+    /// freelists; returns how many belong to no known cache. To be called once.
+    pub(crate) fn add_all(
+        &mut self,
+        kernel: &Kernel<'_>,
+        map: &PageMap,
+        heads: impl IntoIterator<Item = SlabHead>,
+    ) -> usize {
+        let mut draft = Draft::default();
+        let mut strangers = 0;
+        for head in heads {
+            strangers += usize::from(!self.add(kernel, head, &mut draft));
+        }
+        self.slabs.seal(map.end());
+        strangers
+    }
+
+    /// Adds a slab. `false` if it belongs to no known cache.
+    fn add(&mut self, kernel: &Kernel<'_>, head: SlabHead, slab: &mut Draft) -> bool {
         let Some(&number) = self.by_addr.get(&head.cache.0) else {
             return false;
         };
@@ -339,20 +321,11 @@ impl SlabIndex {
         };
         let bytes = kernel.page_size() << head.order.min(20);
         let most = cache.index(bytes);
-        let is_cut = u64::from(head.objects) == most && most > 0;
-        let objects = if is_cut { head.objects } else { 1 };
-        let mut slab = Slab {
-            cache: number,
-            objects,
-            is_cut,
-            free: vec![0; objects.div_ceil(64) as usize].into_boxed_slice(),
-        };
-        let Some(base) = kernel
-            .memory
-            .space
-            .direct
-            .virt(head.pfn.addr(kernel.page_shift()))
-        else {
+        let fits = u16::try_from(head.objects).is_ok();
+        let is_cut = u64::from(head.objects) == most && most > 0 && fits;
+        slab.begin(if is_cut { head.objects } else { 1 });
+        let start = head.pfn.addr(kernel.page_shift());
+        let Some(base) = kernel.memory.space.direct.virt(start) else {
             return false;
         };
         // More objects than there is room for: of a wrong size, or no slab.
@@ -360,13 +333,13 @@ impl SlabIndex {
         let of_cpus = cache.cpu_freelists_of(head.page);
         for freelist in std::iter::once(head.freelist).chain(of_cpus) {
             whole &= match is_cut {
-                true => cache.walk(kernel, base, bytes, freelist, &mut slab),
+                true => cache.walk(kernel, base, bytes, freelist, slab),
                 // KFENCE leaves it empty.
                 false => freelist.0 == 0,
             };
         }
         self.broken += u64::from(!whole);
-        self.slabs.insert(head.pfn.0, slab);
+        self.slabs.push(head.pfn, number, is_cut, slab);
         true
     }
 }
@@ -394,7 +367,7 @@ impl Cache {
         base: VirtAddr,
         bytes: u64,
         first: VirtAddr,
-        slab: &mut Slab,
+        slab: &mut Draft,
     ) -> bool {
         let inside = |at: u64| at.wrapping_sub(base.0) < bytes;
         let mut object = first.0;

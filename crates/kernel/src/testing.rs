@@ -205,7 +205,7 @@ pub(crate) fn slab_of(kernel: &Kernel<'_>, objects: u32, free: VirtAddr) -> Page
         objects,
         order: 0,
     };
-    assert!(pages.slabs.add(kernel, head));
+    assert_eq!(pages.slabs.add_all(kernel, &pages.map, [head]), 0);
     pages
 }
 

@@ -58,7 +58,14 @@ fn the_log_begins_with_the_kernel_that_wrote_it_and_has_no_gap() {
     for (name, ..) in DUMPS {
         let dump = dump(name);
         for without_btf in [false, true] {
-            let kernel = Kernel::open(&dump, Options { without_btf }).unwrap();
+            let kernel = Kernel::open(
+                &dump,
+                Options {
+                    without_btf,
+                    ..Options::default()
+                },
+            )
+            .unwrap();
             let log = kernel.log().unwrap();
             assert_eq!((log.lost, &log.problem), (0, &None), "{name}");
             assert!(log.records.len() > 200, "{name}: {}", log.records.len());
@@ -355,7 +362,14 @@ fn wrong_layouts_give_less_but_nothing_worse() {
 #[test]
 fn without_types_the_error_names_the_member() {
     let dump = dump("healthy-6.1-x86_64");
-    let kernel = Kernel::open(&dump, Options { without_btf: true }).unwrap();
+    let kernel = Kernel::open(
+        &dump,
+        Options {
+            without_btf: true,
+            ..Options::default()
+        },
+    )
+    .unwrap();
     let error = kernel.net_devices().unwrap_err().to_string();
     assert_eq!(
         error,

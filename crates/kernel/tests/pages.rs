@@ -176,7 +176,7 @@ fn freed_objects_are_told_from_live_ones() {
     let slabs = &DEMO.pages.slabs;
     let own: Vec<_> = slabs
         .iter()
-        .filter(|(_, slab)| slabs.cache(slab).unwrap().name == b"pagelab_stale")
+        .filter(|(_, slab)| slabs.cache(*slab).unwrap().name == b"pagelab_stale")
         .collect();
     let objects: u32 = own.iter().map(|(_, slab)| slab.objects).sum();
     let free: u32 = own.iter().map(|(_, slab)| slab.free_count()).sum();

@@ -95,6 +95,12 @@ pub trait PhysicalMemory: Send + Sync {
     /// file; every present frame is in exactly one run.
     fn present_runs(&self) -> Vec<PfnRange>;
 
+    /// Tells `each` of [`present_runs`](Self::present_runs) one after the other: a
+    /// dump without its free pages may have more of them than memory is worth.
+    fn each_present_run(&self, each: &mut dyn FnMut(PfnRange)) {
+        self.present_runs().into_iter().for_each(each);
+    }
+
     /// Counts by state.
     fn coverage(&self) -> Coverage;
 

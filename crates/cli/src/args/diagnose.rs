@@ -1,6 +1,7 @@
 //! `pagehound [diagnose] [TARGET]`.
 
 use super::{Target, value};
+use pagehound_hunt::MemoryLimit;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -9,6 +10,7 @@ Examples:
   pagehound diagnose live
   pagehound diagnose vmcore --quick
   pagehound diagnose vmcore --json | jq .verdict
+  pagehound diagnose /proc/vmcore --mem-limit 128M
   pagehound diagnose vmcore --quiet --fail-on lost:64M || page-the-operator
 
 Exit status: 0 nothing lost, 1 pages lost, 2 could not be carried out, 3 nothing
@@ -39,6 +41,11 @@ pub struct Diagnose {
     #[arg(long, value_name = "SEED", default_value_t = 1, requires = "quick")]
     pub seed: u64,
 
+    /// Keep resident memory below SIZE (96M, 1G), at least 96M, as in the kernel that
+    /// kdump boots: the same answer, somewhat later
+    #[arg(long, value_name = "SIZE", value_parser = mem_limit)]
+    pub mem_limit: Option<MemoryLimit>,
+
     /// Print nothing: only the exit status answers
     #[arg(long, short)]
     pub quiet: bool,
@@ -62,6 +69,17 @@ pub enum FailOn {
     Never,
 }
 
+fn mem_limit(text: &str) -> Result<MemoryLimit, String> {
+    let limit = MemoryLimit(value::size(text)?);
+    if limit.0 < MemoryLimit::LEAST.0 {
+        let least = MemoryLimit::LEAST.0 >> 20;
+        return Err(format!(
+            "no dump fits into less than {least} MiB: --mem-limit {least}M"
+        ));
+    }
+    Ok(limit)
+}
+
 fn fail_on(text: &str) -> Result<FailOn, String> {
     if text == "never" {
         return Ok(FailOn::Never);
@@ -75,6 +93,16 @@ fn fail_on(text: &str) -> Result<FailOn, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory() {
+        assert_eq!(mem_limit("96M"), Ok(MemoryLimit(96 << 20)));
+        assert_eq!(mem_limit("1G"), Ok(MemoryLimit(1 << 30)));
+        let error = mem_limit("64M").unwrap_err();
+        assert!(error.contains("--mem-limit 96M"), "{error}");
+        assert!(mem_limit("96").is_err());
+        assert!(mem_limit("many").is_err());
+    }
 
     #[test]
     fn limits() {

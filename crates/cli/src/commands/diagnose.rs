@@ -10,14 +10,20 @@ use crate::output;
 use crate::render::{self, Detail, page::Page};
 use pagehound_hunt::{host, is_damaged};
 use pagehound_model::Report;
-use pagehound_vmcore::Dump;
+use pagehound_vmcore::{Dump, OpenOptions};
 use std::io::{self, IsTerminal};
 use std::time::Instant;
 
 pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Exit> {
     let start = Instant::now();
     let file = destination(args)?;
-    match Input::open(&args.target)? {
+    let context = &context.within(args.mem_limit);
+    // Pages of a mapped file count as the program's memory.
+    let reading = OpenOptions {
+        map: args.mem_limit.is_none(),
+        ..OpenOptions::default()
+    };
+    match Input::open(&args.target, reading)? {
         Input::Host(files) => {
             let ledger = host::ledger(&files)?;
             let mut report = host_report::report(&args.target, &files, &ledger);

@@ -9,6 +9,7 @@ use crate::render::{self, Detail, host, page::Page};
 use anyhow::bail;
 use pagehound_hunt::host::{classic, ledger};
 use pagehound_model::{LedgerRow, Unaccounted};
+use pagehound_vmcore::OpenOptions;
 use serde::Serialize;
 use std::io;
 
@@ -31,7 +32,7 @@ struct DumpLedger<'a> {
 
 pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit> {
     let target = args.target.to_string();
-    match Input::open(&args.target)? {
+    match Input::open(&args.target, OpenOptions::default())? {
         Input::Host(files) if args.classic => {
             let classic = classic(&files)?;
             print(args, "pagehound.classic/1", &classic, |page| {

@@ -16,7 +16,7 @@ use crate::interrupt;
 use crate::output;
 use crate::progress::Bar;
 use anyhow::Context as _;
-use pagehound_hunt::{self as hunt, Diagnosis};
+use pagehound_hunt::{self as hunt, Diagnosis, MemoryLimit};
 use pagehound_kernel::{Class, Kernel, Making, Options};
 use pagehound_model::{Report, UNACCOUNTED};
 use pagehound_vmcore::Dump;
@@ -31,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) cancel: &'static AtomicBool,
     /// Do as if the dump held no BTF.
     pub(crate) without_btf: bool,
+    /// Resident memory to keep below, if there is little.
+    pub(crate) memory: Option<MemoryLimit>,
 }
 
 impl Context {
@@ -44,7 +46,18 @@ impl Context {
             threads: threads.unwrap_or(NonZeroUsize::MIN),
             cancel: &interrupt::RAISED,
             without_btf: global.without_btf,
+            memory: None,
         })
+    }
+
+    /// The same with this memory to work in.
+    fn within(&self, memory: Option<MemoryLimit>) -> Context {
+        let threads = memory.map(|limit| limit.threads(self.threads));
+        Context {
+            threads: threads.unwrap_or(self.threads),
+            memory,
+            ..*self
+        }
     }
 
     /// Whether Ctrl-C ended the work early.
@@ -57,6 +70,7 @@ impl Context {
     fn kernel<'d>(&self, dump: &'d Dump) -> anyhow::Result<Kernel<'d>> {
         let options = Options {
             without_btf: self.without_btf,
+            cache: self.memory.map(|limit| limit.cache()),
         };
         Kernel::open(dump, options).context("the kernel in the dump")
     }
@@ -71,8 +85,7 @@ impl Context {
 
     /// The whole diagnosis of the target called `path`, with a bar.
     fn diagnose(&self, kernel: &Kernel<'_>, path: &str) -> anyhow::Result<Diagnosis> {
-        let diagnosis = self.with_bar(path, |options| Diagnosis::of(kernel, options));
-        diagnosis.context("the map of all pages")
+        Ok(self.with_bar(path, |options| Diagnosis::of(kernel, options))?)
     }
 
     /// A first answer, from the sample that `seed` draws.
@@ -99,6 +112,7 @@ impl Context {
             progress: &bar,
             cancel: self.cancel,
             threads: Some(self.threads),
+            memory: self.memory,
             without: hunt::census::Without::default(),
         });
         bar.end();

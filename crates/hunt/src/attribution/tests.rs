@@ -329,7 +329,14 @@ fn the_address_of_the_leak_is_that_of_two_devices_under_a_bond() {
     ] {
         let dump = pagehound_vmcore::open(&pagehound_testdata::corpus(file)).unwrap();
         for without_btf in [false, true] {
-            let kernel = Kernel::open(&dump, pagehound_kernel::Options { without_btf }).unwrap();
+            let kernel = Kernel::open(
+                &dump,
+                pagehound_kernel::Options {
+                    without_btf,
+                    ..pagehound_kernel::Options::default()
+                },
+            )
+            .unwrap();
             let attribution = Attribution::of(&kernel, &kernel.log().unwrap());
             let owners = told(&attribution, BOND);
             assert_eq!(

@@ -32,11 +32,11 @@ struct Ahead {
     tables: Vec<(Pfn, Pfn)>,
 }
 
-/// What one thread found in a wave: pages named by words, and by tables of
-/// hardware, each with the page that names it.
+/// What one thread found in a wave: units that words name and that were not held
+/// before, and pages that tables of hardware name, each with the table.
 #[derive(Default)]
 struct Wave {
-    words: Vec<(Pfn, Pfn)>,
+    units: Vec<Pfn>,
     tables: Vec<(Pfn, Pfn)>,
 }
 
@@ -141,13 +141,22 @@ impl Census {
             progress: &pagehound_scan::NoProgress,
             ..*ground.pass
         };
+        // What is held stays as it is until the wave is over: a unit reached before
+        // must not come to be held by one that it holds itself.
+        let fresh = Bits::new(pages.map.end());
         let outcome = quiet.fold(
             |pfn| wanted.get(pfn),
             Wave::default,
             |found: &mut Wave, pfn, page| {
+                let from = pages.map.head(pfn);
                 let entries = this.named_by(ground, page, |named| {
-                    if !this.held.get(pages.map.head(named)) {
-                        found.words.push((named, pfn));
+                    this.named.set(named);
+                    let head = pages.map.head(named);
+                    if pages.map.class(named).is_censused() && !this.held.get(head) {
+                        this.via.note(head, Via::Content(from));
+                        if fresh.set(head) {
+                            found.units.push(head);
+                        }
                     }
                 });
                 let tables = entries.into_iter().map(|named| (named, pfn));
@@ -157,18 +166,17 @@ impl Census {
         self.bytes_read += outcome.tally.bytes;
         self.missing += outcome.tally.unreadable;
         self.cancelled |= outcome.tally.end != End::Complete;
-        let (mut words, mut tables) = (Vec::new(), Vec::new());
+        let mut tables = Vec::new();
         for found in outcome.states {
-            words.extend(found.words);
+            for &head in &found.units {
+                self.held.set(head);
+            }
+            ahead.units.extend(found.units);
             tables.extend(found.tables);
         }
-        // The same order whatever the threads did.
-        words.sort_unstable();
+        // The same order whatever the threads did; units are sorted before they
+        // are looked at.
         tables.sort_unstable();
-        for (named, from) in words {
-            let from = pages.map.head(from);
-            self.reach(pages, named, Via::Content(from), ahead);
-        }
         ahead.tables.extend(tables);
     }
 

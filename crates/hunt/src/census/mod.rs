@@ -29,10 +29,10 @@ use pagehound_model::Control;
 use pagehound_scan::{Pass, Progress};
 use pagehound_vmcore::{PageState, Pfn, PfnRange};
 
-use bits::Bits;
+pub(crate) use bits::Bits;
 pub(crate) use hardware::NAMED_PART;
 pub(crate) use mark::Ground;
-use objects::{Numbering, Strict};
+use objects::Strict;
 pub use via::Via;
 use via::Vias;
 pub use words::Naming;
@@ -163,11 +163,9 @@ impl Census {
         if let Some(threads) = run.threads {
             pass.threads = threads;
         }
-        let numbering = Numbering::new(pages);
         let follow = !run.without.objects && objects::is_small_enough(kernel, pages);
-        let strict = (follow && !pages.slabs.is_empty()).then(|| Strict::new(&numbering, pages));
-        let (seeds, nodes) =
-            census.roots(kernel, pages, &naming, &pass, strict.as_ref(), run.without);
+        let strict = (follow && !pages.slabs.is_empty()).then(|| Strict::new(pages));
+        census.roots(kernel, pages, &naming, &pass, strict.as_ref(), run.without);
         let ground = Ground {
             kernel,
             pages,
@@ -175,9 +173,11 @@ impl Census {
             pass: &pass,
             without: run.without,
         };
+        let heads = census.units().heads();
+        let seeds = heads.filter(|&head| census.held.get(head)).collect();
         census.mark(ground, seeds);
         if let Some(strict) = &strict {
-            census.through_caches(kernel, pages, &naming, strict, nodes, run.cancel);
+            census.through_caches(kernel, pages, &naming, strict, run.cancel);
         }
         if !run.without.split {
             census.split_blocks(pages);

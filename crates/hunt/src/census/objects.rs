@@ -5,86 +5,46 @@
 //! without already being in a slab is reached by nobody. A raw unit that only
 //! such objects name is lost through their cache.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pagehound_kernel::{Class, Kernel, Pages};
-use pagehound_vmcore::{Pfn, PhysAddr};
+use pagehound_kernel::{Class, Kernel, Pages, StructPages};
+use pagehound_vmcore::Pfn;
 
-use super::bits::Bits;
+use super::bits::{Bits, Number};
 use super::{Census, Naming, Via};
 
 /// Slab memory beyond which objects are not followed: the walk is as random as
 /// the heap is, and each step may decompress a page.
 const SLAB_LIMIT: u64 = 8 << 30;
 
-/// Numbers for all objects of all slabs.
-pub(super) struct Numbering {
-    first: HashMap<u64, u64>,
-    total: u64,
-}
-
-impl Numbering {
-    pub(super) fn new(pages: &Pages) -> Numbering {
-        let mut first = HashMap::new();
-        let mut total = 0;
-        for (head, slab) in pages.slabs.iter() {
-            first.insert(head.0, total);
-            total += u64::from(slab.objects);
-        }
-        Numbering { first, total }
-    }
-
-    pub(super) fn bits(&self) -> Bits<u64> {
-        Bits::new(self.total)
-    }
-
-    /// The live object that contains a physical address in a slab page.
-    pub(super) fn object(&self, pages: &Pages, at: PhysAddr, shift: u32) -> Option<Object> {
-        let object = pages.slabs.object_at(&pages.map, at, shift)?;
-        let number = self.first.get(&object.head.0)? + u64::from(object.index);
-        (!object.free).then_some(Object {
-            number,
-            at: object.start,
-            size: object.size,
-        })
-    }
-}
-
-/// A live slab object.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Object {
-    number: u64,
-    at: PhysAddr,
-    size: u64,
-}
-
 /// What is reachable without starting in a slab.
-pub(super) struct Strict<'a> {
-    numbering: &'a Numbering,
+pub(super) struct Strict {
+    /// By number.
     objects: Bits<u64>,
+    /// By first frame.
     units: Bits,
 }
 
 /// Something newly reached.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Node {
-    Object(Object),
+    /// A live slab object, by its number.
+    Object(u64),
+    /// A censused unit.
     Unit(Pfn),
 }
 
-impl<'a> Strict<'a> {
-    pub(super) fn new(numbering: &'a Numbering, pages: &Pages) -> Strict<'a> {
+impl Strict {
+    pub(super) fn new(pages: &Pages) -> Strict {
         Strict {
-            numbering,
-            objects: numbering.bits(),
+            objects: Bits::new(pages.slabs.objects()),
             units: Bits::new(pages.map.end()),
         }
     }
 
-    /// Marks what a word that names a page names there, if it is an object or a
-    /// censused unit.
+    /// Marks what a word that names a page names there, if it is a live object or
+    /// a censused unit.
     pub(super) fn reach(
         &self,
         pages: &Pages,
@@ -96,10 +56,9 @@ impl<'a> Strict<'a> {
         match pages.map.class(named) {
             Class::Slab => {
                 let at = naming.phys(word)?;
-                let object = self.numbering.object(pages, at, shift)?;
-                self.objects
-                    .set(object.number)
-                    .then_some(Node::Object(object))
+                let object = pages.slabs.object_at(&pages.map, at, shift)?;
+                let new = !object.free && self.objects.set(object.number);
+                new.then_some(Node::Object(object.number))
             }
             _ => self.unit(pages, named),
         }
@@ -116,85 +75,197 @@ impl<'a> Strict<'a> {
         self.units.get(head)
     }
 
-    /// Follows everything from `nodes` on; `false` if that was ended early.
+    /// Follows everything that is marked; `false` if that was ended early.
     fn follow(
         &self,
         kernel: &Kernel<'_>,
         pages: &Pages,
         naming: &Naming,
-        nodes: Vec<Node>,
         cancel: &AtomicBool,
     ) -> bool {
-        let shift = kernel.page_shift();
-        let mut wave = nodes;
-        let mut bytes = Vec::new();
-        while !wave.is_empty() {
+        let mut ahead = Ahead::of(self, pages);
+        let mut look = Look {
+            strict: self,
+            kernel,
+            pages,
+            naming,
+            structs: pages.memmap.struct_pages(kernel),
+            bytes: Vec::new(),
+        };
+        while let Some(node) = ahead.next() {
             if cancel.load(Ordering::Relaxed) {
                 return false;
             }
-            // In the order of memory, so that a page is decompressed once a wave.
-            wave.sort_unstable_by_key(|node| match node {
-                Node::Object(object) => object.at.0,
-                Node::Unit(head) => head.addr(shift).0,
-            });
-            let mut next = Vec::new();
-            for node in wave {
-                let mut look = |bytes: &[u8], stale: &[(Range<u64>, &str)], at: u64| {
-                    naming.names(bytes, |index, word, named| {
-                        let at = at + index as u64 * 8;
-                        if !stale.iter().any(|(range, _)| range.contains(&at)) {
-                            next.extend(self.reach(pages, naming, word, named, shift));
-                        }
-                    });
-                };
-                match node {
-                    Node::Object(object) => {
-                        bytes.resize(object.size as usize, 0);
-                        if kernel.memory.cache.read(object.at, &mut bytes).is_ok() {
-                            let end = object.at.0 + object.size;
-                            let stale = pages.stale.within(&(object.at.0..end));
-                            look(&bytes, stale, object.at.0);
-                        }
-                    }
-                    Node::Unit(head) if pages.map.class(head).is_read_when_held() => {
-                        let unit = pages.map.unit(head);
-                        for pfn in (unit.start.0..unit.end.0).map(Pfn) {
-                            if let Ok(page) = kernel.memory.cache.page(pfn) {
-                                look(&page, &[], 0);
-                            }
-                        }
-                        if let Some(bytes) = pages.memmap.read_one(kernel, head) {
-                            look(&bytes, &[], 0);
-                        }
-                    }
-                    Node::Unit(_) => {}
-                }
-            }
-            wave = next;
+            look.at(node, &mut ahead);
         }
         true
     }
 }
 
+/// What is still to be followed. Of what was reached lately a list is kept; what it
+/// has no room for waits as bits, which are swept again and again: a list of all
+/// that a large heap's roots reach would be larger than all else.
+struct Ahead {
+    lately: Vec<Node>,
+    /// A part of what was `lately` reached, in descending order of memory, so that
+    /// a page is decompressed once.
+    now: Vec<Node>,
+    objects: Sweep<u64>,
+    units: Sweep<Pfn>,
+}
+
+/// Nodes in a list; some MiB.
+const LISTED: usize = 1 << 16;
+
+impl Ahead {
+    /// All that is marked.
+    fn of(strict: &Strict, pages: &Pages) -> Ahead {
+        Ahead {
+            lately: Vec::new(),
+            now: Vec::new(),
+            objects: Sweep::of(&strict.objects, pages.slabs.objects()),
+            units: Sweep::of(&strict.units, pages.map.end()),
+        }
+    }
+
+    fn push(&mut self, node: Node) {
+        if self.lately.len() < LISTED {
+            self.lately.push(node);
+            return;
+        }
+        match node {
+            Node::Object(number) => self.objects.push(number),
+            Node::Unit(head) => self.units.push(head),
+        }
+    }
+
+    fn next(&mut self) -> Option<Node> {
+        if self.now.is_empty() {
+            if let Some(number) = self.objects.next() {
+                return Some(Node::Object(number));
+            }
+            if let Some(head) = self.units.next() {
+                return Some(Node::Unit(head));
+            }
+            std::mem::swap(&mut self.now, &mut self.lately);
+            self.now.sort_unstable_by(|one, other| other.cmp(one));
+        }
+        self.now.pop()
+    }
+}
+
+/// Bits that wait, and how far they were looked through.
+struct Sweep<N> {
+    waiting: Bits<N>,
+    at: N,
+    /// Some wait below `at`.
+    again: bool,
+}
+
+impl<N: Number> Sweep<N> {
+    fn of(marked: &Bits<N>, end: N) -> Sweep<N> {
+        let waiting = Bits::new(end);
+        waiting.set_all(marked);
+        Sweep {
+            waiting,
+            at: N::of(0),
+            again: false,
+        }
+    }
+
+    fn push(&mut self, bit: N) {
+        self.waiting.set(bit);
+        self.again |= bit.number() < self.at.number();
+    }
+
+    fn next(&mut self) -> Option<N> {
+        loop {
+            if let Some(found) = self.waiting.take_from(self.at) {
+                self.at = N::of(found.number() + 1);
+                return Some(found);
+            }
+            if !std::mem::take(&mut self.again) {
+                return None;
+            }
+            self.at = N::of(0);
+        }
+    }
+}
+
+/// Reads nodes for what they name.
+struct Look<'a> {
+    strict: &'a Strict,
+    kernel: &'a Kernel<'a>,
+    pages: &'a Pages,
+    naming: &'a Naming,
+    structs: StructPages<'a>,
+    bytes: Vec<u8>,
+}
+
+impl Look<'_> {
+    fn at(&mut self, node: Node, ahead: &mut Ahead) {
+        let Look {
+            strict,
+            kernel,
+            pages,
+            naming,
+            ..
+        } = *self;
+        let shift = kernel.page_shift();
+        let cache = &kernel.memory.cache;
+        let mut look = |bytes: &[u8], stale: &[(Range<u64>, &str)], at: u64| {
+            naming.names(bytes, |index, word, named| {
+                let at = at + index as u64 * 8;
+                if !stale.iter().any(|(range, _)| range.contains(&at))
+                    && let Some(node) = strict.reach(pages, naming, word, named, shift)
+                {
+                    ahead.push(node);
+                }
+            });
+        };
+        match node {
+            Node::Object(number) => {
+                let Some(object) = pages.slabs.object(&pages.map, number, shift) else {
+                    return;
+                };
+                self.bytes.resize(object.size as usize, 0);
+                if cache.read(object.start, &mut self.bytes).is_ok() {
+                    let start = object.start.0;
+                    let stale = pages.stale.within(&(start..start + object.size));
+                    look(&self.bytes, stale, start);
+                }
+            }
+            Node::Unit(head) if pages.map.class(head).is_read_when_held() => {
+                let unit = pages.map.unit(head);
+                for pfn in (unit.start.0..unit.end.0).map(Pfn) {
+                    if let Ok(page) = cache.page(pfn) {
+                        look(&page, &[], 0);
+                    }
+                }
+                if let Some(bytes) = self.structs.get(head) {
+                    look(bytes, &[], 0);
+                }
+            }
+            Node::Unit(_) => {}
+        }
+    }
+}
+
 impl Census {
-    /// Finds the held units that only unreachable slab objects name; `nodes`
-    /// are what roots outside slabs name.
+    /// Finds the held units that only unreachable slab objects name; marked are
+    /// what roots outside slabs name.
     pub(super) fn through_caches(
         &mut self,
         kernel: &Kernel<'_>,
         pages: &Pages,
         naming: &Naming,
-        strict: &Strict<'_>,
-        mut nodes: Vec<Node>,
+        strict: &Strict,
         cancel: &AtomicBool,
     ) {
         for &(pfn, _) in &pages.mapped {
-            let head = pages.map.head(pfn);
-            if strict.units.set(head) {
-                nodes.push(Node::Unit(head));
-            }
+            strict.units.set(pages.map.head(pfn));
         }
-        if !strict.follow(kernel, pages, naming, nodes, cancel) {
+        if !strict.follow(kernel, pages, naming, cancel) {
             self.cancelled = true;
             return;
         }
@@ -213,9 +284,7 @@ impl Census {
             .map(|(_, slab)| u64::from(slab.objects - slab.free_count().min(slab.objects)))
             .sum();
         self.objects_live = live;
-        self.objects_reached = (0..strict.numbering.total)
-            .filter(|&number| strict.objects.get(number))
-            .count() as u64;
+        self.objects_reached = strict.objects.count();
         self.through = Some(lost);
     }
 

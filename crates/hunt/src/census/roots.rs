@@ -5,27 +5,20 @@ use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_scan::Pass;
 use pagehound_vmcore::{Pfn, PhysAddr};
 
-use super::objects::{Node, Strict};
+use super::objects::Strict;
 use super::{Census, Naming, Via, Without};
 
-#[derive(Default)]
-struct Found {
-    seeds: Vec<Pfn>,
-    nodes: Vec<Node>,
-}
-
 impl Census {
-    /// Marks what the roots name; returns the heads of the censused units
-    /// among them, and what roots outside the slabs name.
+    /// Marks what the roots name, and in `strict` what roots outside the slabs name.
     pub(super) fn roots(
         &mut self,
         kernel: &Kernel<'_>,
         pages: &Pages,
         naming: &Naming,
         pass: &Pass<'_>,
-        strict: Option<&Strict<'_>>,
+        strict: Option<&Strict>,
         without: Without,
-    ) -> (Vec<Pfn>, Vec<Node>) {
+    ) {
         let shift = kernel.page_shift();
         let geometry = &kernel.memory.space.geometry;
         let this = &*self;
@@ -34,58 +27,52 @@ impl Census {
             let barred_free = matches!(class, Class::Free | Class::FreePcp);
             !without.roots && (class.is_root() || without.bars && barred_free)
         };
-        let outcome = pass.fold(select, Found::default, |found, pfn, page| {
-            let class = pages.map.class(pfn);
-            let slab = class == Class::Slab && !without.bars;
-            let start = pfn.addr(shift).0;
-            let stale = match without.bars {
-                true => &[],
-                false => pages.stale.within(&(start..start + page.len() as u64)),
-            };
-            naming.names(page, |index, word, named| {
-                let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
-                if slab && pages.slabs.unused_at(&pages.map, at, shift).is_some()
-                    || stale.iter().any(|(range, _)| range.contains(&at.0))
-                {
-                    return;
-                }
-                if naming.is_start(word) {
-                    this.started.set(named);
-                }
-                if class != Class::Slab
-                    && let Some(strict) = strict
-                {
-                    found
-                        .nodes
-                        .extend(strict.reach(pages, naming, word, named, shift));
-                }
-                this.name(pages, named, Via::Root(at), without, found);
-            });
-            if class == Class::PageTable && !pages.kernel_tables.contains(&pfn.0) {
-                for entry in page.chunks_exact(8) {
-                    let entry = u64::from_le_bytes(entry.try_into().unwrap_or_default());
-                    for target in geometry.user_leaf(entry) {
-                        if pages.map.class(target).is_censused() {
-                            // A process that maps it needs no slab for that.
-                            found
-                                .nodes
-                                .extend(strict.and_then(|strict| strict.unit(pages, target)));
-                            this.name(pages, target, Via::Mapped, without, found);
+        let outcome = pass.fold(
+            select,
+            || (),
+            |(), pfn, page| {
+                let class = pages.map.class(pfn);
+                let slab = class == Class::Slab && !without.bars;
+                let start = pfn.addr(shift).0;
+                let stale = match without.bars {
+                    true => &[],
+                    false => pages.stale.within(&(start..start + page.len() as u64)),
+                };
+                naming.names(page, |index, word, named| {
+                    let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
+                    if slab && pages.slabs.unused_at(&pages.map, at, shift).is_some()
+                        || stale.iter().any(|(range, _)| range.contains(&at.0))
+                    {
+                        return;
+                    }
+                    if naming.is_start(word) {
+                        this.started.set(named);
+                    }
+                    if class != Class::Slab
+                        && let Some(strict) = strict
+                    {
+                        strict.reach(pages, naming, word, named, shift);
+                    }
+                    this.name(pages, named, Via::Root(at), without);
+                });
+                if class == Class::PageTable && !pages.kernel_tables.contains(&pfn.0) {
+                    for entry in page.chunks_exact(8) {
+                        let entry = u64::from_le_bytes(entry.try_into().unwrap_or_default());
+                        for target in geometry.user_leaf(entry) {
+                            if pages.map.class(target).is_censused() {
+                                // A process that maps it needs no slab for that.
+                                strict.and_then(|strict| strict.unit(pages, target));
+                                this.name(pages, target, Via::Mapped, without);
+                            }
                         }
                     }
                 }
-            }
-        });
+            },
+        );
         self.roots_bytes = outcome.tally.bytes;
         self.bytes_read += outcome.tally.bytes;
         self.missing += outcome.tally.unreadable;
         self.cancelled |= outcome.tally.end != pagehound_scan::End::Complete;
-        let mut seeds = Vec::new();
-        let mut nodes = Vec::new();
-        for found in outcome.states {
-            seeds.extend(found.seeds);
-            nodes.extend(found.nodes);
-        }
         let image: &[_] = if without.leaves {
             &pages.mapped_by_image
         } else {
@@ -93,17 +80,12 @@ impl Census {
         };
         for &(pfn, _) in pages.mapped.iter().chain(image) {
             let head = pages.map.head(pfn);
-            if self.held.set(head) {
-                seeds.push(head);
-            }
+            self.held.set(head);
             self.via.note(head, Via::Mapped);
         }
-        // The same order whatever the threads did.
-        seeds.sort_unstable();
-        (seeds, nodes)
     }
 
-    fn name(&self, pages: &Pages, pfn: Pfn, via: Via, without: Without, found: &mut Found) {
+    fn name(&self, pages: &Pages, pfn: Pfn, via: Via, without: Without) {
         self.named.set(pfn);
         if !pages.map.class(pfn).is_censused() {
             return;
@@ -114,8 +96,6 @@ impl Census {
             return;
         }
         self.via.note(head, via);
-        if self.held.set(head) {
-            found.seeds.push(head);
-        }
+        self.held.set(head);
     }
 }

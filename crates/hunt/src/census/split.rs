@@ -61,16 +61,16 @@ impl Census {
     pub(crate) fn hold_interiors(
         &mut self,
         ground: Ground<'_>,
-        orphans: &[Pfn],
+        units: impl Iterator<Item = Pfn>,
         lost_elsewhere: impl Fn(Pfn) -> bool,
     ) -> Vec<Pfn> {
         let pages = ground.pages;
         let mut held = Vec::new();
         let mut traces = Traces::of(ground);
         // The last inside page that was looked at, and the page its block begins
-        // with; orphans ascend.
+        // with; units ascend.
         let mut last: Option<(Pfn, Option<Pfn>)> = None;
-        for &orphan in orphans {
+        for orphan in units {
             let waits = self.fate(pages, orphan) == Fate::Orphan && !lost_elsewhere(orphan);
             if !waits || traces.of_page(orphan) != Trace::Untouched {
                 continue;

@@ -217,7 +217,7 @@ fn pages_that_were_never_on_a_list_came_with_the_page_before() {
             for &pfn in &inside {
                 assert_eq!(census.fate(ground.pages, pfn), Fate::Orphan);
             }
-            let held = census.hold_interiors(ground, &inside, |_| lost_elsewhere);
+            let held = census.hold_interiors(ground, inside.iter().copied(), |_| lost_elsewhere);
             for &pfn in &held {
                 assert_eq!(census.fate(ground.pages, pfn), Fate::Held);
                 assert!(matches!(census.via(pfn), Some(Via::Split(_))));

@@ -1,7 +1,6 @@
-//! How each held unit was reached, a word a unit.
+//! How each held unit was reached, a word a held unit.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pagehound_vmcore::{Pfn, PhysAddr};
 
@@ -31,7 +30,6 @@ pub enum Via {
 
 /// Bits of a coded value below its kind: a physical address has at most 52.
 const KIND_SHIFT: u32 = 56;
-const NONE: u64 = u64::MAX;
 
 impl Via {
     /// As one word; words of memory come first, the lowest foremost.
@@ -63,16 +61,56 @@ impl Via {
     }
 }
 
+/// Units whose ways are kept together.
+const TOGETHER: usize = u64::BITS as usize;
+
 /// A [`Via`] for every censused unit that has one.
 pub(super) struct Vias {
     units: Arc<Units>,
-    codes: Vec<AtomicU64>,
+    /// By number. Units that are held lie among millions that are lost, so there is
+    /// room for those alone that have a way.
+    ways: Vec<Mutex<Ways>>,
+}
+
+/// Ways of some of the units with numbers one after the other.
+#[derive(Default)]
+struct Ways {
+    /// Which of them have one.
+    known: u64,
+    codes: Vec<u64>,
+}
+
+impl Ways {
+    /// Whether unit `at` has a way, and the place of its code.
+    fn place(&self, at: u32) -> (bool, usize) {
+        let bit = 1 << at;
+        let before = self.known & (bit - 1);
+        (self.known & bit != 0, before.count_ones() as usize)
+    }
+
+    fn note(&mut self, at: u32, code: u64) {
+        let (known, place) = self.place(at);
+        match self.codes.get_mut(place).filter(|_| known) {
+            Some(old) => *old = code.min(*old),
+            None => {
+                self.codes.reserve_exact(1);
+                self.codes.insert(place, code);
+                self.known |= 1 << at;
+            }
+        }
+    }
+
+    fn get(&self, at: u32) -> Option<u64> {
+        let (known, place) = self.place(at);
+        self.codes.get(place).copied().filter(|_| known)
+    }
 }
 
 impl Vias {
     pub(super) fn new(units: Arc<Units>) -> Vias {
-        let codes = (0..units.len()).map(|_| AtomicU64::new(NONE)).collect();
-        Vias { units, codes }
+        let all = units.len().div_ceil(TOGETHER);
+        let ways = (0..all).map(|_| Mutex::default()).collect();
+        Vias { units, ways }
     }
 
     pub(super) fn units(&self) -> &Arc<Units> {
@@ -82,17 +120,23 @@ impl Vias {
     /// Notes a way to a unit. Of several the same one stays whatever the order
     /// they come in, so that threads do not decide what is printed.
     pub(super) fn note(&self, head: Pfn, via: Via) {
-        if let Some(code) = self.code(head) {
-            code.fetch_min(via.code(), Ordering::Relaxed);
+        if let Some((mut ways, at)) = self.place(head) {
+            ways.note(at, via.code());
         }
     }
 
     pub(super) fn get(&self, head: Pfn) -> Option<Via> {
-        Via::of_code(self.code(head)?.load(Ordering::Relaxed))
+        let (ways, at) = self.place(head)?;
+        Via::of_code(ways.get(at)?)
     }
 
-    fn code(&self, head: Pfn) -> Option<&AtomicU64> {
-        self.codes.get(self.units.number(head)?)
+    /// Where the way of a unit is kept.
+    fn place(&self, head: Pfn) -> Option<(MutexGuard<'_, Ways>, u32)> {
+        let number = self.units.number(head)?;
+        let ways = self.ways.get(number / TOGETHER)?.lock();
+        // Whole between any two of its statements that can panic.
+        let ways = ways.unwrap_or_else(PoisonError::into_inner);
+        Some((ways, (number % TOGETHER) as u32))
     }
 }
 
@@ -115,6 +159,17 @@ mod tests {
         ] {
             assert_eq!(Via::of_code(via.code()), Some(via));
         }
-        assert_eq!(Via::of_code(NONE), None);
+        assert_eq!(Via::of_code(u64::MAX), None);
+    }
+
+    #[test]
+    fn the_first_way_stays_and_those_without_take_no_room() {
+        let mut ways = Ways::default();
+        for (at, code) in [(63, 7), (0, 5), (5, 9), (63, 8), (5, 3)] {
+            ways.note(at, code);
+        }
+        let known: Vec<_> = (0..64).filter_map(|at| Some((at, ways.get(at)?))).collect();
+        assert_eq!(known, [(0, 5), (5, 3), (63, 7)]);
+        assert_eq!(ways.codes.capacity(), 3);
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pagehound_model::{Confidence, Evidence, Finding, Reach, State, thousands};
-use pagehound_vmcore::Pfn;
 
+use super::members::Members;
 use super::parts::{Parts, blame};
 use super::signature;
 use crate::census::{Census, Via};
@@ -18,7 +18,13 @@ pub(super) struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    pub(super) fn orphans(&self, key: Key, order: u32, detached: bool, units: &[Pfn]) -> Finding {
+    pub(super) fn orphans(
+        &self,
+        key: Key,
+        order: u32,
+        detached: bool,
+        units: &Members<'_>,
+    ) -> Finding {
         let proof = self.census.is_proof();
         let verdict = if proof { State::Lost } else { State::Suspect };
         let mut finding = self.parts.plain(
@@ -81,8 +87,8 @@ impl Maker<'_> {
         finding
     }
 
-    pub(super) fn through(&self, cache: &HolderName, order: u32, units: &[Pfn]) -> Finding {
-        let key = self.parts.prints.main_key(units);
+    pub(super) fn through(&self, cache: &HolderName, order: u32, units: &Members<'_>) -> Finding {
+        let key = self.parts.prints.main_key(units.heads());
         let proof = self.census.is_proof();
         let verdict = if proof { State::Lost } else { State::Suspect };
         let signature = format!(
@@ -124,7 +130,7 @@ impl Maker<'_> {
         finding
     }
 
-    pub(super) fn company(&self, key: Key, holder: &HolderName, units: &[Pfn]) -> Finding {
+    pub(super) fn company(&self, key: Key, holder: &HolderName, units: &Members<'_>) -> Finding {
         let signature = format!("{}/{}", signature::group(key), holder.kind);
         let mut finding = self
             .parts
@@ -143,14 +149,14 @@ impl Maker<'_> {
         finding
     }
 
-    pub(super) fn held(&self, holder: &HolderName, units: &[Pfn]) -> Finding {
+    pub(super) fn held(&self, holder: &HolderName, units: &Members<'_>) -> Finding {
         let signature = format!("held/{}/{}", holder.kind, signature::part(&holder.name));
         let mut finding = self
             .parts
             .plain(State::Held, Reach::Referenced, signature, units);
         finding.holders = vec![self.parts.holder(holder, units)];
         let mut ways: BTreeMap<&str, u64> = BTreeMap::new();
-        for &head in units {
+        for head in units.heads() {
             let way = match self.census.via(head) {
                 Some(Via::Root(_)) => "a word in memory that has an owner",
                 Some(Via::Mapped) => "a page table",
@@ -174,8 +180,8 @@ impl Maker<'_> {
         finding
     }
 
-    pub(super) fn strays(&self, units: &[Pfn], limit: u64) -> Finding {
-        let few = self.parts.count(units) <= limit;
+    pub(super) fn strays(&self, units: &Members<'_>, limit: u64) -> Finding {
+        let few = units.pages() <= limit;
         let (verdict, text) = match (few, self.census.is_proof()) {
             (true, _) => (
                 State::Unknown,
@@ -203,7 +209,7 @@ impl Maker<'_> {
         finding
     }
 
-    pub(super) fn in_transit(&self, units: &[Pfn]) -> Finding {
+    pub(super) fn in_transit(&self, units: &Members<'_>) -> Finding {
         let mut finding =
             self.parts
                 .plain(State::Unknown, Reach::InTransit, "in-transit".into(), units);

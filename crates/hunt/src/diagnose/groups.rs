@@ -1,12 +1,13 @@
 //! Unaccounted units into groups: lost by what they hold, held by who holds
 //! them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_vmcore::Pfn;
 
-use crate::census::{Census, Fate, Via};
+use super::members::Members;
+use crate::census::{Bits, Census, Fate, Via};
 use crate::fingerprint::{Fingerprints, GROUP, Key, order};
 use crate::holders::{HolderName, Holders};
 use crate::units::Units;
@@ -26,61 +27,137 @@ pub(super) enum Group {
     InTransit,
 }
 
-/// Every unaccounted unit, by its group.
-pub(super) fn groups(
-    kernel: &Kernel<'_>,
-    pages: &Pages,
-    units: &Units,
-    census: &Census,
-    prints: &Fingerprints,
-) -> BTreeMap<Group, Vec<Pfn>> {
-    let mut lost: HashMap<Key, usize> = HashMap::new();
-    let mut listed: HashSet<u64> = HashSet::new();
-    let unaccounted = |head: &Pfn| pages.map.class(*head).is_unaccounted();
-    let heads = || units.heads().filter(unaccounted);
-    for head in heads() {
-        match census.fate(pages, head) {
-            Fate::Orphan => *lost.entry(prints.key(head)).or_default() += 1,
-            Fate::Held => {
-                if let Some(Via::PageStruct(from)) = census.via(head) {
-                    listed.extend([head.0, from.0]);
+/// Which group each unit is in, two bytes a unit.
+pub(crate) struct Groups {
+    /// Number of the group by that of the unit; 0 for none.
+    of: Vec<u16>,
+    /// The groups with their numbers.
+    numbers: BTreeMap<Group, u16>,
+    /// Units and pages of each group by its number.
+    sizes: Vec<(usize, u64)>,
+}
+
+/// Groups after which new ones go with others: as many tasks may hold pages on
+/// their stacks, and only the largest groups are told.
+const MOST: usize = u16::MAX as usize;
+
+impl Groups {
+    /// Every unaccounted unit, by its group.
+    pub(super) fn of(
+        kernel: &Kernel<'_>,
+        pages: &Pages,
+        units: &Units,
+        census: &Census,
+        prints: &Fingerprints,
+    ) -> Groups {
+        let mut lost: HashMap<Key, usize> = HashMap::new();
+        let listed = Bits::new(pages.map.end());
+        let unaccounted = |head: &Pfn| pages.map.class(*head).is_unaccounted();
+        for head in units.heads().filter(unaccounted) {
+            match census.fate(pages, head) {
+                Fate::Orphan => *lost.entry(prints.key(head)).or_default() += 1,
+                Fate::Held => {
+                    if let Some(Via::PageStruct(from)) = census.via(head) {
+                        listed.set(head);
+                        listed.set(from);
+                    }
                 }
+                Fate::InTransit => {}
             }
-            Fate::InTransit => {}
+        }
+        let mut holders = Holders::new(kernel, pages, census);
+        let mut groups = Groups {
+            of: vec![0; units.len()],
+            numbers: BTreeMap::new(),
+            sizes: vec![(0, 0)],
+        };
+        for (number, head) in units.heads().enumerate() {
+            if !unaccounted(&head) {
+                continue;
+            }
+            let key = prints.key(head);
+            let group = match census.fate(pages, head) {
+                Fate::InTransit => Group::InTransit,
+                Fate::Orphan => {
+                    let detached = pages.map.class(head) == Class::Detached;
+                    Group::Orphan(key, order(pages, head), detached)
+                }
+                Fate::Held => {
+                    let company =
+                        key.is_telling() && lost.get(&key).is_some_and(|&units| units >= GROUP);
+                    let holder = holders.of(head);
+                    if census.is_lost_through_cache(head) {
+                        Group::Through(holder, order(pages, head))
+                    } else if company && !listed.get(head) {
+                        // A place on a list through page->lru is ownership, not a
+                        // word that may have been left behind.
+                        Group::Company(key, holder)
+                    } else {
+                        Group::Held(holder)
+                    }
+                }
+            };
+            groups.put(number, group, pages.map.unit(head).len());
+        }
+        groups
+    }
+
+    fn put(&mut self, unit: usize, group: Group, pages: u64) {
+        let number = self.number(group);
+        if let Some(slot) = self.of.get_mut(unit) {
+            *slot = number;
+        }
+        if let Some((units, all)) = self.sizes.get_mut(usize::from(number)) {
+            *units += 1;
+            *all += pages;
         }
     }
-    let mut holders = Holders::new(kernel, pages, census);
-    let mut groups: BTreeMap<Group, Vec<Pfn>> = BTreeMap::new();
-    for head in heads() {
-        let key = prints.key(head);
-        let group = match census.fate(pages, head) {
-            Fate::InTransit => Group::InTransit,
-            Fate::Orphan => {
-                let detached = pages.map.class(head) == Class::Detached;
-                Group::Orphan(key, order(pages, head), detached)
-            }
-            Fate::Held => {
-                let company =
-                    key.is_telling() && lost.get(&key).is_some_and(|&units| units >= GROUP);
-                let holder = holders.of(head);
-                if census.is_lost_through_cache(head) {
-                    let order = order(pages, head);
-                    groups
-                        .entry(Group::Through(holder, order))
-                        .or_default()
-                        .push(head);
-                    continue;
-                }
-                // A place on a list through page->lru is ownership, not a
-                // word that may have been left behind.
-                if company && !listed.contains(&head.0) {
-                    Group::Company(key, holder)
-                } else {
-                    Group::Held(holder)
-                }
-            }
+
+    /// The number of a group; of one too many that of those like it.
+    fn number(&mut self, group: Group) -> u16 {
+        if let Some(&number) = self.numbers.get(&group) {
+            return number;
+        }
+        // The last numbers are for what the rest goes with.
+        let group = match group {
+            group if self.sizes.len() + 8 < MOST => group,
+            Group::Orphan(_, _, detached) => Group::Orphan(Key::Absent, 0, detached),
+            Group::InTransit => Group::InTransit,
+            Group::Through(..) => Group::Through(HolderName::others(), 0),
+            Group::Company(..) | Group::Held(_) => Group::Held(HolderName::others()),
         };
-        groups.entry(group).or_default().push(head);
+        let next = self.sizes.len() as u16;
+        let number = *self.numbers.entry(group).or_insert(next);
+        if number == next {
+            self.sizes.push((0, 0));
+        }
+        number
     }
-    groups
+
+    /// All groups with their units, in the order of groups.
+    pub(super) fn all<'a>(
+        &'a self,
+        units: &'a Units,
+    ) -> impl Iterator<Item = (&'a Group, Members<'a>)> {
+        self.numbers.iter().map(move |(group, &number)| {
+            let (count, pages) = self.size(number);
+            let members = Members::new(units, &self.of, number, count, pages);
+            (group, members)
+        })
+    }
+
+    fn size(&self, number: u16) -> (usize, u64) {
+        let size = self.sizes.get(usize::from(number));
+        size.copied().unwrap_or_default()
+    }
+
+    /// The number of the group a unit is in, 0 for none.
+    pub(super) fn number_of(&self, unit: usize) -> u16 {
+        self.of.get(unit).copied().unwrap_or(0)
+    }
+
+    /// One more than the highest number of a group.
+    pub(super) fn len(&self) -> usize {
+        self.sizes.len()
+    }
 }

@@ -4,6 +4,7 @@ mod coverage;
 mod finding;
 mod findings;
 mod groups;
+mod members;
 mod parts;
 mod quick;
 mod signature;
@@ -26,8 +27,10 @@ use crate::census::{Census, Fate, Ground, NAMED_PART, Naming, Run, Without};
 use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::ledger::ledger;
+use crate::limit::{MemoryLimit, TooLittleMemory};
 use crate::standing::Standing;
 use crate::units::Units;
+use groups::Groups;
 
 pub use quick::{Draw, quick};
 
@@ -42,8 +45,21 @@ pub struct Options<'a> {
     pub cancel: &'a AtomicBool,
     /// Threads, or as many as there are cores.
     pub threads: Option<NonZeroUsize>,
+    /// Resident memory to keep below, if there is little.
+    pub memory: Option<MemoryLimit>,
     /// Census rules left out (for tests).
     pub without: Without,
+}
+
+/// Why there is no diagnosis.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DiagnosisError {
+    /// No page map can be made.
+    #[error("the map of all pages")]
+    Pages(#[from] KernelError),
+    /// It would not fit into the memory allowed.
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
 }
 
 /// The report, and what it was drawn from.
@@ -54,7 +70,8 @@ pub struct Diagnosis {
     pub pages: Pages,
     /// Fate of every censused unit.
     pub census: Census,
-    /// Id of each unit's finding, 0 where it is in none.
+    groups: Groups,
+    /// Id of each group's finding by its number, 0 where it has none.
     findings: Vec<u32>,
     units: Arc<Units>,
 }
@@ -63,15 +80,22 @@ impl Diagnosis {
     /// Diagnoses the memory of `kernel`.
     ///
     /// # Errors
-    /// Only where no page map can be made; whatever else is missing becomes a
-    /// warning and lowers the verdict.
-    pub fn of(kernel: &Kernel<'_>, options: &Options<'_>) -> Result<Diagnosis, KernelError> {
+    /// Only where no page map can be made, or memory is limited to less than this
+    /// dump needs; whatever else is missing becomes a warning and lowers the verdict.
+    pub fn of(kernel: &Kernel<'_>, options: &Options<'_>) -> Result<Diagnosis, DiagnosisError> {
         let begin = Instant::now();
         let mut making = Making::default();
         if let Some(threads) = options.threads {
             making.threads = threads;
         }
+        let threads = making.threads.get();
+        if let Some(limit) = options.memory {
+            limit.check_frames(kernel.dump, threads)?;
+        }
         let mut pages = Pages::of(kernel, making)?;
+        if let Some(limit) = options.memory {
+            limit.check_units(&pages, kernel.dump, threads)?;
+        }
         let run = Run {
             progress: options.progress,
             cancel: options.cancel,
@@ -120,7 +144,7 @@ impl Diagnosis {
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
-        let (found, by_unit) =
+        let (found, groups, ids) =
             findings::findings(kernel, &pages, &units, &census, &prints, &attribution);
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
@@ -154,7 +178,8 @@ impl Diagnosis {
             report,
             pages,
             census,
-            findings: by_unit,
+            groups,
+            findings: ids,
             units,
         })
     }
@@ -162,7 +187,8 @@ impl Diagnosis {
     /// Index in the report's findings of the one a page belongs to.
     pub fn finding(&self, pfn: Pfn) -> Option<usize> {
         let head = self.pages.map.head(pfn);
-        let id = *self.findings.get(self.units.number(head)?)?;
+        let group = self.groups.number_of(self.units.number(head)?);
+        let id = *self.findings.get(usize::from(group))?;
         (id as usize).checked_sub(1)
     }
 
@@ -185,13 +211,12 @@ impl Diagnosis {
 /// live in tables of hardware (rule 6), pages the kernel dropped on purpose.
 fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Fingerprints) {
     let pages = ground.pages;
-    let orphans: Vec<Pfn> = units
-        .heads()
-        .filter(|&head| census.fate(pages, head) == Fate::Orphan)
-        .collect();
     // By group: units, and those of them that hardware tables name.
     let mut groups: HashMap<Key, (usize, usize)> = HashMap::new();
-    for &head in orphans.iter().filter(|&&head| !census.is_unsettled(head)) {
+    for head in units.heads() {
+        if census.fate(pages, head) != Fate::Orphan || census.is_unsettled(head) {
+            continue;
+        }
         let (units, named) = groups.entry(prints.key(head)).or_default();
         *units += 1;
         *named += usize::from(census.is_in_hardware(head));
@@ -203,7 +228,7 @@ fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Finge
     };
     let alike = |one, other| prints.key(one) == prints.key(other);
     let mut held = census.settle(lost_elsewhere, alike);
-    for &head in &orphans {
+    for head in units.heads() {
         if census.fate(pages, head) != Fate::Orphan {
             continue;
         }
@@ -221,7 +246,7 @@ fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Finge
         if ground.without.split {
             return;
         }
-        held = census.hold_interiors(ground, &orphans, lost_elsewhere);
+        held = census.hold_interiors(ground, units.heads(), lost_elsewhere);
         census.split_blocks(pages);
         held.extend(census.settle(lost_elsewhere, alike));
         if held.is_empty() {

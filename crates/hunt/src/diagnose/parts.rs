@@ -6,8 +6,9 @@ use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::{
     Confidence, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, Reach, State,
 };
-use pagehound_vmcore::{Mac, Pfn};
+use pagehound_vmcore::Mac;
 
+use super::members::Members;
 use super::signature;
 use crate::attribution::Attribution;
 use crate::fingerprint::{Fingerprints, Key, Shared, order};
@@ -49,27 +50,18 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Pages of all units.
-    pub(super) fn count(&self, units: &[Pfn]) -> u64 {
-        units
-            .iter()
-            .map(|&head| self.pages.map.unit(head).len())
-            .sum()
-    }
-
     /// A finding with what every finding has.
     pub(super) fn plain(
         &self,
         verdict: State,
         reach: Reach,
         signature: String,
-        units: &[Pfn],
+        units: &Members<'_>,
     ) -> Finding {
-        let pages = self.count(units);
-        let first = units.first().map(|&head| order(self.pages, head));
-        let same = units
-            .iter()
-            .all(|&head| Some(order(self.pages, head)) == first);
+        let pages = units.pages();
+        let mut orders = units.heads().map(|head| order(self.pages, head));
+        let first = orders.next();
+        let same = orders.all(|order| Some(order) == first);
         let step = units.len().div_ceil(SAMPLES).max(1);
         Finding {
             id: 0,
@@ -81,7 +73,7 @@ impl Parts<'_> {
             bytes: pages * self.kernel.page_size(),
             order: first.filter(|_| same),
             estimate: None,
-            content: self.prints.content(units),
+            content: self.prints.content(units.heads()),
             patterns: Vec::new(),
             owners: Vec::new(),
             holders: Vec::new(),
@@ -89,14 +81,15 @@ impl Parts<'_> {
             evidence: Vec::new(),
             confidence: Confidence::Likely,
             known_issues: Vec::new(),
-            sample_pfns: units.iter().step_by(step).map(|head| head.0).collect(),
+            sample_pfns: units.heads().step_by(step).map(|head| head.0).collect(),
         }
     }
 
     /// What the units have in common, and the devices that names.
-    pub(super) fn describe(&self, finding: &mut Finding, key: Key, units: &[Pfn]) {
+    pub(super) fn describe(&self, finding: &mut Finding, key: Key, units: &Members<'_>) {
         finding.group = Some(signature::group(key));
-        let shared = self.prints.patterns(self.kernel, key, units);
+        let heads = units.heads();
+        let shared = self.prints.patterns(self.kernel, key, units.len(), heads);
         finding.owners = self.owners(key, &shared);
         finding.patterns = shared
             .iter()
@@ -144,15 +137,15 @@ impl Parts<'_> {
         }
     }
 
-    pub(super) fn holder(&self, holder: &HolderName, units: &[Pfn]) -> Holder {
+    pub(super) fn holder(&self, holder: &HolderName, units: &Members<'_>) -> Holder {
         Holder {
             kind: holder.kind.into(),
             name: holder.name.clone(),
-            pages: self.count(units),
+            pages: units.pages(),
         }
     }
 
-    fn nodes(&self, units: &[Pfn]) -> Vec<NodePages> {
+    fn nodes(&self, units: &Members<'_>) -> Vec<NodePages> {
         let mut nodes: BTreeMap<u32, u64> = BTreeMap::new();
         let zones: Vec<_> = self
             .pages
@@ -160,7 +153,7 @@ impl Parts<'_> {
             .iter()
             .flat_map(|node| &node.zones)
             .collect();
-        for &head in units {
+        for head in units.heads() {
             let zone = zones
                 .iter()
                 .find(|zone| head.0.wrapping_sub(zone.start.0) < zone.spanned);

@@ -1,7 +1,5 @@
 //! Values that recur at one offset of many units.
 
-use std::collections::HashMap;
-
 use pagehound_kernel::Kernel;
 use pagehound_vmcore::Pfn;
 
@@ -24,45 +22,50 @@ const GROUPS: usize = 16;
 /// Words a unit brings in: more add no better anchors.
 const WORDS: usize = 256;
 
-/// Groups units of one order; those that share nothing are left out.
-pub(super) fn group(kernel: &Kernel<'_>, naming: &Naming, heads: &[Pfn]) -> Vec<(Pfn, Anchor)> {
-    let step = heads.len().div_ceil(SAMPLE).max(1);
+/// What sets groups apart among `count` units of one order: the commonest value
+/// first, then the commonest of the units that do not have it, and so on.
+pub(super) fn find(
+    kernel: &Kernel<'_>,
+    naming: &Naming,
+    count: usize,
+    heads: impl Iterator<Item = Pfn>,
+) -> Vec<Anchor> {
+    let step = count.div_ceil(SAMPLE).max(1);
     let mut left: Vec<Vec<Anchor>> = heads
-        .iter()
         .step_by(step)
-        .filter_map(|&head| words(kernel, naming, head))
+        .filter_map(|head| Some(words(&kernel.memory.cache.page(head).ok()?, naming)))
         .collect();
     let mut anchors = Vec::new();
     while anchors.len() < GROUPS && left.len() >= GROUP {
-        let mut counts: HashMap<Anchor, usize> = HashMap::new();
-        for anchor in left.iter().flatten() {
-            *counts.entry(*anchor).or_default() += 1;
-        }
+        let mut all: Vec<Anchor> = left.iter().flatten().copied().collect();
+        all.sort_unstable();
         // Of equally common ones the first in the page, for a stable answer.
-        let best = counts
-            .into_iter()
-            .max_by_key(|(anchor, count)| (*count, std::cmp::Reverse(*anchor)));
-        let Some((anchor, count)) = best else { break };
+        let alike = all.chunk_by(|one, other| one == other);
+        let Some((anchor, count)) = alike
+            .filter_map(|same| Some((*same.first()?, same.len())))
+            .max_by_key(|&(anchor, count)| (count, std::cmp::Reverse(anchor)))
+        else {
+            break;
+        };
         if count < GROUP {
             break;
         }
         anchors.push(anchor);
         left.retain(|words| !words.contains(&anchor));
     }
-    heads
-        .iter()
-        .filter_map(|&head| {
-            let words = words(kernel, naming, head)?;
-            let anchor = anchors.iter().find(|anchor| words.contains(anchor))?;
-            Some((head, *anchor))
-        })
-        .collect()
+    anchors
+}
+
+/// The first of `anchors` that a unit's first page has.
+pub(super) fn of_page(page: &[u8], naming: &Naming, anchors: &[Anchor]) -> Option<Anchor> {
+    let words = words(page, naming);
+    let anchor = anchors.iter().find(|anchor| words.contains(anchor));
+    anchor.copied()
 }
 
 /// Words of a unit's first page that can tell it from others: not zero, not
 /// all ones, not part of a pointer, and not the word before again (fill).
-fn words(kernel: &Kernel<'_>, naming: &Naming, head: Pfn) -> Option<Vec<Anchor>> {
-    let page = kernel.memory.cache.page(head).ok()?;
+fn words(page: &[u8], naming: &Naming) -> Vec<Anchor> {
     let mut found = Vec::new();
     let mut before = 0;
     for (index, pair) in page.chunks_exact(8).enumerate() {
@@ -83,5 +86,5 @@ fn words(kernel: &Kernel<'_>, naming: &Naming, head: Pfn) -> Option<Vec<Anchor>>
             break;
         }
     }
-    Some(found)
+    found
 }

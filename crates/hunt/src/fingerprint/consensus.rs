@@ -19,13 +19,17 @@ const LONGEST: usize = 32;
 const SHORTEST: usize = 4;
 const PATTERNS: usize = 3;
 
-/// Patterns of the units' first pages; the longest runs of fixed bytes first.
-pub(super) fn patterns(kernel: &Kernel<'_>, heads: &[Pfn]) -> Vec<Shared> {
-    let step = heads.len().div_ceil(SAMPLE).max(1);
+/// Patterns of the first pages of `count` units; the longest runs of fixed bytes
+/// first.
+pub(super) fn patterns(
+    kernel: &Kernel<'_>,
+    count: usize,
+    heads: impl Iterator<Item = Pfn>,
+) -> Vec<Shared> {
+    let step = count.div_ceil(SAMPLE).max(1);
     let pages: Vec<_> = heads
-        .iter()
         .step_by(step)
-        .filter_map(|&head| kernel.memory.cache.page(head).ok())
+        .filter_map(|head| kernel.memory.cache.page(head).ok())
         .collect();
     if pages.len() < 2 {
         return Vec::new();

@@ -10,24 +10,27 @@ mod anchors;
 mod consensus;
 mod content;
 mod ethernet;
+mod table;
 mod traits;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::Content;
-use pagehound_scan::Pass;
+use pagehound_scan::{NoProgress, Pass};
 use pagehound_vmcore::{Mac, Pfn};
 
 pub(crate) use anchors::Anchor;
 pub use ethernet::{Frame, frames};
+use table::Table;
 use traits::Traits;
 
-use crate::census::Naming;
+use crate::census::{Bits, Naming};
 use crate::units::Units;
 
 /// What the units of a group share.
@@ -65,8 +68,9 @@ impl Key {
 /// Groups of units, by what they hold.
 pub struct Fingerprints {
     units: Arc<Units>,
+    table: Table,
+    /// The group of each of the table's different traits.
     keys: Vec<Key>,
-    traits: Vec<Option<Traits>>,
     /// Bytes of content read.
     pub bytes_read: u64,
 }
@@ -85,54 +89,34 @@ impl Fingerprints {
         pass: &Pass<'_>,
         devices: &[Mac],
     ) -> Fingerprints {
-        let (traits, bytes_read) = traits::read(kernel, pages, units, naming, pass, devices);
-        let mut keys = vec![Key::Absent; units.len()];
-        let mut rest: BTreeMap<u32, Vec<Pfn>> = BTreeMap::new();
-        for ((head, unit), key) in units.heads().zip(&traits).zip(&mut keys) {
-            let Some(unit) = unit else { continue };
-            *key = match (unit.dst, unit.content) {
-                (Some(dst), _) => Key::Ethernet(dst),
-                (None, Content::Zero | Content::Random) => Key::Kind(unit.content),
-                (None, content) => {
-                    let order = order(pages, head);
-                    rest.entry(order).or_default().push(head);
-                    Key::Kind(content)
-                }
-            };
-        }
-        join_group_addresses(&mut keys);
-        let mut prints = Fingerprints {
+        let (mut table, bytes_read) = traits::read(kernel, pages, units, naming, pass, devices);
+        anchor(&mut table, kernel, pages, units, naming, pass);
+        let mut keys: Vec<Key> = table.different().iter().map(Traits::key).collect();
+        join_group_addresses(&mut keys, &table.counts());
+        Fingerprints {
             units: Arc::clone(units),
+            table,
             keys,
-            traits,
             bytes_read,
-        };
-        for heads in rest.into_values() {
-            for (head, anchor) in anchors::group(kernel, naming, &heads) {
-                let number = prints.units.number(head);
-                if let Some(key) = number.and_then(|number| prints.keys.get_mut(number)) {
-                    *key = Key::Anchor(anchor);
-                }
-            }
         }
-        prints
     }
 
     /// The group of a unit.
     pub fn key(&self, head: Pfn) -> Key {
         let number = self.units.number(head);
-        let key = number.and_then(|number| self.keys.get(number));
+        let id = number.and_then(|number| self.table.id(number));
+        let key = id.and_then(|id| self.keys.get(id));
         key.copied().unwrap_or(Key::Absent)
     }
 
     fn traits(&self, head: Pfn) -> Option<&Traits> {
-        self.traits.get(self.units.number(head)?)?.as_ref()
+        self.table.get(self.units.number(head)?)
     }
 
     /// The group most of `heads` belong to.
-    pub(crate) fn main_key(&self, heads: &[Pfn]) -> Key {
+    pub(crate) fn main_key(&self, heads: impl Iterator<Item = Pfn>) -> Key {
         let mut counts: BTreeMap<Key, usize> = BTreeMap::new();
-        for &head in heads {
+        for head in heads {
             *counts.entry(self.key(head)).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(_, count)| *count);
@@ -147,27 +131,37 @@ impl Fingerprints {
     }
 
     /// Kind of bytes most of `heads` hold.
-    pub fn content(&self, heads: &[Pfn]) -> Content {
+    pub fn content(&self, heads: impl Iterator<Item = Pfn>) -> Content {
         let mut counts: BTreeMap<Content, usize> = BTreeMap::new();
-        for unit in heads.iter().filter_map(|&head| self.traits(head)) {
-            *counts.entry(unit.content).or_default() += 1;
+        let mut all = 0;
+        for head in heads {
+            all += 1;
+            if let Some(unit) = self.traits(head) {
+                *counts.entry(unit.content).or_default() += 1;
+            }
         }
         let most = counts.iter().max_by_key(|(_, count)| **count);
         match most {
-            Some((&content, &count)) if count * 10 >= heads.len() * 6 => content,
+            Some((&content, &count)) if count * 10 >= all * 6 => content,
             _ => Content::Mixed,
         }
     }
 
-    /// The patterns of a group: for frames first the address at each offset it
-    /// is found at, then what the units agree on byte by byte.
-    pub fn patterns(&self, kernel: &Kernel<'_>, key: Key, heads: &[Pfn]) -> Vec<Shared> {
+    /// The patterns of a group of `count` units: for frames first the address at
+    /// each offset it is found at, then what the units agree on byte by byte.
+    pub fn patterns(
+        &self,
+        kernel: &Kernel<'_>,
+        key: Key,
+        count: usize,
+        heads: impl Iterator<Item = Pfn> + Clone,
+    ) -> Vec<Shared> {
         let mut patterns = Vec::new();
         if let Key::Ethernet(mac) = key {
-            patterns = self.addresses(mac, heads);
+            patterns = self.addresses(mac, count, heads.clone());
         }
-        if heads.len() >= GROUP {
-            for pattern in consensus::patterns(kernel, heads) {
+        if count >= GROUP {
+            for pattern in consensus::patterns(kernel, count, heads) {
                 if !patterns.contains(&pattern) {
                     patterns.push(pattern);
                 }
@@ -176,9 +170,9 @@ impl Fingerprints {
         patterns
     }
 
-    fn addresses(&self, mac: Mac, heads: &[Pfn]) -> Vec<Shared> {
+    fn addresses(&self, mac: Mac, all: usize, heads: impl Iterator<Item = Pfn>) -> Vec<Shared> {
         let mut offsets: BTreeMap<u32, usize> = BTreeMap::new();
-        for unit in heads.iter().filter_map(|&head| self.traits(head)) {
+        for unit in heads.filter_map(|head| self.traits(head)) {
             if unit.dst == Some(mac) {
                 for offset in unit.offsets() {
                     *offsets.entry(offset).or_default() += 1;
@@ -187,11 +181,11 @@ impl Fingerprints {
         }
         let mut patterns: Vec<Shared> = offsets
             .into_iter()
-            .filter(|(_, count)| count * 20 >= heads.len())
+            .filter(|(_, count)| count * 20 >= all)
             .map(|(offset, count)| Shared {
                 offset: u64::from(offset),
                 bytes: mac.0.map(Some).to_vec(),
-                share: share(count, heads.len()),
+                share: share(count, all),
             })
             .collect();
         patterns.sort_by(|a, b| b.share.total_cmp(&a.share).then(a.offset.cmp(&b.offset)));
@@ -200,18 +194,76 @@ impl Fingerprints {
     }
 }
 
+/// Groups units of no address by values they share, those of each order apart.
+fn anchor(
+    table: &mut Table,
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+    units: &Units,
+    naming: &Naming,
+    pass: &Pass<'_>,
+) {
+    let mut orders: BTreeMap<u32, usize> = BTreeMap::new();
+    let wanted = Bits::new(pages.map.end());
+    for (number, head) in units.heads().enumerate() {
+        if table.get(number).is_some_and(Traits::wants_anchor) {
+            wanted.set(head);
+            *orders.entry(order(pages, head)).or_default() += 1;
+        }
+    }
+    let anchors: BTreeMap<u32, Vec<Anchor>> = orders
+        .into_iter()
+        .map(|(wanted_order, count)| {
+            let heads = units.heads();
+            let heads = heads.filter(|&head| wanted.get(head));
+            let heads = heads.filter(|&head| order(pages, head) == wanted_order);
+            (wanted_order, anchors::find(kernel, naming, count, heads))
+        })
+        .collect();
+    if anchors.values().all(Vec::is_empty) {
+        return;
+    }
+    let quiet = Pass {
+        progress: &NoProgress,
+        ..*pass
+    };
+    quiet.ordered(
+        |pfn| wanted.get(pfn),
+        Vec::new,
+        |found: &mut Vec<(Pfn, Anchor)>, first, run| {
+            let size = kernel.page_size() as usize;
+            for (head, page) in (first.0..).map(Pfn).zip(run.chunks_exact(size)) {
+                let known = anchors.get(&order(pages, head));
+                let anchor = known.and_then(|known| anchors::of_page(page, naming, known));
+                found.extend(anchor.map(|anchor| (head, anchor)));
+            }
+        },
+        std::mem::take,
+        |found| {
+            for (head, anchor) in found {
+                if let Some(number) = units.number(head) {
+                    table.change(number, |known| Some(known?.anchored(anchor)));
+                }
+            }
+            ControlFlow::Continue(())
+        },
+    );
+}
+
 /// Frames to group addresses (broadcast, multicast) go with the address of the
-/// device that received them: the commonest single one.
-fn join_group_addresses(keys: &mut [Key]) {
-    let mut counts: BTreeMap<Mac, usize> = BTreeMap::new();
-    for key in &*keys {
+/// device that received them: the commonest single one. `counts` are the units
+/// of each key.
+fn join_group_addresses(keys: &mut [Key], counts: &[usize]) {
+    let mut single: BTreeMap<Mac, usize> = BTreeMap::new();
+    for (key, count) in keys.iter().zip(counts) {
         if let Key::Ethernet(mac) = key
             && !mac.is_group()
         {
-            *counts.entry(*mac).or_default() += 1;
+            *single.entry(*mac).or_default() += count;
         }
     }
-    let Some((&main, _)) = counts.iter().max_by_key(|(_, count)| **count) else {
+    single.retain(|_, count| *count > 0);
+    let Some((&main, _)) = single.iter().max_by_key(|(_, count)| **count) else {
         return;
     };
     for key in keys {

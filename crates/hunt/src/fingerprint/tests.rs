@@ -53,13 +53,10 @@ fn anchors_part_groups_by_what_they_share() {
     let rings = DEMO.of_kind("order2");
     let stale = DEMO.of_kind("stale");
     let both: Vec<Pfn> = rings.iter().chain(&stale).copied().collect();
-    let groups = anchors::group(&DEMO.kernel, &DEMO.naming, &both);
+    let anchors = found(&both);
     let anchor = |pfn: &Pfn| {
-        groups
-            .iter()
-            .find(|(head, _)| head == pfn)
-            .map(|&(_, anchor)| anchor)
-            .unwrap()
+        let page = DEMO.kernel.memory.cache.page(*pfn).unwrap();
+        anchors::of_page(&page, &DEMO.naming, &anchors).unwrap()
     };
     for group in [&rings, &stale] {
         assert!(group.iter().all(|pfn| anchor(pfn) == anchor(&group[0])));
@@ -74,7 +71,12 @@ fn anchors_part_groups_by_what_they_share() {
 #[test]
 fn fewer_than_a_group_have_no_anchor() {
     let few = &DEMO.of_kind("order2")[..GROUP - 1];
-    assert_eq!(anchors::group(&DEMO.kernel, &DEMO.naming, few), []);
+    assert_eq!(found(few), []);
+}
+
+fn found(heads: &[Pfn]) -> Vec<Anchor> {
+    let units = heads.iter().copied();
+    anchors::find(&DEMO.kernel, &DEMO.naming, heads.len(), units)
 }
 
 #[test]
@@ -95,9 +97,14 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
         .filter(|&&pfn| prints.key(pfn) == Key::Ethernet(mac))
         .count();
     assert!(right * 1000 >= frames.len() * 995, "{right}");
-    assert_eq!(prints.main_key(&frames), Key::Ethernet(mac));
-    assert_eq!(prints.content(&frames), Content::Ethernet);
-    let patterns = prints.patterns(&DEMO.kernel, Key::Ethernet(mac), &frames);
+    assert_eq!(prints.main_key(frames.iter().copied()), Key::Ethernet(mac));
+    assert_eq!(prints.content(frames.iter().copied()), Content::Ethernet);
+    let patterns = prints.patterns(
+        &DEMO.kernel,
+        Key::Ethernet(mac),
+        frames.len(),
+        frames.iter().copied(),
+    );
     assert_eq!(
         (patterns[0].offset, &patterns[0].bytes),
         (0, &mac.0.map(Some).to_vec())
@@ -107,25 +114,27 @@ fn received_frames_are_grouped_by_the_address_they_were_sent_to() {
         prints.key(DEMO.of_kind("split")[1]),
         Key::Kind(Content::Zero)
     );
-    assert_eq!(prints.content(&[]), Content::Mixed);
+    assert_eq!(prints.content(std::iter::empty()), Content::Mixed);
 }
 
 #[test]
 fn broadcasts_go_with_the_device_that_received_most() {
     let (device, other) = (Mac([2, 0, 0, 0, 0, 1]), Mac([2, 0, 0, 0, 0, 2]));
     let broadcast = Mac([0xff; 6]);
-    let mut keys = vec![Key::Ethernet(device); 5];
-    keys.push(Key::Ethernet(other));
-    keys.push(Key::Ethernet(broadcast));
-    keys.push(Key::Kind(Content::Text));
-    join_group_addresses(&mut keys);
-    assert_eq!(keys[6], Key::Ethernet(device));
-    assert_eq!(keys[5], Key::Ethernet(other));
-    assert_eq!(keys[7], Key::Kind(Content::Text));
-    // With nobody to go with they stay.
-    let mut alone = [Key::Ethernet(broadcast)];
-    join_group_addresses(&mut alone);
-    assert_eq!(alone[0], Key::Ethernet(broadcast));
+    let kinds = [
+        Key::Ethernet(device),
+        Key::Ethernet(other),
+        Key::Ethernet(broadcast),
+        Key::Kind(Content::Text),
+    ];
+    let mut keys = kinds;
+    join_group_addresses(&mut keys, &[5, 1, 1, 9]);
+    let text = kinds[3];
+    assert_eq!(keys, [kinds[0], kinds[1], kinds[0], text]);
+    // With nobody to go with they stay: traits that no unit has do not count.
+    let mut alone = kinds;
+    join_group_addresses(&mut alone, &[0, 0, 1, 9]);
+    assert_eq!(alone, kinds);
 }
 
 #[test]

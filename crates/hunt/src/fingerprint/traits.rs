@@ -9,17 +9,21 @@ use pagehound_vmcore::{Mac, Pfn};
 
 use super::content::classify;
 use super::ethernet::frames;
+use super::table::Table;
+use super::{Anchor, Key};
 use crate::census::Naming;
 use crate::units::Units;
 
 /// What one unit holds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Traits {
     pub(super) content: Content,
     /// Destination of the first frame in it.
     pub(super) dst: Option<Mac>,
     /// The page is a VMCOREINFO text.
     pub(super) vmcoreinfo: bool,
+    /// The value it shares with others, told after all were read.
+    anchor: Option<Anchor>,
     /// Offsets within the unit of all frames to that address, first four;
     /// [`NO_OFFSET`] where there are fewer.
     offsets: [u32; 4],
@@ -36,9 +40,9 @@ pub(super) fn read(
     naming: &Naming,
     pass: &Pass<'_>,
     devices: &[Mac],
-) -> (Vec<Option<Traits>>, u64) {
+) -> (Table, u64) {
     let shift = kernel.page_shift();
-    let mut all: Vec<Option<Traits>> = vec![None; units.len()];
+    let mut all = Table::new(units.len());
     let tally = pass.ordered(
         |pfn| pages.map.class(pfn).is_censused() && units.number(pages.map.head(pfn)).is_some(),
         Vec::new,
@@ -53,10 +57,10 @@ pub(super) fn read(
                 let head = pages.map.head(pfn);
                 let base = ((pfn.0 - head.0) << shift) as u32;
                 let traits = traits.moved(base);
-                match units.number(head).and_then(|number| all.get_mut(number)) {
-                    Some(Some(unit)) => unit.merge(&traits),
-                    Some(slot) => *slot = Some(traits),
-                    None => {}
+                if let Some(number) = units.number(head) {
+                    all.change(number, |known| {
+                        Some(known.map_or(traits, |known| known.merged(traits)))
+                    });
                 }
             }
             ControlFlow::Continue(())
@@ -69,25 +73,35 @@ fn of_page(page: &[u8], naming: &Naming, devices: &[Mac]) -> Traits {
     let frames = frames(page, devices);
     let Some(first) = frames.first() else {
         return Traits {
-            content: classify(page, naming),
-            dst: None,
             vmcoreinfo: page.starts_with(b"OSRELEASE="),
-            offsets: [NO_OFFSET; 4],
+            ..Traits::of(classify(page, naming))
         };
     };
-    let mut same = frames
-        .iter()
-        .filter(|frame| frame.dst == first.dst)
-        .map(|frame| u32::from(frame.offset));
-    Traits {
-        content: Content::Ethernet,
-        dst: Some(first.dst),
-        vmcoreinfo: false,
-        offsets: std::array::from_fn(|_| same.next().unwrap_or(NO_OFFSET)),
-    }
+    let same = frames.iter().filter(|frame| frame.dst == first.dst);
+    Traits::of_frames(first.dst, same.map(|frame| u32::from(frame.offset)))
 }
 
 impl Traits {
+    /// Nothing but the kind of bytes.
+    pub(super) fn of(content: Content) -> Traits {
+        Traits {
+            content,
+            dst: None,
+            vmcoreinfo: false,
+            anchor: None,
+            offsets: [NO_OFFSET; 4],
+        }
+    }
+
+    /// Frames to `dst`, of which the first four are noted.
+    pub(super) fn of_frames(dst: Mac, mut offsets: impl Iterator<Item = u32>) -> Traits {
+        Traits {
+            dst: Some(dst),
+            offsets: std::array::from_fn(|_| offsets.next().unwrap_or(NO_OFFSET)),
+            ..Traits::of(Content::Ethernet)
+        }
+    }
+
     fn moved(mut self, base: u32) -> Traits {
         for offset in &mut self.offsets {
             if *offset != NO_OFFSET {
@@ -103,19 +117,44 @@ impl Traits {
         self.offsets.into_iter().filter(known)
     }
 
+    /// The same without the last of its offsets; `None` if it has none.
+    pub(super) fn without_last_offset(mut self) -> Option<Traits> {
+        let last = self.offsets().count().checked_sub(1)?;
+        *self.offsets.get_mut(last)? = NO_OFFSET;
+        Some(self)
+    }
+
     /// Adds what a later page of the same unit holds: a frame anywhere makes
     /// it a unit of frames, and pages of different kinds make it mixed.
-    fn merge(&mut self, other: &Traits) {
-        match (self.dst, other.dst) {
-            (None, Some(_)) => *self = other.clone(),
-            (Some(_), _) => {}
-            (None, None) => {
-                if self.content == Content::Zero {
-                    self.content = other.content;
-                } else if other.content != self.content && other.content != Content::Zero {
-                    self.content = Content::Mixed;
-                }
-            }
+    fn merged(self, other: Traits) -> Traits {
+        let content = match (self.dst, other.dst) {
+            (None, Some(_)) => return other,
+            (Some(_), _) => self.content,
+            (None, None) if self.content == Content::Zero => other.content,
+            (None, None) if [self.content, Content::Zero].contains(&other.content) => self.content,
+            (None, None) => Content::Mixed,
+        };
+        Traits { content, ..self }
+    }
+
+    /// The group of the unit.
+    pub(super) fn key(&self) -> Key {
+        match (self.dst, self.anchor) {
+            (Some(dst), _) => Key::Ethernet(dst),
+            (None, Some(anchor)) => Key::Anchor(anchor),
+            (None, None) => Key::Kind(self.content),
+        }
+    }
+
+    /// Whether a value that others have too may tell the group of the unit.
+    pub(super) fn wants_anchor(&self) -> bool {
+        self.dst.is_none() && !matches!(self.content, Content::Zero | Content::Random)
+    }
+
+    pub(super) fn anchored(self, anchor: Anchor) -> Traits {
+        Traits {
+            anchor: Some(anchor),
+            ..self
         }
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn diagnose(kernel: &Kernel<'_>, without: Without) -> Diagnosis {
         progress: &NoProgress,
         cancel: &cancel,
         threads: None,
+        memory: None,
         without,
     };
     Diagnosis::of(kernel, &options).unwrap()

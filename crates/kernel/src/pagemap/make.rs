@@ -118,6 +118,8 @@ impl Pages {
         pages.kernel_tables(kernel);
         pages.process_tables(kernel);
         pages.direct_stacks(kernel);
+        // Stable: of several places the last that was found comes last.
+        pages.vmalloc_frames.sort_by_key(|&(pfn, _)| pfn);
         if making.sample.is_none() {
             pages.stale = kernel.stale(&pages);
         }
@@ -127,10 +129,7 @@ impl Pages {
     fn slabs(&mut self, kernel: &Kernel<'_>, heads: Vec<SlabHead>) {
         match kernel.slab_caches() {
             Ok(mut slabs) => {
-                let strangers = heads
-                    .into_iter()
-                    .filter(|&head| !slabs.add(kernel, head))
-                    .count();
+                let strangers = slabs.add_all(kernel, &self.map, heads);
                 if strangers > 0 {
                     self.warnings
                         .push(format!("{strangers} slabs belong to no known cache"));

@@ -61,7 +61,7 @@ pub struct Pages {
     /// memory, which stays mapped there and is not held by it.
     pub mapped_by_image: Vec<(Pfn, VirtAddr)>,
     /// Frames of vmalloc memory, kernel stacks and per-CPU chunks, and where
-    /// each is mapped.
+    /// each is mapped; by ascending frame.
     pub vmalloc_frames: Vec<(Pfn, VirtAddr)>,
     /// Kernel stacks lie in the direct map (no VMAP_STACK).
     pub stacks_in_direct_map: bool,
@@ -105,6 +105,15 @@ impl Pages {
             damaged: false,
             warnings: Vec::new(),
         }
+    }
+}
+
+impl Pages {
+    /// Where a frame of vmalloc memory, a kernel stack or a per-CPU chunk is mapped.
+    pub fn vmalloc_address(&self, pfn: Pfn) -> Option<VirtAddr> {
+        let after = self.vmalloc_frames.partition_point(|&(at, _)| at <= pfn);
+        let &(at, virt) = self.vmalloc_frames.get(after.checked_sub(1)?)?;
+        (at == pfn).then_some(virt)
     }
 }
 

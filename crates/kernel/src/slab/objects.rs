@@ -2,7 +2,7 @@
 
 use pagehound_vmcore::{Pfn, PhysAddr};
 
-use super::SlabIndex;
+use super::{Slab, SlabIndex};
 use crate::pagemap::PageMap;
 
 /// The object that contains an address.
@@ -12,6 +12,8 @@ pub struct ObjectAt {
     pub head: Pfn,
     /// Its number in the slab, from 0.
     pub index: u32,
+    /// Its number among the objects of all slabs, which ascend with addresses.
+    pub number: u64,
     /// Where it begins.
     pub start: PhysAddr,
     /// Bytes from its start to the next object's.
@@ -26,19 +28,38 @@ impl SlabIndex {
     pub fn object_at(&self, map: &PageMap, at: PhysAddr, page_shift: u32) -> Option<ObjectAt> {
         let head = map.head(at.pfn(page_shift));
         let slab = self.slab(head)?;
-        let cache = self.cache(slab)?;
-        let start = head.addr(page_shift).0;
-        let offset = at.0.checked_sub(start)?;
-        let (index, size) = if slab.is_cut {
-            let index = u32::try_from(cache.index(offset)).ok()?;
-            (index, u64::from(cache.size))
-        } else {
-            (0, map.unit(head).len() << page_shift)
+        let offset = at.0.checked_sub(head.addr(page_shift).0)?;
+        let index = match slab.is_cut {
+            true => u32::try_from(self.cache(slab)?.index(offset)).ok()?,
+            false => 0,
+        };
+        self.object_of(map, head, slab, index, page_shift)
+    }
+
+    /// The object with this number among those of all slabs.
+    pub fn object(&self, map: &PageMap, number: u64, page_shift: u32) -> Option<ObjectAt> {
+        let (head, slab) = self.slabs.with_object(number)?;
+        let index = u32::try_from(number - slab.first).ok()?;
+        self.object_of(map, head, slab, index, page_shift)
+    }
+
+    fn object_of(
+        &self,
+        map: &PageMap,
+        head: Pfn,
+        slab: Slab<'_>,
+        index: u32,
+        page_shift: u32,
+    ) -> Option<ObjectAt> {
+        let size = match slab.is_cut {
+            true => u64::from(self.cache(slab)?.size),
+            false => map.unit(head).len() << page_shift,
         };
         (index < slab.objects).then(|| ObjectAt {
             head,
             index,
-            start: PhysAddr(start + u64::from(index) * size),
+            number: slab.first + u64::from(index),
+            start: PhysAddr(head.addr(page_shift).0 + u64::from(index) * size),
             size,
             free: slab.is_free(index),
         })

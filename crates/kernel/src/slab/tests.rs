@@ -35,10 +35,15 @@ fn an_object_reaches_to_the_next_and_the_slack_is_none() {
         let object = ObjectAt {
             head: SLAB,
             index,
+            number: u64::from(index),
             start: PhysAddr(BASE + start),
             size: SIZE,
             free: index == 2,
         };
+        assert_eq!(
+            pages.slabs.object(&pages.map, object.number, 12),
+            Some(object)
+        );
         for inside in [start, start + 8, start + SIZE - 1] {
             assert_eq!(at(&pages, inside), Some(object));
             let reason = (index == 2).then_some("in a free slab object");

@@ -30,6 +30,8 @@ pub(super) struct Kdump {
     rank_base: u64,
     /// Where the first block of data lies, which pages of zeroes share.
     first_block: u64,
+    /// Blocks lie in the file in the order of their frames.
+    in_order: bool,
     coverage: Coverage,
 }
 
@@ -87,6 +89,7 @@ impl Kdump {
             },
             here,
             first_block: u64::MAX,
+            in_order: true,
             coverage: Coverage::default(),
         };
         memory.count();
@@ -123,14 +126,15 @@ impl Kdump {
             }
         }
         let mut seen = 0;
-        let mut first_block = u64::MAX;
+        let mut order = Order::default();
+        let mut in_order = true;
         self.descs.each(self.listed(), |_, desc| {
             seen += 1;
             match self.descs.state(desc.as_ref()) {
                 PageState::Present => {
                     coverage.present += 1;
                     let offset = desc.map_or(u64::MAX, |desc| desc.offset.get());
-                    first_block = first_block.min(offset);
+                    in_order &= order.goes_on(offset);
                 }
                 PageState::Absent => coverage.absent += 1,
                 PageState::Excluded | PageState::Unreadable => coverage.unreadable += 1,
@@ -138,7 +142,8 @@ impl Kdump {
         });
         // Descriptors beyond the end of the file.
         coverage.unreadable += here.saturating_sub(seen);
-        self.first_block = first_block;
+        self.first_block = order.lowest;
+        self.in_order = in_order;
         self.coverage = coverage;
     }
 
@@ -235,6 +240,33 @@ impl Kdump {
         })
     }
 
+    /// Tells `each` stretch of present frames whose data lies in the file in their
+    /// order, with where its first block lies.
+    fn stretches(&self, mut each: impl FnMut(u64, PfnRange)) {
+        let mut order = Order::default();
+        let mut last: Option<(u64, PfnRange)> = None;
+        self.descs.each(self.listed(), |pfn, desc| {
+            let Some(desc) = desc.filter(|desc| self.descs.state(Some(desc)) == PageState::Present)
+            else {
+                return;
+            };
+            let forth = order.goes_on(desc.offset.get());
+            match &mut last {
+                Some((_, run)) if run.end.0 == pfn && forth => run.end.0 += 1,
+                _ => {
+                    let (start, end) = (Pfn(pfn), Pfn(pfn + 1));
+                    let new = (order.highest, PfnRange { start, end });
+                    if let Some((offset, run)) = last.replace(new) {
+                        each(offset, run);
+                    }
+                }
+            }
+        });
+        if let Some((offset, run)) = last {
+            each(offset, run);
+        }
+    }
+
     /// Fills `page` with what a descriptor points to.
     fn block(&self, desc: &PageDesc, codec: Codec, page: &mut [u8]) -> Result<(), String> {
         self.descs
@@ -244,6 +276,36 @@ impl Kdump {
             })
             .map_err(|e| e.to_string())
             .flatten()
+    }
+}
+
+/// Whether blocks lie one behind the other. Pages of zeroes share the first: where it
+/// lies says nothing.
+struct Order {
+    lowest: u64,
+    highest: u64,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Order {
+            lowest: u64::MAX,
+            highest: 0,
+        }
+    }
+}
+
+impl Order {
+    /// Whether the block at `offset` is not before those so far.
+    fn goes_on(&mut self, offset: u64) -> bool {
+        self.lowest = self.lowest.min(offset);
+        let back = offset < self.highest && offset > self.lowest;
+        self.highest = if back {
+            offset
+        } else {
+            self.highest.max(offset)
+        };
+        !back
     }
 }
 
@@ -310,36 +372,20 @@ impl PhysicalMemory for Kdump {
     }
 
     fn present_runs(&self) -> Vec<PfnRange> {
-        let mut runs: Vec<(u64, PfnRange)> = Vec::new();
-        // Zero pages share one block, the first: where it lies says nothing.
-        let mut lowest = u64::MAX;
-        let mut highest = 0;
-        let mut in_order = true;
-        self.descs.each(self.listed(), |pfn, desc| {
-            let Some(desc) = desc.filter(|desc| self.descs.state(Some(desc)) == PageState::Present)
-            else {
-                return;
-            };
-            let offset = desc.offset.get();
-            lowest = lowest.min(offset);
-            let back = offset < highest && offset > lowest;
-            in_order &= !back;
-            highest = if back { offset } else { highest.max(offset) };
-            match runs.last_mut() {
-                Some((_, run)) if run.end.0 == pfn && !back => run.end.0 += 1,
-                _ => runs.push((
-                    highest,
-                    PfnRange {
-                        start: Pfn(pfn),
-                        end: Pfn(pfn + 1),
-                    },
-                )),
-            }
-        });
-        if !in_order {
-            runs.sort_by_key(|&(offset, _)| offset);
+        let mut runs = Vec::new();
+        self.each_present_run(&mut |run| runs.push(run));
+        runs
+    }
+
+    fn each_present_run(&self, each: &mut dyn FnMut(PfnRange)) {
+        if self.in_order {
+            self.stretches(|_, run| each(run));
+            return;
         }
-        runs.into_iter().map(|(_, run)| run).collect()
+        let mut runs: Vec<(u64, PfnRange)> = Vec::new();
+        self.stretches(|offset, run| runs.push((offset, run)));
+        runs.sort_by_key(|&(offset, _)| offset);
+        runs.into_iter().for_each(|(_, run)| each(run));
     }
 
     fn coverage(&self) -> Coverage {

@@ -19,6 +19,7 @@ use pagehound_scan::Pass;
 use pagehound_vmcore::{Mac, Pfn, PfnRange};
 
 use self::sample::{Estimated, Sample, choose};
+use super::members::Members;
 use super::parts::Parts;
 use super::{Options, coverage, host, signature, target};
 use crate::attribution::Attribution;
@@ -404,7 +405,8 @@ impl Looker<'_> {
         if least * self.parts.kernel.page_size() >= suspicious(mem_total) {
             finding.verdict = State::Suspect;
         }
-        self.parts.describe(&mut finding, group.key, &group.units);
+        let units = Members::listed(&group.units, &self.parts.pages.map);
+        self.parts.describe(&mut finding, group.key, &units);
         if !finding.owners.is_empty() {
             finding
                 .evidence
@@ -434,9 +436,10 @@ impl Looker<'_> {
 
     /// A finding that nothing is decided of.
     fn plain(&self, signature: String, units: &[Pfn], pages: f64) -> Finding {
+        let units = Members::listed(units, &self.parts.pages.map);
         let mut finding = self
             .parts
-            .plain(State::Unknown, Reach::Unknown, signature, units);
+            .plain(State::Unknown, Reach::Unknown, signature, &units);
         let read = finding.pages;
         finding.confidence = Confidence::Possible;
         finding.pages = pages.round() as u64;
@@ -471,6 +474,7 @@ mod tests {
             progress: &NoProgress,
             cancel: &AtomicBool::new(false),
             threads: None,
+            memory: None,
             without: Without::default(),
         };
         quick(&DEMO.kernel, &options, draw).unwrap()

@@ -52,7 +52,8 @@ fn no_run_is_longer_than_a_line() {
 /// The module filled each block with `LABRING2 of <its frame in 8 digits>\n`.
 #[test]
 fn planted_blocks_agree_on_their_text_and_not_on_their_numbers() {
-    let patterns = patterns(&DEMO.kernel, &DEMO.of_kind("order2"));
+    let blocks = DEMO.of_kind("order2");
+    let patterns = patterns(&DEMO.kernel, blocks.len(), blocks.into_iter());
     let first = patterns.first().unwrap();
     assert_eq!(first.offset, 0);
     // "LABRING2 of 0000", then what differs from block to block.
@@ -68,5 +69,5 @@ fn planted_blocks_agree_on_their_text_and_not_on_their_numbers() {
 #[test]
 fn one_unit_agrees_with_nobody() {
     let one = &DEMO.of_kind("order2")[..1];
-    assert_eq!(patterns(&DEMO.kernel, one).len(), 0);
+    assert_eq!(patterns(&DEMO.kernel, 1, one.iter().copied()).len(), 0);
 }

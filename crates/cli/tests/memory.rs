@@ -1,0 +1,79 @@
+//! `diagnose --mem-limit`: the same answers within that much resident memory.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
+
+use pagehound_testdata::{corpus, demo};
+use serde_json::Value;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use wait4::Wait4 as _;
+
+/// The demo, and with the corpus its dumps.
+fn dumps() -> Vec<PathBuf> {
+    let mut dumps = vec![demo()];
+    if cfg!(feature = "corpus") {
+        let of_corpus = [
+            "bond-leak-6.1-x86_64",
+            "bond-leak-6.1-x86_64-d31-lzo",
+            "frames-6.1-arm64",
+            "frames-7.2-x86_64",
+            "healthy-6.1-x86_64",
+            "mixed-5.10-x86_64",
+        ];
+        dumps.extend(of_corpus.map(|dump| corpus(&format!("{dump}.kdump"))));
+    }
+    dumps
+}
+
+/// What `diagnose --json` answers, without the time it took, and its largest resident
+/// set in bytes.
+fn diagnose(dump: &Path, args: &[&str]) -> (Value, u64) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pagehound"))
+        .arg("diagnose")
+        .arg(dump)
+        .arg("--json")
+        .args(args)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut text = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_to_string(&mut text).unwrap();
+    let ended = child.wait4().unwrap();
+    assert_ne!(ended.status.code(), Some(2), "{}: {text}", dump.display());
+    let mut report: Value = serde_json::from_str(&text).unwrap();
+    report.as_object_mut().unwrap().remove("timing").unwrap();
+    (report, ended.rusage.maxrss)
+}
+
+#[test]
+fn the_answer_within_96_mib_is_the_same() {
+    for dump in dumps() {
+        let (free, _) = diagnose(&dump, &[]);
+        for threads in ["1", "16"] {
+            let limited = ["--mem-limit", "96M", "--threads", threads];
+            let (limited, peak) = diagnose(&dump, &limited);
+            assert_eq!(limited, free, "{}", dump.display());
+            let mib = peak >> 20;
+            assert!(mib < 96, "{}: {mib} MiB", dump.display());
+        }
+    }
+}
+
+#[test]
+fn less_than_any_dump_needs_is_refused_with_what_to_do() {
+    let output = Command::new(env!("CARGO_BIN_EXE_pagehound"))
+        .args(["diagnose", "--mem-limit", "32M"])
+        .arg(demo())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("--mem-limit 96M"), "{stderr}");
+}

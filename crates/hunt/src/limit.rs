@@ -1,0 +1,206 @@
+//! Little memory to work in: what a diagnosis needs, and how it makes do.
+//!
+//! All that grows with the dump is a few bits or bytes for each frame, unit or slab
+//! object; the rest can be made smaller. So a dump fits into a limit, or it does not,
+//! and which it is shows before the work.
+
+use std::num::NonZeroUsize;
+
+use pagehound_kernel::Pages;
+use pagehound_vmcore::{Dump, Format};
+
+use crate::units::Units;
+
+/// The program itself, the kernel's symbols, types and tasks, and what findings are
+/// made of: some 20 MiB with kernels of distributions.
+const PROGRAM: u64 = 26 << 20;
+/// What a thread reads into, its results that wait, and the allocator's share.
+const THREAD: u64 = 2 << 20;
+/// The least and the most that is kept for random access.
+const CACHE: (u64, u64) = (2 << 20, 16 << 20);
+
+/// Bytes of resident memory a diagnosis may take at most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemoryLimit(pub u64);
+
+/// More than the limit is needed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "{} of memory{} need at least {} MiB: --mem-limit {}M, or --quick",
+    size(.frames.saturating_mul(*.page_size)),
+    if *.units > 0 { format!(", {} blocks of it without an owner,", .units) } else { String::new() },
+    .least.div_ceil(1 << 20),
+    .least.div_ceil(1 << 20)
+)]
+pub struct TooLittleMemory {
+    /// Frames of the machine.
+    pub frames: u64,
+    /// Bytes of each.
+    pub page_size: u64,
+    /// Units that have to be decided over; 0 where they are not known yet.
+    pub units: u64,
+    /// Bytes that would do.
+    pub least: u64,
+}
+
+fn size(bytes: u64) -> String {
+    match bytes >> 30 {
+        0 => format!("{} MiB", bytes >> 20),
+        gib if gib < 1024 => format!("{gib} GiB"),
+        gib if gib.is_multiple_of(1024) => format!("{} TiB", gib >> 10),
+        gib => format!("{:.1} TiB", gib as f64 / 1024.0),
+    }
+}
+
+impl MemoryLimit {
+    /// The least that is of use with any dump.
+    pub const LEAST: MemoryLimit = MemoryLimit(96 << 20);
+
+    /// Bytes of pages to keep for random access.
+    pub fn cache(self) -> usize {
+        (self.0 / 32).clamp(CACHE.0, CACHE.1) as usize
+    }
+
+    /// Threads to use of so many.
+    pub fn threads(self, all: NonZeroUsize) -> NonZeroUsize {
+        // Below an eighth of it for what all threads need.
+        let most = usize::try_from(self.0 / 8 / THREAD).unwrap_or(usize::MAX);
+        NonZeroUsize::new(most.min(all.get())).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// Whether a dump of so much memory can be diagnosed at all.
+    pub(crate) fn check_frames(self, dump: &Dump, threads: usize) -> Result<(), TooLittleMemory> {
+        let memory = dump.memory.as_ref();
+        let need = Need {
+            frames: memory.end_pfn().0,
+            bitmaps: has_bitmaps(dump),
+            threads: threads as u64,
+            ..Need::default()
+        };
+        self.check(&need, memory.page_size() as u64)
+    }
+
+    /// Whether what the page map shows can be decided over.
+    pub(crate) fn check_units(
+        self,
+        pages: &Pages,
+        dump: &Dump,
+        threads: usize,
+    ) -> Result<(), TooLittleMemory> {
+        let need = Need {
+            frames: pages.map.end().0,
+            bitmaps: has_bitmaps(dump),
+            units: Units::of(&pages.map).len() as u64,
+            slabs: pages.slabs.len() as u64,
+            objects: pages.slabs.objects(),
+            threads: threads as u64,
+        };
+        self.check(&need, dump.memory.page_size() as u64)
+    }
+
+    fn check(self, need: &Need, page_size: u64) -> Result<(), TooLittleMemory> {
+        let least = need.bytes();
+        if least <= self.0 {
+            return Ok(());
+        }
+        Err(TooLittleMemory {
+            frames: need.frames,
+            page_size,
+            units: need.units,
+            least,
+        })
+    }
+}
+
+fn has_bitmaps(dump: &Dump) -> bool {
+    matches!(dump.info.format, Format::Kdump | Format::FlattenedKdump)
+}
+
+/// What memory goes for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Need {
+    frames: u64,
+    /// The container has two bitmaps of all frames.
+    bitmaps: bool,
+    units: u64,
+    slabs: u64,
+    objects: u64,
+    threads: u64,
+}
+
+impl Need {
+    /// Bytes resident at most.
+    fn bytes(&self) -> u64 {
+        // The page map's byte, and bits of which as many as nine are set in all of
+        // memory: units, slabs, what is named, held and reached, what is to be read.
+        let mut frames = self.frames + self.frames / 8 * 9;
+        if self.bitmaps {
+            // And how many bits are set before every 512.
+            frames += self.frames / 8 * 2 + self.frames / 64;
+        }
+        // Numbers of traits and group, a place for the way to it, and the ways of half
+        // of them: where there are many units, most were lost and have none.
+        let units = self.units * 9;
+        // A row a slab; of an object whether it is free, reached, and to be read.
+        let slabs = self.slabs * 24 + self.objects / 8 * 3;
+        PROGRAM + self.threads * THREAD + CACHE.0 + frames + units + slabs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::DEMO;
+
+    #[test]
+    fn what_is_needed_is_told_before_the_work() {
+        let huge = Need {
+            frames: 1 << 28,
+            threads: 2,
+            ..Need::default()
+        };
+        let error = MemoryLimit::LEAST.check(&huge, 4096).unwrap_err();
+        let text = error.to_string();
+        let least = error.least.div_ceil(1 << 20);
+        assert!(text.starts_with("1 TiB of memory need"), "{text}");
+        assert!(text.contains(&format!("--mem-limit {least}M")), "{text}");
+        // That much does.
+        assert_eq!(MemoryLimit(least << 20).check(&huge, 4096), Ok(()));
+        // A byte a frame at least.
+        assert!(error.least > 1 << 28);
+    }
+
+    #[test]
+    fn hosts_of_64_gib_fit_into_the_least() {
+        let host = Need {
+            frames: 1 << 24,
+            threads: 1,
+            ..Need::default()
+        };
+        assert_eq!(MemoryLimit::LEAST.check(&host, 4096), Ok(()));
+        let leak = Need {
+            units: 1 << 23,
+            ..host
+        };
+        let error = MemoryLimit::LEAST.check(&leak, 4096).unwrap_err();
+        assert!(error.to_string().contains("8388608 blocks"), "{error}");
+    }
+
+    #[test]
+    fn the_demo_fits() {
+        let (dump, least) = (DEMO.kernel.dump, MemoryLimit::LEAST);
+        assert_eq!(least.check_frames(dump, 1), Ok(()));
+        assert_eq!(least.check_units(&DEMO.pages, dump, 1), Ok(()));
+    }
+
+    #[test]
+    fn threads_and_caches_follow_the_limit() {
+        let threads = |limit: u64| {
+            let all = NonZeroUsize::new(64).unwrap();
+            MemoryLimit(limit << 20).threads(all).get()
+        };
+        assert_eq!((threads(96), threads(256), threads(4096)), (6, 16, 64));
+        assert_eq!(MemoryLimit(96 << 20).cache(), 3 << 20);
+        assert_eq!(MemoryLimit(8 << 30).cache(), 16 << 20);
+    }
+}
