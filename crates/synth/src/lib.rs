@@ -25,8 +25,10 @@ mod image;
 mod kdump;
 mod lzo1x;
 mod notes;
+mod stream;
 
 pub use elf::{ElfOptions, ElfStyle};
 pub use flat::{Flatten, Order, flatten};
 pub use image::{Image, Machine};
 pub use kdump::{Compression, KdumpOptions};
+pub use stream::{Block, KdumpStream};
