@@ -32,6 +32,7 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
                 },
                 pages,
                 bytes: pages.saturating_mul(ledger.page_size),
+                estimate: None,
                 counter: (!raw).then(|| Counter {
                     name: row.source.clone(),
                     pages,
@@ -53,6 +54,7 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
             Verdict::Incomplete
         },
         complete: raw == 0,
+        sample: None,
         host: Host::default(),
         target: ReportTarget {
             path: target.to_string(),

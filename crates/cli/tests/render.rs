@@ -281,6 +281,7 @@ fn holes_are_no_memory() {
         class: "hole".into(),
         pages,
         bytes: pages * 4096,
+        estimate: None,
         counter: None,
     });
     let text = text(&report);
@@ -298,6 +299,7 @@ fn the_counter_of_slabs_has_large_kmalloc_too() {
         class: "large_kmalloc".into(),
         pages: 10,
         bytes: 10 * 4096,
+        estimate: None,
         counter: None,
     });
     assert!(row(&text(&report), "slab ").ends_with(" NR_SLAB, with large kmalloc"));

@@ -31,6 +31,7 @@ pub fn ledger(kernel: &Kernel<'_>, pages: &Pages) -> (Vec<LedgerRow>, Vec<String
                 class: class.name().into(),
                 pages: found,
                 bytes: found * kernel.page_size(),
+                estimate: None,
                 counter,
             });
         }
@@ -67,7 +68,7 @@ fn compare(class: Class, found: u64, counter: &Counter, pages: &Pages) -> Option
 }
 
 /// The kernel's own count of a class, if it keeps one.
-fn counter(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> Option<Counter> {
+pub(crate) fn counter(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> Option<Counter> {
     let node = |item| kernel.node_stat(&pages.nodes, item);
     let stacks = || {
         let kib = node("NR_KERNEL_STACK_KB")

@@ -16,7 +16,7 @@ mod testing;
 mod units;
 
 pub use clock::{captured_at, rfc3339};
-pub use diagnose::{Diagnosis, Options};
+pub use diagnose::{Diagnosis, Draw, Options, quick};
 pub use ledger::ledger;
 pub use referrers::{Referrer, Referrers, referrers};
 pub use standing::Standing;

@@ -64,6 +64,7 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
         tool_version: env!("CARGO_PKG_VERSION").into(),
         verdict: model::Verdict::Incomplete,
         complete: false,
+        sample: None,
         host: model::Host {
             name: dump
                 .info
@@ -95,6 +96,7 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
             class: "unknown".into(),
             pages,
             bytes: pages * page_size,
+            estimate: None,
             counter: None,
         }],
         unaccounted: model::Unaccounted::default(),

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use pagehound_kernel::{Kernel, Options, Pages};
+use pagehound_kernel::{Kernel, Making, Options, Pages};
 use pagehound_testdata::{Truth, demo, kind};
 use pagehound_vmcore::{Dump, Pfn};
 
@@ -19,7 +19,7 @@ pub(crate) struct Demo {
 pub(crate) static DEMO: LazyLock<Demo> = LazyLock::new(|| {
     let dump: &'static Dump = Box::leak(Box::new(pagehound_vmcore::open(&demo()).unwrap()));
     let kernel = Kernel::open(dump, Options::default()).unwrap();
-    let pages = Pages::of(&kernel).unwrap();
+    let pages = Pages::of(&kernel, Making::default()).unwrap();
     let naming = Naming::new(&kernel, &pages);
     Demo {
         kernel,

@@ -25,7 +25,7 @@ impl Units {
     }
 
     /// Units of the given first frames, in any order, all below `end`.
-    fn numbered(end: Pfn, heads: impl Iterator<Item = Pfn>) -> Units {
+    pub(crate) fn numbered(end: Pfn, heads: impl Iterator<Item = Pfn>) -> Units {
         let mut bits = vec![0u64; end.0.div_ceil(64) as usize];
         for head in heads {
             if let Some(word) = bits.get_mut((head.0 / 64) as usize) {

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use common::{Truth, corpus, count_lost, diagnose, kernel, lost};
 use pagehound_hunt::census::{Census, Run, Without};
 use pagehound_hunt::{Diagnosis, Options};
-use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_kernel::{Class, Kernel, Making, Pages};
 use pagehound_model::{Content, State, Verdict};
 use pagehound_scan::NoProgress;
 use pagehound_testdata::{Score, kind};
@@ -287,7 +287,7 @@ fn classes_agree_with_proc() {
 #[test]
 fn a_census_cut_short_proves_nothing() {
     let kernel = kernel(HEALTHY.dump);
-    let pages = Pages::of(&kernel).unwrap();
+    let pages = Pages::of(&kernel, Making::default()).unwrap();
     let cancel = std::sync::atomic::AtomicBool::new(true);
     let run = Run {
         progress: &NoProgress,

@@ -35,7 +35,7 @@ pub use memmap::{MemMap, StructPages};
 pub use modules::Module;
 pub use net::{NetDevice, NetStats};
 pub use open::open;
-pub use pagemap::{Class, Decoder, MAX_PLAIN_ORDER, PageMap, PageWords, Pages};
+pub use pagemap::{Class, Decoder, MAX_PLAIN_ORDER, Making, PageMap, PageWords, Pages, Sampler};
 pub use printk::{Caller, Log, LogDevice, LogRecord};
 pub use slab::{Cache, ObjectAt, Slab, SlabIndex};
 pub use stale::Stale;

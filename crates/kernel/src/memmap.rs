@@ -145,38 +145,61 @@ impl MemMap {
     /// Reads the `struct page`s of `range` one after the other. Those that
     /// cannot be had stay as they are in `out` and are reported by frame.
     pub fn read(&self, kernel: &Kernel<'_>, range: PfnRange, out: &mut [u8]) -> Vec<PfnRange> {
-        let shift = kernel.page_shift();
-        let frame = kernel.page_size();
-        let memory = kernel.dump.memory.as_ref();
-        let mut page = vec![0; memory.page_size()];
         let mut missing: Vec<PfnRange> = Vec::new();
         let start = self.page(range.start);
         let mut done = 0usize;
         while done < out.len() {
-            let at = start.add(done as u64);
-            let in_frame = (frame - at.0 % frame) as usize;
-            let len = in_frame.min(out.len() - done);
-            let offset = (at.0 % frame) as usize;
-            let pfn = self.translate(at).map(|phys| phys.pfn(shift));
-            let part = out.get_mut(done..done + len).unwrap_or_default();
-            let read = match pfn {
-                None => false,
-                Some(pfn) => match memory.page_slice(pfn) {
-                    Some(bytes) => copy(bytes, offset, part),
-                    None => memory.read_page(pfn, &mut page).is_ok() && copy(&page, offset, part),
-                },
-            };
-            if !read {
+            let rest = out.get_mut(done..).unwrap_or_default();
+            let read = self.read_piece(kernel, start.add(done as u64), rest);
+            let len = read.unwrap_or_else(|len| {
                 let first = range.start.0 + done as u64 / self.page_size;
                 let last = range.start.0 + (done + len) as u64 / self.page_size;
                 missing.push(PfnRange {
                     start: Pfn(first),
                     end: Pfn(last.max(first + 1)),
                 });
-            }
-            done += len;
+                len
+            });
+            done += len.max(1);
         }
         missing
+    }
+
+    /// Reads the beginning of `out` from `at`: what lies there in consecutive
+    /// frames, up to the first that cannot be read. Returns how many bytes that
+    /// is, or as an error how many bytes there cannot be had.
+    fn read_piece(
+        &self,
+        kernel: &Kernel<'_>,
+        at: VirtAddr,
+        out: &mut [u8],
+    ) -> Result<usize, usize> {
+        let memory = kernel.dump.memory.as_ref();
+        let (shift, frame) = (kernel.page_shift(), kernel.page_size());
+        let offset = (at.0 % frame) as usize;
+        let in_frame = (frame as usize - offset).min(out.len());
+        let Some((phys, mapped)) = self.translate(at) else {
+            return Err(in_frame);
+        };
+        let mapped = usize::try_from(mapped).unwrap_or(usize::MAX);
+        let whole = out.len().min(mapped) >> shift << shift;
+        if offset > 0 || whole == 0 {
+            let mut page = vec![0; memory.page_size()];
+            let part = out.get_mut(..in_frame).unwrap_or_default();
+            let read = memory.read_page(phys.pfn(shift), &mut page).is_ok();
+            return match read && copy(&page, offset, part) {
+                true => Ok(in_frame),
+                false => Err(in_frame),
+            };
+        }
+        let whole = out.get_mut(..whole).unwrap_or_default();
+        match memory.read_pages(phys.pfn(shift), whole) {
+            Ok(()) => Ok(whole.len()),
+            Err(fault) => match fault.addr.0.saturating_sub(phys.0) as usize {
+                0 => Err(in_frame),
+                read => Ok(read.min(whole.len())),
+            },
+        }
     }
 
     /// The bytes of one frame's `struct page`, if they can be had.
@@ -205,11 +228,13 @@ impl MemMap {
         }
     }
 
-    fn translate(&self, at: VirtAddr) -> Option<PhysAddr> {
+    /// Where `at` lies, and how many bytes from there on lie behind it.
+    fn translate(&self, at: VirtAddr) -> Option<(PhysAddr, u64)> {
         let after = self.mappings.partition_point(|m| m.virt <= at);
         let mapping = self.mappings.get(after.checked_sub(1)?)?;
         let offset = at.0 - mapping.virt.0;
-        (offset < mapping.size).then(|| PhysAddr(mapping.phys.0 + offset))
+        let left = mapping.size.checked_sub(offset).filter(|&left| left > 0)?;
+        Some((PhysAddr(mapping.phys.0 + offset), left))
     }
 
     /// Leaf entries that map the map; collected once, since a walk a page

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use pagehound_kernel::layouts::Field;
-use pagehound_kernel::{Class, Kernel, Options, Pages};
+use pagehound_kernel::{Class, Kernel, Making, Options, Pages};
 use pagehound_testdata::{Damage, Planted, Truth, demo, kind};
 use pagehound_vmcore::{Dump, Pfn, VirtAddr, open};
 
@@ -20,7 +20,7 @@ struct Demo {
 static DEMO: LazyLock<Demo> = LazyLock::new(|| {
     let dump: &'static Dump = Box::leak(Box::new(open(&demo()).unwrap()));
     let kernel = Kernel::open(dump, Options::default()).unwrap();
-    let pages = Pages::of(&kernel).unwrap();
+    let pages = Pages::of(&kernel, Making::default()).unwrap();
     Demo {
         kernel,
         pages,
@@ -251,7 +251,11 @@ fn classes_are_where_they_must_be() {
 fn changed(at: VirtAddr, word: u64) -> Pages {
     let phys = DEMO.kernel.phys(at).unwrap();
     let dump = Damage::words(&[(phys, word)]).open(&demo());
-    Pages::of(&Kernel::open(&dump, Options::default()).unwrap()).unwrap()
+    Pages::of(
+        &Kernel::open(&dump, Options::default()).unwrap(),
+        Making::default(),
+    )
+    .unwrap()
 }
 
 /// Stacks and page tables of the tasks behind a break are missed, and with them

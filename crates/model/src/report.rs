@@ -29,6 +29,8 @@ pub struct Report {
     /// broken, and the search was not ended early. What bears on nothing, such as
     /// free pages and memory of processes, may be missing all the same.
     pub complete: bool,
+    /// What a quick answer was drawn from; none where everything was looked at.
+    pub sample: Option<Sample>,
     /// The machine.
     pub host: Host,
     /// The dump and its kernel.
@@ -59,6 +61,21 @@ pub enum Verdict {
     None,
     /// Too much could not be read to say.
     Incomplete,
+}
+
+/// What a quick answer was drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sample {
+    /// The same seed draws the same sample of the same dump.
+    pub seed: u64,
+    /// Pages that have a `struct page`.
+    pub pages: u64,
+    /// Those whose `struct page` was looked at.
+    pub looked_at: u64,
+    /// Unaccounted units among them: pages, or blocks of pages.
+    pub units: u64,
+    /// Those whose content was read.
+    pub read: u64,
 }
 
 /// The machine the memory came from.
@@ -123,6 +140,8 @@ pub struct LedgerRow {
     pub pages: u64,
     /// The same in bytes.
     pub bytes: u64,
+    /// Bounds where `pages` is an estimate.
+    pub estimate: Option<Estimate>,
     /// What the kernel itself counted.
     pub counter: Option<Counter>,
 }
@@ -143,6 +162,8 @@ pub struct Unaccounted {
     pub pages: u64,
     /// The same in bytes.
     pub bytes: u64,
+    /// Bounds where `pages` is an estimate.
+    pub estimate: Option<Estimate>,
     /// Nothing points to them.
     pub lost_pages: u64,
     /// Content of a leak, but referenced; or unreferenced without full proof.
@@ -218,6 +239,8 @@ pub enum Reach {
     Referenced,
     /// They were being allocated or freed at that moment.
     InTransit,
+    /// It was not looked for.
+    Unknown,
 }
 
 /// State of unaccounted pages.

@@ -7,6 +7,7 @@ const EXAMPLES: &str = "\
 Examples:
   pagehound vmcore
   pagehound diagnose live
+  pagehound diagnose vmcore --quick
   pagehound diagnose vmcore --json | jq .verdict
   pagehound diagnose vmcore --quiet --fail-on lost:64M || page-the-operator
 
@@ -28,6 +29,15 @@ pub struct Diagnose {
     /// A row for every finding in the text, not only the largest; JSON has all
     #[arg(long)]
     pub all: bool,
+
+    /// First answer from a sample, in seconds whatever the size: how much is
+    /// unaccounted and what it holds, with bounds; a full run proves what is lost
+    #[arg(long)]
+    pub quick: bool,
+
+    /// Draw another sample; the same SEED draws the same
+    #[arg(long, value_name = "SEED", default_value_t = 1, requires = "quick")]
+    pub seed: u64,
 
     /// Print nothing: only the exit status answers
     #[arg(long, short)]

@@ -10,7 +10,8 @@ use crate::output;
 use crate::render::{self, Detail, page::Page};
 use pagehound_hunt::{host, is_damaged};
 use pagehound_model::Report;
-use std::io;
+use pagehound_vmcore::Dump;
+use std::io::{self, IsTerminal};
 use std::time::Instant;
 
 pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Exit> {
@@ -30,9 +31,18 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
         Input::Dump(dump) => {
             let path = args.target.to_string();
             let kernel = context.kernel(&dump);
-            let diagnosis = kernel.and_then(|kernel| context.diagnose(&kernel, &path));
-            let mut report = match diagnosis {
-                Ok(diagnosis) => diagnosis.report,
+            let report = kernel.and_then(|kernel| {
+                if args.quick {
+                    return context.quick(&kernel, &path, args.seed);
+                }
+                if wants_preview(args, &dump) {
+                    let report = context.quick(&kernel, &path, args.seed)?;
+                    output::note(&render::preview(&report));
+                }
+                Ok(context.diagnose(&kernel, &path)?.report)
+            });
+            let mut report = match report {
+                Ok(report) => report,
                 // Of a dump that broke off, what there is is worth telling.
                 Err(reason) if is_damaged(&dump) => context.survey(&dump, &path, &reason),
                 Err(error) => return Err(error),
@@ -49,6 +59,16 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             Ok(Exit::of(&report, args.fail_on))
         }
     }
+}
+
+/// Frames from which on somebody who looks on is told a first answer while the
+/// whole is worked out: 16 GiB, with 4 KiB pages.
+const LARGE: u64 = 1 << 22;
+
+fn wants_preview(args: &args::Diagnose, dump: &Dump) -> bool {
+    let looked_on = io::stdout().is_terminal() && io::stderr().is_terminal();
+    let told = !args.json && !args.quiet && args.output.is_none();
+    looked_on && told && dump.memory.end_pfn().0 >= LARGE
 }
 
 /// The file the report is wanted in, if it is.

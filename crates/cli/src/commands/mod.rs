@@ -17,7 +17,7 @@ use crate::output;
 use crate::progress::Bar;
 use anyhow::Context as _;
 use pagehound_hunt::{self as hunt, Diagnosis};
-use pagehound_kernel::{Class, Kernel, Options};
+use pagehound_kernel::{Class, Kernel, Making, Options};
 use pagehound_model::{Report, UNACCOUNTED};
 use pagehound_vmcore::Dump;
 use std::num::NonZeroUsize;
@@ -61,10 +61,28 @@ impl Context {
         Kernel::open(dump, options).context("the kernel in the dump")
     }
 
+    /// How to make a map of all pages.
+    fn making(&self) -> Making<'static> {
+        Making {
+            threads: self.threads,
+            ..Making::default()
+        }
+    }
+
     /// The whole diagnosis of the target called `path`, with a bar.
     fn diagnose(&self, kernel: &Kernel<'_>, path: &str) -> anyhow::Result<Diagnosis> {
         let diagnosis = self.with_bar(path, |options| Diagnosis::of(kernel, options));
         diagnosis.context("the map of all pages")
+    }
+
+    /// A first answer, from the sample that `seed` draws.
+    fn quick(&self, kernel: &Kernel<'_>, path: &str, seed: u64) -> anyhow::Result<Report> {
+        let draw = hunt::Draw {
+            seed,
+            ..hunt::Draw::default()
+        };
+        let report = self.with_bar(path, |options| hunt::quick(kernel, options, &draw));
+        report.context("the map of all pages")
     }
 
     /// What can be said of a dump whose kernel cannot be read, for `reason`.

@@ -63,7 +63,7 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
         }
     }
     // The words can be read without a map of all pages; it only says more.
-    let pages = Pages::of(&kernel);
+    let pages = Pages::of(&kernel, context.making());
     let names = Names {
         kernel: &kernel,
         symbols: kernel.symbolizer(),

@@ -77,7 +77,9 @@ impl Kind {
         context: &Context,
     ) -> anyhow::Result<Self> {
         let pages = if args.state.is_empty() {
-            Known::Classes(Box::new(Pages::of(kernel).context("the map of all pages")?))
+            Known::Classes(Box::new(
+                Pages::of(kernel, context.making()).context("the map of all pages")?,
+            ))
         } else {
             Known::States(Box::new(
                 context.diagnose(kernel, &args.target.to_string())?,

@@ -48,7 +48,7 @@ pub fn title(finding: &Finding) -> String {
             "{content}, held only by lost {} objects",
             caches.join(" and ")
         ),
-        Reach::Unreferenced | Reach::Referenced | Reach::InTransit => content,
+        Reach::Unreferenced | Reach::Referenced | Reach::InTransit | Reach::Unknown => content,
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
             .collect();
         let how = match finding.reach {
             Reach::LostObjects => "through",
-            Reach::Unreferenced | Reach::Referenced | Reach::InTransit => "by",
+            Reach::Unreferenced | Reach::Referenced | Reach::InTransit | Reach::Unknown => "by",
         };
         return format!("{how} {}", holders.join(", "));
     }
@@ -206,7 +206,9 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
             .collect();
         let label = match finding.reach {
             Reach::LostObjects => "Through",
-            Reach::Unreferenced | Reach::Referenced | Reach::InTransit => "Held by",
+            Reach::Unreferenced | Reach::Referenced | Reach::InTransit | Reach::Unknown => {
+                "Held by"
+            }
         };
         page.item(label, &holders.join(", "))?;
     }
@@ -291,6 +293,9 @@ fn sentence(finding: &Finding) -> String {
         }
         (State::Suspect, Reach::LostObjects) => {
             "that only objects point to which look lost themselves, but for a gap in the proof"
+        }
+        (State::Suspect, Reach::Unknown) => {
+            "that no counter shows; whether something points to them was not looked for"
         }
         (State::Suspect, _) => "that look lost, but for a gap in the proof",
         (State::Held, _) => "that something points to",

@@ -10,7 +10,7 @@ pub(crate) mod table;
 
 pub use finding::{pattern_line, title as finding_title};
 pub use ledger::ledger;
-pub use report::report;
+pub use report::{preview, report};
 
 use std::io::{self, Write};
 

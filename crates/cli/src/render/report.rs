@@ -4,7 +4,7 @@ use super::number::{percent, size, thousands};
 use super::page::{BAD, DOUBT, FAINT, GOOD, Page};
 use super::{Detail, finding, ledger};
 use anstyle::Style;
-use pagehound_model::{Finding, Report, State, Verdict};
+use pagehound_model::{Estimate, Finding, Report, State, Verdict};
 use std::io;
 
 /// The verdict, every finding with owner, evidence and next step, the ledger,
@@ -90,8 +90,62 @@ fn verdict(report: &Report) -> (Style, &'static str, String) {
     (style, word, text)
 }
 
+/// A quick answer in a sentence, while the whole one is worked out.
+pub fn preview(report: &Report) -> String {
+    let (_, word, text) = answer(report);
+    let suspects = report.findings.iter();
+    let suspects = suspects.filter(|finding| finding.verdict == State::Suspect);
+    let titles: Vec<String> = suspects
+        .map(|finding| format!("{} {}", about(finding, report), finding::title(finding)))
+        .collect();
+    let titles = match titles.as_slice() {
+        [] => String::new(),
+        some => format!(": {}", some.join("; ")),
+    };
+    format!(
+        "At first sight: {word}  {text}{titles}. Looking for what refers to these pages \u{2026}"
+    )
+}
+
+fn about(finding: &Finding, report: &Report) -> String {
+    bounded(finding.pages, finding.estimate, report)
+}
+
+/// `64.0 GiB (61.2 to 66.9 GiB)`.
+fn bounded(pages: u64, estimate: Option<Estimate>, report: &Report) -> String {
+    let size = |pages: u64| size(pages.saturating_mul(report.target.page_size));
+    match estimate {
+        Some(Estimate { low, high }) => {
+            format!("about {} ({} to {})", size(pages), size(low), size(high))
+        }
+        None => size(pages),
+    }
+}
+
+/// What can be said without a look for references.
+fn quick_answer(report: &Report) -> (Style, &'static str, String) {
+    let all = &report.unaccounted;
+    let text = bounded(all.pages, all.estimate, report);
+    match report.verdict {
+        Verdict::None => (GOOD, "CLEAN", format!("no large leak: {text} unaccounted")),
+        Verdict::Suspect => (
+            DOUBT,
+            "SUSPECT",
+            format!("{text} unaccounted, and much of it alike"),
+        ),
+        Verdict::Lost | Verdict::Incomplete => (
+            DOUBT,
+            "UNDECIDED",
+            format!("{text} unaccounted; a full run tells whether it is lost"),
+        ),
+    }
+}
+
 /// The same for a whole dump.
 fn answer(report: &Report) -> (Style, &'static str, String) {
+    if report.sample.is_some() {
+        return quick_answer(report);
+    }
     let all = &report.unaccounted;
     let size = |pages: u64| size(pages.saturating_mul(report.target.page_size));
     match report.verdict {
@@ -147,6 +201,10 @@ fn state_word(finding: &Finding) -> &'static str {
 }
 
 fn control(report: &Report, page: &mut Page) -> io::Result<()> {
+    // A sample says nothing of references.
+    if report.sample.is_some() {
+        return Ok(());
+    }
     let control = &report.control;
     let text = if control.checked == 0 {
         "no page known to be held was there to check the search with".to_owned()

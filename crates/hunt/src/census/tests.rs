@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use pagehound_kernel::layouts::Field;
-use pagehound_kernel::{Class, Kernel, Options, Pages};
+use pagehound_kernel::{Class, Kernel, Making, Options, Pages};
 use pagehound_scan::{NoProgress, Pass};
 use pagehound_testdata::{Damage, demo};
 use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
@@ -178,7 +178,7 @@ fn with_words<T>(
 ) -> T {
     let dump = Damage::words(words).open(&demo());
     let kernel = Kernel::open(&dump, Options::default()).unwrap();
-    let pages = Pages::of(&kernel).unwrap();
+    let pages = Pages::of(&kernel, Making::default()).unwrap();
     let census = census_of(&kernel, &pages, without);
     let ground = Ground {
         kernel: &kernel,

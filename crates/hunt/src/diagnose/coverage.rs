@@ -15,7 +15,7 @@ use crate::units::Units;
 /// The container's own counts are of other frames: it lists memory of the
 /// firmware and of devices that the kernel does not manage, and does not list
 /// the holes that the kernel has a map of.
-pub(super) fn coverage(memory: &dyn PhysicalMemory, map: &PageMap) -> Coverage {
+pub(super) fn by_frame(memory: &dyn PhysicalMemory, map: &PageMap) -> Coverage {
     let mut coverage = Coverage::default();
     for pfn in (0..map.end().0).map(Pfn) {
         let count = match memory.state(pfn) {
@@ -31,6 +31,25 @@ pub(super) fn coverage(memory: &dyn PhysicalMemory, map: &PageMap) -> Coverage {
         *count += 1;
     }
     coverage
+}
+
+/// The container's own counts, as far as there are frames: all that can be told
+/// without going through these.
+pub(super) fn of_container(memory: &dyn PhysicalMemory, map: &PageMap) -> Coverage {
+    let counted = memory.coverage();
+    let mut left = map.end().0;
+    let mut at_most = |count: u64| {
+        let count = count.min(left);
+        left -= count;
+        count
+    };
+    Coverage {
+        present: at_most(counted.present),
+        excluded: at_most(counted.excluded),
+        unreadable: at_most(counted.unreadable),
+        absent: at_most(counted.absent),
+        outside: left,
+    }
 }
 
 /// Unaccounted pages whose content could not be read although the dump level

@@ -2,31 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::{Confidence, Evidence, Finding, Reach, State, thousands};
 use pagehound_vmcore::Pfn;
 
-use super::parts::blame;
+use super::parts::{Parts, blame};
 use super::signature;
-use crate::attribution::Attribution;
 use crate::census::{Census, Via};
-use crate::fingerprint::{Fingerprints, Key};
+use crate::fingerprint::Key;
 use crate::holders::HolderName;
 
 /// Makes findings of groups.
 pub(super) struct Maker<'a> {
-    pub(super) kernel: &'a Kernel<'a>,
-    pub(super) pages: &'a Pages,
+    pub(super) parts: Parts<'a>,
     pub(super) census: &'a Census,
-    pub(super) prints: &'a Fingerprints,
-    pub(super) attribution: &'a Attribution,
 }
 
 impl Maker<'_> {
     pub(super) fn orphans(&self, key: Key, order: u32, detached: bool, units: &[Pfn]) -> Finding {
         let proof = self.census.is_proof();
         let verdict = if proof { State::Lost } else { State::Suspect };
-        let mut finding = self.plain(
+        let mut finding = self.parts.plain(
             verdict,
             Reach::Unreferenced,
             signature::orphans(key, order, detached),
@@ -37,7 +32,7 @@ impl Maker<'_> {
         } else {
             Confidence::Possible
         };
-        self.describe(&mut finding, key, units);
+        self.parts.describe(&mut finding, key, units);
         let searched = self.census.roots_bytes >> 20;
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),
@@ -75,7 +70,9 @@ impl Maker<'_> {
             });
         }
         if !finding.owners.is_empty() {
-            finding.evidence.extend(self.attribution_evidence(key));
+            finding
+                .evidence
+                .extend(self.parts.attribution_evidence(key));
             let why = "no sk_buff, in use or lost, points at these pages";
             finding.evidence.extend(blame(&finding, |drivers| {
                 format!("{drivers}, or a consumer of its frames ({why})")
@@ -85,7 +82,7 @@ impl Maker<'_> {
     }
 
     pub(super) fn through(&self, cache: &HolderName, order: u32, units: &[Pfn]) -> Finding {
-        let key = self.prints.main_key(units);
+        let key = self.parts.prints.main_key(units);
         let proof = self.census.is_proof();
         let verdict = if proof { State::Lost } else { State::Suspect };
         let signature = format!(
@@ -93,14 +90,16 @@ impl Maker<'_> {
             signature::orphans(key, order, false),
             signature::part(&cache.name)
         );
-        let mut finding = self.plain(verdict, Reach::LostObjects, signature, units);
+        let mut finding = self
+            .parts
+            .plain(verdict, Reach::LostObjects, signature, units);
         finding.confidence = if proof {
             Confidence::Likely
         } else {
             Confidence::Possible
         };
-        self.describe(&mut finding, key, units);
-        finding.holders = vec![self.holder(cache, units)];
+        self.parts.describe(&mut finding, key, units);
+        finding.holders = vec![self.parts.holder(cache, units)];
         let census = self.census;
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),
@@ -127,9 +126,11 @@ impl Maker<'_> {
 
     pub(super) fn company(&self, key: Key, holder: &HolderName, units: &[Pfn]) -> Finding {
         let signature = format!("{}/{}", signature::group(key), holder.kind);
-        let mut finding = self.plain(State::Suspect, Reach::Referenced, signature, units);
-        self.describe(&mut finding, key, units);
-        finding.holders = vec![self.holder(holder, units)];
+        let mut finding = self
+            .parts
+            .plain(State::Suspect, Reach::Referenced, signature, units);
+        self.parts.describe(&mut finding, key, units);
+        finding.holders = vec![self.parts.holder(holder, units)];
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),
             checked: finding.pages,
@@ -144,8 +145,10 @@ impl Maker<'_> {
 
     pub(super) fn held(&self, holder: &HolderName, units: &[Pfn]) -> Finding {
         let signature = format!("held/{}/{}", holder.kind, signature::part(&holder.name));
-        let mut finding = self.plain(State::Held, Reach::Referenced, signature, units);
-        finding.holders = vec![self.holder(holder, units)];
+        let mut finding = self
+            .parts
+            .plain(State::Held, Reach::Referenced, signature, units);
+        finding.holders = vec![self.parts.holder(holder, units)];
         let mut ways: BTreeMap<&str, u64> = BTreeMap::new();
         for &head in units {
             let way = match self.census.via(head) {
@@ -158,7 +161,7 @@ impl Maker<'_> {
                 Some(Via::Dropped) => "the kernel itself, which let go of them on purpose",
                 None => "a reference that was not noted",
             };
-            *ways.entry(way).or_default() += self.pages.map.unit(head).len();
+            *ways.entry(way).or_default() += self.parts.pages.map.unit(head).len();
         }
         for (way, pages) in ways {
             finding.evidence.push(Evidence {
@@ -172,7 +175,7 @@ impl Maker<'_> {
     }
 
     pub(super) fn strays(&self, units: &[Pfn], limit: u64) -> Finding {
-        let few = self.count(units) <= limit;
+        let few = self.parts.count(units) <= limit;
         let (verdict, text) = match (few, self.census.is_proof()) {
             (true, _) => (
                 State::Unknown,
@@ -184,7 +187,9 @@ impl Maker<'_> {
             ),
             (false, false) => (State::Suspect, "no reference to these pages was found"),
         };
-        let mut finding = self.plain(verdict, Reach::Unreferenced, "stray".into(), units);
+        let mut finding = self
+            .parts
+            .plain(verdict, Reach::Unreferenced, "stray".into(), units);
         finding.confidence = match verdict {
             State::Lost => Confidence::Proved,
             _ => Confidence::Possible,
@@ -199,7 +204,9 @@ impl Maker<'_> {
     }
 
     pub(super) fn in_transit(&self, units: &[Pfn]) -> Finding {
-        let mut finding = self.plain(State::Unknown, Reach::InTransit, "in-transit".into(), units);
+        let mut finding =
+            self.parts
+                .plain(State::Unknown, Reach::InTransit, "in-transit".into(), units);
         finding.confidence = Confidence::Possible;
         finding.evidence.push(Evidence {
             kind: Evidence::REFERENCES.into(),

@@ -9,6 +9,7 @@ use pagehound_vmcore::Pfn;
 
 use super::finding::Maker;
 use super::groups::{Group, groups};
+use super::parts::Parts;
 use super::verdict::stray;
 use crate::attribution::Attribution;
 use crate::census::Census;
@@ -29,13 +30,13 @@ pub(super) fn findings(
     attribution: &Attribution,
 ) -> (Vec<Finding>, Vec<u32>) {
     let groups = groups(kernel, pages, units, census, prints);
-    let maker = Maker {
+    let parts = Parts {
         kernel,
         pages,
-        census,
         prints,
         attribution,
     };
+    let maker = Maker { parts, census };
     let mut made: Vec<(Finding, Vec<Pfn>)> = Vec::new();
     let mut strays: Vec<Pfn> = Vec::new();
     let limit = stray(kernel, pages);
@@ -43,13 +44,13 @@ pub(super) fn findings(
     let mut through: BTreeMap<HolderName, u64> = BTreeMap::new();
     for (group, units) in &groups {
         if let Group::Through(cache, _) = group {
-            *through.entry(cache.clone()).or_default() += maker.count(units);
+            *through.entry(cache.clone()).or_default() += parts.count(units);
         }
     }
     for (group, units) in groups {
         match group {
             Group::Orphan(key, order, detached) => {
-                if units.len() < GROUP || !key.is_telling() && maker.count(&units) <= limit {
+                if units.len() < GROUP || !key.is_telling() && parts.count(&units) <= limit {
                     strays.extend(units);
                 } else {
                     made.push((maker.orphans(key, order, detached, &units), units));
@@ -75,7 +76,7 @@ pub(super) fn findings(
         let finding = maker.strays(&strays, limit);
         made.push((finding, strays));
     }
-    held_left.sort_by_key(|(_, units)| std::cmp::Reverse(maker.count(units)));
+    held_left.sort_by_key(|(_, units)| std::cmp::Reverse(parts.count(units)));
     let rest: Vec<Pfn> = held_left
         .split_off(held_left.len().min(HELD_GROUPS))
         .into_iter()

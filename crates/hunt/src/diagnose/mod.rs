@@ -5,6 +5,7 @@ mod finding;
 mod findings;
 mod groups;
 mod parts;
+mod quick;
 mod signature;
 mod verdict;
 
@@ -14,11 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use pagehound_kernel::{Class, Kernel, KernelError, Log, Pages};
+use pagehound_kernel::{Class, Kernel, KernelError, Log, Making, PageMap, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted, thousands};
 use pagehound_scan::{Pass, Progress};
-use pagehound_vmcore::{Mac, Pfn};
+use pagehound_vmcore::{Mac, Pfn, PhysicalMemory};
 
 use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Ground, NAMED_PART, Naming, Run, Without};
@@ -27,6 +28,8 @@ use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::ledger::ledger;
 use crate::standing::Standing;
 use crate::units::Units;
+
+pub use quick::{Draw, quick};
 
 /// What a diagnosis is given besides the kernel.
 #[derive(Clone, Copy)]
@@ -64,7 +67,11 @@ impl Diagnosis {
     /// warning and lowers the verdict.
     pub fn of(kernel: &Kernel<'_>, options: &Options<'_>) -> Result<Diagnosis, KernelError> {
         let begin = Instant::now();
-        let mut pages = Pages::of(kernel)?;
+        let mut making = Making::default();
+        if let Some(threads) = options.threads {
+            making.threads = threads;
+        }
+        let mut pages = Pages::of(kernel, making)?;
         let run = Run {
             progress: options.progress,
             cancel: options.cancel,
@@ -129,9 +136,10 @@ impl Diagnosis {
             schema: model::SCHEMA.into(),
             tool_version: env!("CARGO_PKG_VERSION").into(),
             verdict,
+            sample: None,
             complete: coverage::is_complete(&pages, &census, &attribution, unread),
             host: host(kernel),
-            target: target(kernel, &pages, options.path),
+            target: target(kernel, &pages, options.path, coverage::by_frame),
             ledger: rows,
             unaccounted,
             control: census.control,
@@ -274,6 +282,7 @@ fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted 
     Unaccounted {
         pages,
         bytes: pages * kernel.page_size(),
+        estimate: None,
         lost_pages: sum(State::Lost),
         suspect_pages: sum(State::Suspect),
         held_pages: sum(State::Held),
@@ -290,7 +299,12 @@ fn host(kernel: &Kernel<'_>) -> model::Host {
     }
 }
 
-fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
+fn target(
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+    path: &str,
+    coverage: impl Fn(&dyn PhysicalMemory, &PageMap) -> model::Coverage,
+) -> model::Target {
     let managed: u64 = pages
         .nodes
         .iter()
@@ -305,6 +319,6 @@ fn target(kernel: &Kernel<'_>, pages: &Pages, path: &str) -> model::Target {
         pages: pages.map.end().0,
         mem_total_bytes: managed.saturating_mul(kernel.page_size()),
         dump_level: kernel.dump.info.dump_level,
-        coverage: coverage::coverage(kernel.dump.memory.as_ref(), &pages.map),
+        coverage: coverage(kernel.dump.memory.as_ref(), &pages.map),
     }
 }

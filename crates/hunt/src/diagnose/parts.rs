@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::{
     Confidence, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, Reach, State,
 };
 use pagehound_vmcore::{Mac, Pfn};
 
-use super::finding::Maker;
 use super::signature;
-use crate::fingerprint::{Key, Shared, order};
+use crate::attribution::Attribution;
+use crate::fingerprint::{Fingerprints, Key, Shared, order};
 use crate::holders::HolderName;
 
 /// Sample frames named a finding.
@@ -38,7 +39,16 @@ pub(super) fn blame(finding: &Finding, place: impl Fn(&str) -> String) -> Option
     })
 }
 
-impl Maker<'_> {
+/// What findings are put together from.
+#[derive(Clone, Copy)]
+pub(super) struct Parts<'a> {
+    pub(super) kernel: &'a Kernel<'a>,
+    pub(super) pages: &'a Pages,
+    pub(super) prints: &'a Fingerprints,
+    pub(super) attribution: &'a Attribution,
+}
+
+impl Parts<'_> {
     /// Pages of all units.
     pub(super) fn count(&self, units: &[Pfn]) -> u64 {
         units

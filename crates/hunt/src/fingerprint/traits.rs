@@ -40,7 +40,7 @@ pub(super) fn read(
     let shift = kernel.page_shift();
     let mut all: Vec<Option<Traits>> = vec![None; units.len()];
     let tally = pass.ordered(
-        |pfn| pages.map.class(pfn).is_censused(),
+        |pfn| pages.map.class(pfn).is_censused() && units.number(pages.map.head(pfn)).is_some(),
         Vec::new,
         |found: &mut Vec<(Pfn, Traits)>, first, run| {
             for (pfn, page) in (first.0..).zip(run.chunks_exact(1 << shift)) {

@@ -2,6 +2,7 @@
 
 mod class;
 mod decode;
+mod make;
 mod overlay;
 mod scan;
 
@@ -14,6 +15,7 @@ use pagehound_vmcore::{Pfn, PfnRange, VirtAddr};
 
 pub use class::Class;
 pub use decode::{Decoder, PageWords};
+pub use make::{Making, Sampler};
 pub use scan::MAX_PLAIN_ORDER;
 
 use crate::memmap::MemMap;
@@ -116,6 +118,16 @@ impl PageMap {
     /// First frame after the map.
     pub fn end(&self) -> Pfn {
         Pfn(self.cells.len() as u64)
+    }
+
+    /// Makes all these frames [`Class::Unknown`].
+    fn forget(&mut self, ranges: &[PfnRange]) {
+        for range in ranges {
+            let cells = range.start.0 as usize..range.end.0 as usize;
+            if let Some(cells) = self.cells.get_mut(cells) {
+                cells.fill(Class::Unknown as u8);
+            }
+        }
     }
 
     fn cell(&self, pfn: Pfn) -> u8 {

@@ -7,118 +7,22 @@ use std::ops::ControlFlow;
 
 use pagehound_vmcore::{Machine, Pfn, PfnRange, PhysAddr, VirtAddr};
 
-use super::decode::Decoder;
-use super::scan::scan;
 use super::{Class, Pages};
 use crate::kernel::{Kernel, KernelError, MOST_CPUS};
 use crate::layouts::Field;
-use crate::memmap::MemMap;
 use crate::tasks::Task;
 use crate::translate::{AddressSpace, Mapping, Met, Walk};
 use crate::virt::VirtualRead;
 use crate::vmalloc::{VM_ALLOC, VmapArea, area_at};
 
-/// Frames of the largest machine that is looked at, 32 TiB with 4 KiB pages: the
-/// map has a byte a frame, and an ELF core may claim frames for nothing.
-const MAX_FRAMES: u64 = 1 << 33;
-
 impl Pages {
-    /// Makes the page map of a dump.
-    pub fn of(kernel: &Kernel<'_>) -> Result<Pages, KernelError> {
-        let mut warnings = Vec::new();
-        let mut damaged = false;
-        // Without BTF zones cannot be read; the map then ends where the dump does.
-        let nodes = kernel.nodes().unwrap_or_else(|error| {
-            damaged |= error.is_doubtful();
-            warnings.push(format!("zones, and free pages on per-CPU lists: {error}"));
-            Vec::new()
-        });
-        let end = nodes
-            .iter()
-            .flat_map(|node| &node.zones)
-            .map(|zone| zone.start.0.saturating_add(zone.spanned))
-            .max()
-            .unwrap_or(u64::MAX);
-        // No machine has more frames than the container knows of and a
-        // section; a broken zone must not ask for a map of 2^52 frames.
-        let known = kernel.dump.memory.end_pfn().0.min(MAX_FRAMES);
-        let end = end.min(known.next_multiple_of(1 << 18));
-        let memmap = MemMap::discover(kernel, Pfn(end))?;
-        warnings.extend(memmap.warning.clone());
-        let decoder = Decoder::new(kernel)?;
-        let scanned = scan(kernel, &memmap, &decoder);
-        let mut pages = Pages {
-            nodes,
-            typed_tables: scanned.typed_tables,
-            mapped_anon: scanned.mapped_anon,
-            damaged,
-            warnings,
-            ..Pages::unwalked(scanned.map, memmap, decoder)
-        };
-        let (pcp, problems) = kernel.pcp_pages(&pages.nodes);
-        pages.damaged |= !problems.is_empty();
-        pages.warnings.extend(problems);
-        for (page, order) in pcp {
-            if let Some(pfn) = pages.memmap.pfn(page) {
-                pages.map.set_pcp(pfn, order);
-            }
-        }
-        pages.map.join_plain_blocks();
-        match kernel.vmap_areas() {
-            Ok(areas) => pages.areas = areas,
-            Err(error) => pages.doubt("vmalloc areas", &error),
-        }
-        pages.reserved(kernel);
-        match kernel.slab_caches() {
-            Ok(mut slabs) => {
-                let strangers = scanned
-                    .slabs
-                    .into_iter()
-                    .filter(|&head| !slabs.add(kernel, head))
-                    .count();
-                if strangers > 0 {
-                    pages
-                        .warnings
-                        .push(format!("{strangers} slabs belong to no known cache"));
-                }
-                slabs.add_free_elsewhere(kernel, &pages.map, &pages.memmap);
-                if slabs.astray > 0 {
-                    pages.warnings.push(format!(
-                        "{} free objects in sheaves, and slabs of CPUs, are none of their cache's",
-                        slabs.astray
-                    ));
-                }
-                // A cache that is being destroyed is on no list any more.
-                pages.damaged |=
-                    slabs.broken > 0 || slabs.astray > 0 || strangers * 100 > slabs.len();
-                pages.slabs = slabs;
-            }
-            Err(error) => pages.doubt("free slab objects cannot be told from live ones", &error),
-        }
-        match kernel.tasks() {
-            Ok((tasks, breaks)) => {
-                pages.tasks = tasks;
-                if let Some(first) = breaks.first() {
-                    let what = format!("{} breaks in the lists of tasks, the first", breaks.len());
-                    pages.doubt(&what, first);
-                }
-            }
-            Err(error) => pages.doubt("tasks", &error),
-        }
-        pages.kernel_tables(kernel);
-        pages.process_tables(kernel);
-        pages.direct_stacks(kernel);
-        pages.stale = kernel.stale(&pages);
-        Ok(pages)
-    }
-
-    fn doubt(&mut self, what: &str, error: &KernelError) {
+    pub(super) fn doubt(&mut self, what: &str, error: &KernelError) {
         self.damaged |= error.is_doubtful();
         self.warnings.push(format!("{what}: {error}"));
     }
 
     /// Splits what was set aside at boot.
-    fn reserved(&mut self, kernel: &Kernel<'_>) {
+    pub(super) fn reserved(&mut self, kernel: &Kernel<'_>) {
         for range in self.memmap.frames(&kernel.memory.space) {
             self.restrict(range, &[Class::Reserved, Class::Raw], Class::MemMap);
         }
@@ -161,7 +65,7 @@ impl Pages {
 
     /// Walks the kernel's own page tables: the tables, and what they map
     /// outside the direct map and the kernel image.
-    fn kernel_tables(&mut self, kernel: &Kernel<'_>) {
+    pub(super) fn kernel_tables(&mut self, kernel: &Kernel<'_>) {
         let space = &kernel.memory.space;
         let memmap_range = self.memmap.page(Pfn(0)).0..self.memmap.page(self.memmap.end()).0;
         let image = kernel_image_virt(kernel, &self.areas);
@@ -275,7 +179,7 @@ impl Pages {
 
     /// Walks the page tables of every process down to the tables that carry
     /// the type mark; a bulk pass reads the leaves of those.
-    fn process_tables(&mut self, kernel: &Kernel<'_>) {
+    pub(super) fn process_tables(&mut self, kernel: &Kernel<'_>) {
         let shift = kernel.page_shift();
         let space = &kernel.memory.space;
         let mut roots: HashSet<PhysAddr> = HashSet::new();
@@ -367,7 +271,7 @@ impl Pages {
     }
 
     /// Stacks in the direct map (without VMAP_STACK).
-    fn direct_stacks(&mut self, kernel: &Kernel<'_>) {
+    pub(super) fn direct_stacks(&mut self, kernel: &Kernel<'_>) {
         for index in 0..self.tasks.len() {
             let Some(stack) = self.tasks.get(index).map(|task| task.stack) else {
                 break;

@@ -1,5 +1,8 @@
 //! From the `struct page`s to the page map, before what only walks can tell.
 
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
 use pagehound_vmcore::{Pfn, PfnRange, VirtAddr};
 
 use super::decode::{Decoded, Decoder, MAX_ORDER};
@@ -16,75 +19,147 @@ pub const MAX_PLAIN_ORDER: u32 = 10;
 /// size crosses from one batch to the next.
 const BATCH: u64 = 1 << 15;
 
-pub(super) struct Scan {
-    pub(super) map: PageMap,
+/// What the `struct page`s tell besides the map.
+#[derive(Default)]
+pub(super) struct Scanned {
     pub(super) slabs: Vec<SlabHead>,
     pub(super) typed_tables: u64,
     pub(super) mapped_anon: u64,
 }
 
-/// Classifies every frame by its `struct page` alone.
-pub(super) fn scan(kernel: &Kernel<'_>, memmap: &MemMap, decoder: &Decoder) -> Scan {
-    let mut out = Scan {
-        map: PageMap::new(memmap.end()),
-        slabs: Vec::new(),
-        typed_tables: 0,
-        mapped_anon: 0,
-    };
-    let mut bytes = Vec::new();
-    for section in &memmap.sections {
-        let mut start = section.start;
-        while start < section.end {
-            let end = Pfn((start.0 + BATCH).min(section.end.0));
-            let batch = PfnRange { start, end };
+/// Classifies the frames of `ranges`, ascending and disjoint, by their `struct
+/// page`s alone, on so many threads. No block may cross from one of the ranges
+/// to the next but those that cross from one section to the next.
+pub(super) fn scan(
+    kernel: &Kernel<'_>,
+    memmap: &MemMap,
+    decoder: &Decoder,
+    map: &mut PageMap,
+    ranges: &[PfnRange],
+    threads: usize,
+) -> Scanned {
+    let batches = Mutex::new(batches(map, ranges).into_iter());
+    let work = || {
+        let mut found = Vec::new();
+        let mut bytes = Vec::new();
+        loop {
+            let next = batches
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .next();
+            let Some((range, cells)) = next else {
+                return found;
+            };
             bytes.clear();
-            bytes.resize(batch.len() as usize * decoder.page_size, 0);
-            let missing = memmap.read(kernel, batch, &mut bytes);
-            out.batch(kernel, memmap, decoder, batch, &bytes);
-            for range in missing {
-                for pfn in range.start.0..range.end.0.min(batch.end.0) {
-                    if let Some(cell) = out.map.cells.get_mut(pfn as usize) {
-                        *cell = Class::Unknown as u8;
-                    }
-                }
+            bytes.resize(range.len() as usize * decoder.page_size, 0);
+            let missing = memmap.read(kernel, range, &mut bytes);
+            let mut batch = Batch {
+                kernel,
+                memmap,
+                decoder,
+                range,
+                bytes: &bytes,
+                cells,
+                out: Scanned::default(),
+            };
+            batch.classify();
+            for pfn in missing.iter().flat_map(|range| range.start.0..range.end.0) {
+                batch.set(Pfn(pfn), Class::Unknown as u8);
             }
-            start = end;
+            found.push((range.start, batch.out));
         }
+    };
+    let mut found = thread::scope(|scope| {
+        // A system that grants no further thread only makes this slower.
+        let others: Vec<_> = (1..threads)
+            .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
+            .collect();
+        let mut found = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => found.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        found
+    });
+    found.sort_unstable_by_key(|(start, _)| *start);
+    let mut all = Scanned::default();
+    for (_, batch) in found {
+        all.slabs.extend(batch.slabs);
+        all.typed_tables += batch.typed_tables;
+        all.mapped_anon += batch.mapped_anon;
     }
-    out
+    all
 }
 
-impl Scan {
-    fn batch(
-        &mut self,
-        kernel: &Kernel<'_>,
-        memmap: &MemMap,
-        decoder: &Decoder,
-        batch: PfnRange,
-        bytes: &[u8],
-    ) {
-        let size = decoder.page_size;
-        let page = |pfn: Pfn| {
-            let at = (pfn.0 - batch.start.0) as usize * size;
-            bytes.get(at..at + size)
-        };
-        let mut pfn = batch.start;
-        while pfn < batch.end {
-            let Some(this) = page(pfn) else { break };
-            let next = page(Pfn(pfn.0 + 1));
+/// The ranges in pieces of [`BATCH`], each with its part of the map.
+fn batches<'m>(map: &'m mut PageMap, ranges: &[PfnRange]) -> Vec<(PfnRange, &'m mut [u8])> {
+    let mut batches = Vec::new();
+    let mut rest = map.cells.as_mut_slice();
+    let mut done = 0;
+    for range in ranges {
+        let mut start = range.start.0;
+        while start < range.end.0 {
+            let end = (start - start % BATCH + BATCH).min(range.end.0);
+            let Some(skip) = start.checked_sub(done) else {
+                return batches;
+            };
+            let Some((_, from)) = rest.split_at_mut_checked(skip as usize) else {
+                return batches;
+            };
+            let Some((cells, after)) = from.split_at_mut_checked((end - start) as usize) else {
+                return batches;
+            };
+            let range = PfnRange {
+                start: Pfn(start),
+                end: Pfn(end),
+            };
+            batches.push((range, cells));
+            (rest, done, start) = (after, end, end);
+        }
+    }
+    batches
+}
+
+/// `struct page`s that were read together, and their part of the map.
+struct Batch<'a> {
+    kernel: &'a Kernel<'a>,
+    memmap: &'a MemMap,
+    decoder: &'a Decoder,
+    range: PfnRange,
+    bytes: &'a [u8],
+    cells: &'a mut [u8],
+    out: Scanned,
+}
+
+impl<'a> Batch<'a> {
+    /// The `struct page` of a frame of the batch.
+    fn page(&self, pfn: Pfn) -> Option<&'a [u8]> {
+        let size = self.decoder.page_size;
+        let at = (pfn.0 - self.range.start.0) as usize * size;
+        self.bytes.get(at..at + size)
+    }
+
+    fn classify(&mut self) {
+        let decoder = self.decoder;
+        let mut pfn = self.range.start;
+        while pfn < self.range.end {
+            let Some(this) = self.page(pfn) else { break };
+            let next = self.page(Pfn(pfn.0 + 1));
             let words = decoder.words(this);
             let tail = words.compound_word();
             let (mut decoded, length) = if tail & 1 == 1 && !words.is_page_pool() {
-                self.stray_tail(kernel, memmap, decoder, pfn, tail)
+                self.stray_tail(pfn, tail)
             } else {
                 let decoded = decoder.decode(pfn, this, next);
                 (decoded, 1 << decoded.order)
             };
-            let end = Pfn((pfn.0 + length).min(batch.end.0));
+            let end = Pfn((pfn.0 + length).min(self.range.end.0));
             if decoded.class == Class::Slab {
-                self.slabs.push(SlabHead {
+                self.out.slabs.push(SlabHead {
                     pfn,
-                    page: memmap.page(pfn),
+                    page: self.memmap.page(pfn),
                     cache: words.slab_cache(),
                     freelist: words.slab_freelist(),
                     objects: words.slab_objects(),
@@ -92,49 +167,42 @@ impl Scan {
                 });
             }
             if decoded.class == Class::Anon {
-                let frames = (pfn.0..end.0).map(Pfn).filter_map(page);
+                let frames = (pfn.0..end.0).map(Pfn).filter_map(|pfn| self.page(pfn));
                 let mapped = mapped(decoder, frames, next.filter(|_| decoded.compound));
                 if mapped == 0 && !decoder.is_kept_unmapped(&words) {
                     decoded.class = Class::Detached;
                 }
-                self.mapped_anon += mapped;
+                self.out.mapped_anon += mapped;
             }
             if decoded.typed_table {
-                self.typed_tables += end.0 - pfn.0;
+                self.out.typed_tables += end.0 - pfn.0;
             }
-            self.fill(pfn, end, decoded);
+            let mut cell = decoded.class as u8;
+            if decoded.compound {
+                cell |= COMPOUND;
+            }
+            if decoded.zero_ref {
+                cell |= ZERO_REF;
+            }
+            self.set(pfn, cell);
+            for tail in pfn.0 + 1..end.0 {
+                self.set(Pfn(tail), cell | TAIL);
+            }
             pfn = end;
         }
     }
 
-    fn fill(&mut self, start: Pfn, end: Pfn, decoded: Decoded) {
-        let cells = self
-            .map
-            .cells
-            .get_mut(start.0 as usize..end.0 as usize)
-            .unwrap_or_default();
-        let mut cell = decoded.class as u8;
-        if decoded.compound {
-            cell |= COMPOUND;
-        }
-        if decoded.zero_ref {
-            cell |= ZERO_REF;
-        }
-        for (index, slot) in cells.iter_mut().enumerate() {
-            *slot = if index == 0 { cell } else { cell | TAIL };
+    fn set(&mut self, pfn: Pfn, cell: u8) {
+        let at = (pfn.0 - self.range.start.0) as usize;
+        if let Some(slot) = self.cells.get_mut(at) {
+            *slot = cell;
         }
     }
 
     /// A tail page whose head lies in an earlier batch (1 GiB pages): class
     /// and remaining length come from that head.
-    fn stray_tail(
-        &self,
-        kernel: &Kernel<'_>,
-        memmap: &MemMap,
-        decoder: &Decoder,
-        pfn: Pfn,
-        word: u64,
-    ) -> (Decoded, u64) {
+    fn stray_tail(&self, pfn: Pfn, word: u64) -> (Decoded, u64) {
+        let (memmap, decoder) = (self.memmap, self.decoder);
         let lone = Decoded {
             class: Class::Unknown,
             order: 0,
@@ -157,7 +225,7 @@ impl Scan {
             start: head,
             end: Pfn(head.0 + 2),
         };
-        if !memmap.read(kernel, range, &mut two).is_empty() {
+        if !memmap.read(self.kernel, range, &mut two).is_empty() {
             return (lone, 1);
         }
         let (first, second) = two.split_at(decoder.page_size);

@@ -1,0 +1,153 @@
+//! Making the page map: the memory map first, then what only walks can tell.
+
+use std::num::NonZeroUsize;
+use std::thread;
+
+use pagehound_vmcore::{Pfn, PfnRange};
+
+use super::decode::Decoder;
+use super::scan::scan;
+use super::{PageMap, Pages};
+use crate::kernel::{Kernel, KernelError};
+use crate::memmap::MemMap;
+use crate::slab::SlabHead;
+
+/// Frames of the largest machine that is looked at, 32 TiB with 4 KiB pages: the
+/// map has a byte a frame, and an ELF core may claim frames for nothing.
+const MAX_FRAMES: u64 = 1 << 33;
+
+/// Given the frames that have a `struct page`, ascending, tells which of them to
+/// look at: ascending, disjoint, in blocks of the largest order.
+pub type Sampler<'a> = dyn Fn(&[PfnRange]) -> Vec<PfnRange> + 'a;
+
+/// How a page map is made.
+#[derive(Clone, Copy)]
+pub struct Making<'a> {
+    /// Threads that read the memory map.
+    pub threads: NonZeroUsize,
+    /// Which frames to look at; all others are [`Class::Unknown`](super::Class::Unknown),
+    /// and slabs and what is stale are not gone into. Without it all are looked at.
+    pub sample: Option<&'a Sampler<'a>>,
+}
+
+impl Default for Making<'_> {
+    fn default() -> Self {
+        Making {
+            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            sample: None,
+        }
+    }
+}
+
+impl Pages {
+    /// Makes the page map of a dump.
+    pub fn of(kernel: &Kernel<'_>, making: Making<'_>) -> Result<Pages, KernelError> {
+        let mut warnings = Vec::new();
+        let mut damaged = false;
+        // Without BTF zones cannot be read; the map then ends where the dump does.
+        let nodes = kernel.nodes().unwrap_or_else(|error| {
+            damaged |= error.is_doubtful();
+            warnings.push(format!("zones, and free pages on per-CPU lists: {error}"));
+            Vec::new()
+        });
+        let end = nodes
+            .iter()
+            .flat_map(|node| &node.zones)
+            .map(|zone| zone.start.0.saturating_add(zone.spanned))
+            .max()
+            .unwrap_or(u64::MAX);
+        // No machine has more frames than the container knows of and a
+        // section; a broken zone must not ask for a map of 2^52 frames.
+        let known = kernel.dump.memory.end_pfn().0.min(MAX_FRAMES);
+        let end = end.min(known.next_multiple_of(1 << 18));
+        let memmap = MemMap::discover(kernel, Pfn(end))?;
+        warnings.extend(memmap.warning.clone());
+        let decoder = Decoder::new(kernel)?;
+        let mut map = PageMap::new(memmap.end());
+        let threads = making.threads.get();
+        let scanned = match making.sample {
+            None => scan(
+                kernel,
+                &memmap,
+                &decoder,
+                &mut map,
+                &memmap.sections,
+                threads,
+            ),
+            Some(sample) => {
+                map.forget(&memmap.sections);
+                let frames = sample(&memmap.sections);
+                scan(kernel, &memmap, &decoder, &mut map, &frames, threads)
+            }
+        };
+        let mut pages = Pages {
+            nodes,
+            typed_tables: scanned.typed_tables,
+            mapped_anon: scanned.mapped_anon,
+            damaged,
+            warnings,
+            ..Pages::unwalked(map, memmap, decoder)
+        };
+        let (pcp, problems) = kernel.pcp_pages(&pages.nodes);
+        pages.damaged |= !problems.is_empty();
+        pages.warnings.extend(problems);
+        for (page, order) in pcp {
+            if let Some(pfn) = pages.memmap.pfn(page) {
+                pages.map.set_pcp(pfn, order);
+            }
+        }
+        pages.map.join_plain_blocks();
+        match kernel.vmap_areas() {
+            Ok(areas) => pages.areas = areas,
+            Err(error) => pages.doubt("vmalloc areas", &error),
+        }
+        pages.reserved(kernel);
+        if making.sample.is_none() {
+            pages.slabs(kernel, scanned.slabs);
+        }
+        match kernel.tasks() {
+            Ok((tasks, breaks)) => {
+                pages.tasks = tasks;
+                if let Some(first) = breaks.first() {
+                    let what = format!("{} breaks in the lists of tasks, the first", breaks.len());
+                    pages.doubt(&what, first);
+                }
+            }
+            Err(error) => pages.doubt("tasks", &error),
+        }
+        pages.kernel_tables(kernel);
+        pages.process_tables(kernel);
+        pages.direct_stacks(kernel);
+        if making.sample.is_none() {
+            pages.stale = kernel.stale(&pages);
+        }
+        Ok(pages)
+    }
+
+    fn slabs(&mut self, kernel: &Kernel<'_>, heads: Vec<SlabHead>) {
+        match kernel.slab_caches() {
+            Ok(mut slabs) => {
+                let strangers = heads
+                    .into_iter()
+                    .filter(|&head| !slabs.add(kernel, head))
+                    .count();
+                if strangers > 0 {
+                    self.warnings
+                        .push(format!("{strangers} slabs belong to no known cache"));
+                }
+                slabs.add_free_elsewhere(kernel, &self.map, &self.memmap);
+                if slabs.astray > 0 {
+                    self.warnings.push(format!(
+                        "{} free objects in sheaves, and slabs of CPUs, are none of their cache's",
+                        slabs.astray
+                    ));
+                }
+                // A cache that is being destroyed is on no list any more.
+                self.damaged |=
+                    slabs.broken > 0 || slabs.astray > 0 || strangers * 100 > slabs.len();
+                self.slabs = slabs;
+            }
+            Err(error) => self.doubt("free slab objects cannot be told from live ones", &error),
+        }
+    }
+}
