@@ -72,9 +72,15 @@ impl KdumpStream {
     ///
     /// When the file cannot be written.
     pub fn store(&mut self, page: &[u8]) -> io::Result<Block> {
-        assert_eq!(page.len(), self.page_size, "bytes in a page");
-        let (bytes, flags) = compress(self.compression, 0, page);
+        let (bytes, flags) = self.pack(page);
         self.store_packed(&bytes, flags)
+    }
+
+    /// A page compressed, and its flags as in a `page_desc`; as it is where that
+    /// does not shrink it.
+    pub fn pack(&self, page: &[u8]) -> (Vec<u8>, u32) {
+        assert_eq!(page.len(), self.page_size, "bytes in a page");
+        compress(self.compression, 0, page)
     }
 
     /// The same with what the caller has compressed; `flags` as in a `page_desc`.

@@ -11,7 +11,7 @@ use super::{Layout, PAGE};
 /// Words in a page.
 const WORDS: u64 = PAGE / 8;
 /// Pages of received frames that differ, for each place in the page.
-const DIFFERENT: usize = 256;
+const DIFFERENT: usize = 2048;
 /// Pages full of words that differ.
 pub(super) const KINDS: usize = 1024;
 

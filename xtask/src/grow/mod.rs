@@ -3,9 +3,10 @@
 //! The kernel of the base stays as it is; what it knows of its memory is made
 //! to fit ([`machine`], [`tables`], [`kernel`]). The new memory is free, has
 //! user pages, and a leak whose every page is known ([`plan`]). Like a dump of
-//! `makedumpfile -d 31` the file has neither free nor user pages, and what
-//! pages of the new memory have in common it has once, so that a machine of a
-//! TiB takes less than a GiB.
+//! `makedumpfile -d 31` the file has neither free nor user pages. Of what is lost
+//! it has some thousand pages that differ, over and over in the same order, so
+//! that a machine of a TiB takes about a GiB; all else lies in it as it does in
+//! any dump, page by page in the order of frames.
 
 mod content;
 mod kernel;
@@ -21,12 +22,13 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use pagehound_kernel::{Kernel, Options, Pages};
+use pagehound_kernel::{Kernel, Making, Options, Pages};
 use pagehound_synth::{Block, Compression, KdumpStream};
 use pagehound_testdata::Truth;
 use pagehound_vmcore::{Dump, Machine as Architecture, PageState, Pfn};
@@ -64,6 +66,29 @@ pub(crate) struct Arguments {
     /// Another seed, another dump
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How pages are compressed
+    #[arg(long, value_enum, default_value = "zlib")]
+    with: With,
+}
+
+/// Compressions as makedumpfile has them.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum With {
+    Zlib,
+    Lzo,
+    Snappy,
+    Zstd,
+}
+
+impl From<With> for Compression {
+    fn from(with: With) -> Self {
+        match with {
+            With::Zlib => Self::Zlib,
+            With::Lzo => Self::Lzo,
+            With::Snappy => Self::Snappy,
+            With::Zstd => Self::Zstd,
+        }
+    }
 }
 
 /// Bytes in `text`, which may end in K, M, G or T.
@@ -139,7 +164,7 @@ impl Layout {
 /// Writes the machine of `dump` with more memory; returns what it has, in words.
 fn grow(dump: &Dump, arguments: &Arguments, base_truth: &str, out: &Path) -> Result<String> {
     let kernel = Kernel::open(dump, Options::default())?;
-    let pages = Pages::of(&kernel)?;
+    let pages = Pages::of(&kernel, Making::default())?;
     ensure!(
         kernel.memory.space.machine == Architecture::X86_64 && kernel.page_size() == PAGE,
         "only machines of x86-64 grow"
@@ -174,7 +199,7 @@ fn grow(dump: &Dump, arguments: &Arguments, base_truth: &str, out: &Path) -> Res
     let raw = plan.leaked + plan.held + plan.directories;
     let stored = base.len() as u64 + (layout.managed.start - layout.all.start) + raw;
     let image = image_of(dump, layout.all.end).dump_level(31);
-    let mut out_file = KdumpStream::begin(file, &image, Compression::Zlib, stored);
+    let mut out_file = KdumpStream::begin(file, &image, arguments.with.into(), stored);
 
     for pfn in 0..memory.end_pfn().0 {
         if memory.state(Pfn(pfn)) == PageState::Excluded {
@@ -183,7 +208,7 @@ fn grow(dump: &Dump, arguments: &Arguments, base_truth: &str, out: &Path) -> Res
     }
     let mut store = Store {
         out: out_file,
-        known: HashMap::new(),
+        packed: HashMap::new(),
     };
     let mut page = vec![0; PAGE as usize];
     for pfn in base {
@@ -218,11 +243,11 @@ fn grow(dump: &Dump, arguments: &Arguments, base_truth: &str, out: &Path) -> Res
     ))
 }
 
-/// The file, and what it has already.
+/// The file.
 struct Store {
     out: KdumpStream,
-    /// Pages by what makes them: alike ones are stored once.
-    known: HashMap<Vec<Frame>, Block>,
+    /// Compressed pages of the memory map: most are like many others.
+    packed: HashMap<Vec<Frame>, (Vec<u8>, u32)>,
 }
 
 impl Store {
@@ -242,14 +267,14 @@ impl Store {
                 None => block.fill(Frame::Reserved),
             }
             for frames in block.chunks(PER_PAGE as usize) {
-                let stored = match self.known.get(frames) {
-                    Some(known) => *known,
+                let (bytes, flags) = match self.packed.get(frames) {
+                    Some(packed) => packed,
                     None => {
-                        let stored = self.out.store(&structs.page(frames))?;
-                        self.known.insert(frames.to_vec(), stored);
-                        stored
+                        let packed = self.out.pack(&structs.page(frames));
+                        self.packed.entry(frames.to_vec()).or_insert(packed)
                     }
                 };
+                let stored = self.out.store_packed(bytes, *flags)?;
                 self.out.page(at, stored)?;
                 at += 1;
             }
@@ -271,23 +296,22 @@ impl Store {
             let page = content::words(layout, plan, pages, kernel, random);
             kinds.push(self.out.store(&page)?);
         }
-        for pfn in layout.rooted.clone() {
-            self.out.page(pfn, *random.pick(&kinds)?)?;
+        for (pfn, kind) in layout.rooted.clone().zip(kinds.iter().cycle()) {
+            self.out.page(pfn, *kind)?;
         }
         Ok(())
     }
 
     /// Pages that only their content tells apart.
     fn raw(&mut self, plan: &Plan, pointers: &Pointers, frames: &Frames) -> Result<()> {
-        let stored: Result<Vec<Vec<Block>>> = frames
+        let stored: io::Result<Vec<Vec<Block>>> = frames
             .by_place
             .iter()
-            .map(|pages| {
-                let blocks = pages.iter().map(|page| self.out.store(page));
-                blocks.collect::<std::io::Result<_>>().map_err(Into::into)
-            })
+            .map(|pages| pages.iter().map(|page| self.out.store(page)).collect())
             .collect();
         let stored = stored?;
+        // Each in its turn, so that the data of neighbours are neighbours.
+        let mut turns: Vec<_> = stored.iter().map(|place| place.iter().cycle()).collect();
         let mut page = vec![0; PAGE as usize];
         let mut directory = 0;
         plan.each(|pfn, frame| {
@@ -301,10 +325,9 @@ impl Store {
                 }
                 Frame::Reserved | Frame::Free(_) | Frame::FreeTail | Frame::Anon => return Ok(()),
             };
-            let alike = stored.get(place).context("a place without frames")?;
-            let which = random::mix(pfn) % alike.len() as u64;
-            let block = alike.get(which as usize).context("no frames")?;
-            self.out.page(pfn, *block)?;
+            let turn = turns.get_mut(place).and_then(Iterator::next);
+            self.out
+                .page(pfn, *turn.context("a place without frames")?)?;
             Ok(())
         })
     }

@@ -30,7 +30,7 @@ impl Random {
 }
 
 /// A number that tells nothing of `value`, and is another for each.
-pub(super) fn mix(value: u64) -> u64 {
+fn mix(value: u64) -> u64 {
     let mut word = value;
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -21,6 +21,7 @@ fn arguments(folder: &Path, seed: u64) -> Arguments {
         leak: 200 << 20,
         rooted: None,
         seed,
+        with: With::Zlib,
     }
 }
 

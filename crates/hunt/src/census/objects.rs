@@ -107,9 +107,13 @@ impl<'a> Strict<'a> {
 
     /// Marks the unit a frame belongs to, if the census decides over it.
     pub(super) fn unit(&self, pages: &Pages, pfn: Pfn) -> Option<Node> {
+        // Most words name something else, and looking for the first frame of a
+        // free block is costly.
+        if !pages.map.class(pfn).is_censused() {
+            return None;
+        }
         let head = pages.map.head(pfn);
-        let censused = pages.map.class(pfn).is_censused();
-        (censused && self.units.set(head)).then_some(Node::Unit(head))
+        self.units.set(head).then_some(Node::Unit(head))
     }
 
     fn reached_unit(&self, head: Pfn) -> bool {
@@ -138,6 +142,7 @@ impl<'a> Strict<'a> {
                 Node::Unit(head) => head.addr(shift).0,
             });
             let mut next = Vec::new();
+            let mut structs = pages.memmap.struct_pages(kernel);
             for node in wave {
                 let mut look = |bytes: &[u8], stale: &[(Range<u64>, &str)], at: u64| {
                     naming.names(bytes, |index, word, named| {
@@ -163,8 +168,8 @@ impl<'a> Strict<'a> {
                                 look(&page, &[], 0);
                             }
                         }
-                        if let Some(bytes) = pages.memmap.read_one(kernel, head) {
-                            look(&bytes, &[], 0);
+                        if let Some(bytes) = structs.get(head) {
+                            look(bytes, &[], 0);
                         }
                     }
                     Node::Unit(_) => {}
