@@ -1,5 +1,9 @@
 //! Page compression.
 
+use std::io::Write;
+
+use flate2::write::ZlibEncoder;
+
 use crate::kdump::Compression;
 
 /// `page` and its `page_desc.flags`; as it is where compression does not shrink
@@ -41,11 +45,10 @@ pub(crate) fn status(method: Compression) -> u32 {
 }
 
 fn zlib(page: &[u8]) -> Vec<u8> {
-    let mut state = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
-    let mut out = vec![0; state.zlib_compress_bound(page.len())];
-    let len = state.zlib_compress(page, &mut out).unwrap_or(0);
-    out.truncate(len);
-    out
+    let mut out = ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    out.write_all(page)
+        .and_then(|()| out.finish())
+        .unwrap_or_default()
 }
 
 fn snappy(page: &[u8]) -> Vec<u8> {

@@ -31,4 +31,5 @@ pub use elf::{ElfOptions, ElfStyle};
 pub use flat::{Flatten, Order, flatten};
 pub use image::{Image, Machine};
 pub use kdump::{Compression, KdumpOptions};
+pub use lzo1x::compress as compress_lzo1x;
 pub use stream::{Block, KdumpStream};

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 /// Farthest a long match ("M3") reaches back.
 const MAX_DISTANCE: usize = 16384;
 
-/// Compresses `input`, which is not empty.
-pub(crate) fn compress(input: &[u8]) -> Vec<u8> {
+/// Compresses `input`, which is not empty, into an LZO1X block.
+pub fn compress(input: &[u8]) -> Vec<u8> {
     assert!(!input.is_empty(), "LZO1X has no empty block");
     let mut out = Vec::new();
     let mut seen: HashMap<[u8; 4], usize> = HashMap::new();

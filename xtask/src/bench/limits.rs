@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use pagehound_vmcore::{Pfn, PfnRange};
+use pagehound_vmcore::{Codec, Pfn, PfnRange, decompress};
 use serde::{Deserialize, Serialize};
 
 use crate::lab::bytes::slice;
@@ -263,53 +263,42 @@ impl Batch {
 
     fn unpack(&self, threads: usize) -> Result<Shared> {
         let chunks: Vec<&[(usize, usize, u32)]> = self.pages.chunks(CHUNK).collect();
-        share(chunks.len(), threads, Unpacker::new, |unpacker, index| {
-            let mut sum = 0_u64;
-            for &(at, size, flags) in chunks.get(index).copied().unwrap_or_default() {
-                unpacker.unpack(slice(&self.stored, at, size)?, flags)?;
-                sum = sum.wrapping_add(unpacker.first());
-            }
-            Ok(sum)
-        })
+        share(
+            chunks.len(),
+            threads,
+            || Ok(Unpacker::new()),
+            |unpacker, index| {
+                let mut sum = 0_u64;
+                for &(at, size, flags) in chunks.get(index).copied().unwrap_or_default() {
+                    unpacker.unpack(slice(&self.stored, at, size)?, flags)?;
+                    sum = sum.wrapping_add(unpacker.first());
+                }
+                Ok(sum)
+            },
+        )
     }
 }
 
-/// The decompressors that pagehound uses, with their state and a page.
+/// pagehound's decompressors, with a page.
 struct Unpacker {
-    zlib: libdeflater::Decompressor,
-    snappy: snap::raw::Decoder,
-    zstd: zstd::bulk::Decompressor<'static>,
     page: [u8; PAGE],
 }
 
 impl Unpacker {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            zlib: libdeflater::Decompressor::new(),
-            snappy: snap::raw::Decoder::new(),
-            zstd: zstd::bulk::Decompressor::new()?,
-            page: [0; PAGE],
-        })
+    fn new() -> Self {
+        Self { page: [0; PAGE] }
     }
 
     fn unpack(&mut self, stored: &[u8], flags: u32) -> Result<()> {
-        let page = &mut self.page;
-        let size = match flags {
-            0 => {
-                ensure!(stored.len() == PAGE, "{} bytes are no page", stored.len());
-                page.copy_from_slice(stored);
-                PAGE
-            }
-            flags::ZLIB => self.zlib.zlib_decompress(stored, page)?,
-            flags::LZO => lzo::decompress_into(stored, page).map_err(|error| anyhow!("{error}"))?,
-            flags::SNAPPY => self.snappy.decompress(stored, page)?,
-            flags::ZSTD => self
-                .zstd
-                .decompress_to_buffer(stored, page.as_mut_slice())?,
+        let codec = match flags {
+            0 => Codec::Plain,
+            flags::ZLIB => Codec::Zlib,
+            flags::LZO => Codec::Lzo,
+            flags::SNAPPY => Codec::Snappy,
+            flags::ZSTD => Codec::Zstd,
             other => bail!("page flags {other:#x} name no compression"),
         };
-        ensure!(size == PAGE, "{size} bytes are no page");
-        Ok(())
+        decompress(codec, stored, &mut self.page).map_err(|error| anyhow!(error))
     }
 
     /// The first word of the page.

@@ -25,6 +25,12 @@ pub(crate) struct Arguments {
     from: PathBuf,
     to: PathBuf,
     with: With,
+    /// As many GiB of memory: the pages again and again, or the first of them
+    #[arg(long)]
+    gib: Option<u64>,
+    /// A frame that exists and is left out
+    #[arg(long)]
+    without: Option<u64>,
     /// Threads to work with
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -45,19 +51,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         With::Snappy => Compression::Snappy,
         With::Zstd => Compression::Zstd,
     };
-    pack(
-        &arguments.from,
-        &arguments.to,
-        compression,
-        arguments.threads,
-    )
+    let frames = arguments.gib.map(|gib| (gib << 30) / PAGE as u64);
+    let shape = Shape {
+        frames,
+        without: arguments.without,
+    };
+    let (from, to) = (&arguments.from, &arguments.to);
+    pack(from, to, compression, shape, arguments.threads)
+}
+
+/// What of the core the kdump has.
+#[derive(Clone, Copy, Default)]
+struct Shape {
+    /// So many frames from 0 on, whose content is that of the core's pages in
+    /// order, again and again; without it the core's frames.
+    frames: Option<u64>,
+    /// Set in the first bitmap only.
+    without: Option<u64>,
 }
 
 /// Writes the core `from` as the kdump `to`.
 ///
 /// # Errors
 /// When `from` cannot be read or `to` cannot be written.
-fn pack(from: &Path, to: &Path, compression: Compression, threads: usize) -> Result<()> {
+fn pack(
+    from: &Path,
+    to: &Path,
+    compression: Compression,
+    shape: Shape,
+    threads: usize,
+) -> Result<()> {
     let dump = pagehound_vmcore::open(from)?;
     let memory = dump.memory.as_ref();
     ensure!(
@@ -67,14 +90,22 @@ fn pack(from: &Path, to: &Path, compression: Compression, threads: usize) -> Res
     );
     let mut runs = memory.present_runs();
     runs.sort_unstable_by_key(|run| run.start.0);
-    let pfns: Vec<u64> = runs.iter().flat_map(|run| run.start.0..run.end.0).collect();
+    let mut pfns: Vec<u64> = runs.iter().flat_map(|run| run.start.0..run.end.0).collect();
+    let frames: Vec<u64> = match shape.frames {
+        None => pfns.clone(),
+        Some(frames) => (0..frames).collect(),
+    };
+    pfns.truncate(frames.len());
 
+    let end_pfn = frames.last().map_or(0, |last| last + 1);
+    let stored = |pfn: &u64| Some(*pfn) != shape.without;
+    let count = frames.iter().filter(|pfn| stored(pfn)).count();
     let file = File::create(to).with_context(|| format!("cannot write {}", to.display()))?;
-    let image = image_of(&dump, memory.end_pfn().0);
-    let mut out = KdumpStream::begin(file, &image, compression, pfns.len() as u64);
+    let image = image_of(&dump, end_pfn);
+    let mut out = KdumpStream::begin(file, &image, compression, count as u64);
     let zero = Packer::new(compression)?.pack(&[0; PAGE])?;
     let zero = out.store_packed(&zero.0, zero.1)?;
-    let mut frames = pfns.iter();
+    let mut unique = Vec::new();
     for batch in pfns.chunks(BATCH) {
         let share = batch.len().div_ceil(threads);
         let parts: Vec<Result<Vec<Packed>>> = thread::scope(|scope| {
@@ -88,13 +119,19 @@ fn pack(from: &Path, to: &Path, compression: Compression, threads: usize) -> Res
                 .collect()
         });
         for part in parts {
-            for (packed, &pfn) in part?.into_iter().zip(&mut frames) {
-                let block = match packed {
+            for packed in part? {
+                unique.push(match packed {
                     None => zero,
                     Some((bytes, flags)) => out.store_packed(&bytes, flags)?,
-                };
-                out.page(pfn, block)?;
+                });
             }
+        }
+    }
+    for (&pfn, &block) in frames.iter().zip(unique.iter().cycle()) {
+        if stored(&pfn) {
+            out.page(pfn, block)?;
+        } else {
+            out.exist(pfn..pfn + 1);
         }
     }
     out.finish()?;
@@ -187,7 +224,7 @@ mod tests {
         let (elf, kdump) = (dir.join("core"), dir.join("kdump"));
         std::fs::write(&elf, core).unwrap();
         for compression in [Compression::Zlib, Compression::Snappy, Compression::Zstd] {
-            pack(&elf, &kdump, compression, 2).unwrap();
+            pack(&elf, &kdump, compression, Shape::default(), 2).unwrap();
             let (old, new) = (
                 pagehound_vmcore::open(&elf).unwrap(),
                 pagehound_vmcore::open(&kdump).unwrap(),
@@ -204,6 +241,22 @@ mod tests {
                 new.memory.read_page(Pfn(pfn), &mut b).unwrap();
                 assert_eq!(a, b, "{compression:?} {pfn}");
             }
+        }
+        // Frames again and again, one of them left out.
+        let shape = Shape {
+            frames: Some(10),
+            without: Some(4),
+        };
+        pack(&elf, &kdump, Compression::Zstd, shape, 2).unwrap();
+        let new = pagehound_vmcore::open(&kdump).unwrap();
+        assert_eq!(new.memory.coverage().present, 9);
+        assert_eq!(new.memory.coverage().excluded, 1);
+        for (pfn, of) in [(0, 1), (1, 2), (2, 9), (3, 1), (5, 9), (9, 1)] {
+            let (mut a, mut b) = ([0; PAGE], [1; PAGE]);
+            let old = pagehound_vmcore::open(&elf).unwrap();
+            old.memory.read_page(Pfn(of), &mut a).unwrap();
+            new.memory.read_page(Pfn(pfn), &mut b).unwrap();
+            assert_eq!(a, b, "{pfn}");
         }
         std::fs::remove_dir_all(&dir).unwrap();
     }

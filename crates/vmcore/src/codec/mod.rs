@@ -1,10 +1,12 @@
 //! Page compression: one page in, exactly one page out, no allocation a page.
 
+mod lzo1x;
+
 use std::cell::RefCell;
 
 /// How a page lies in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Codec {
+pub enum Codec {
     /// As it was.
     Plain,
     /// A zlib stream (RFC 1950).
@@ -18,13 +20,16 @@ pub(crate) enum Codec {
 }
 
 thread_local! {
-    static DEFLATE: RefCell<libdeflater::Decompressor> = RefCell::new(libdeflater::Decompressor::new());
+    static INFLATE: RefCell<flate2::Decompress> = RefCell::new(flate2::Decompress::new(true));
     static ZSTD: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Decompresses `data` into `page`. Fails where it does not fill `page` exactly;
-/// never writes, and never allocates for, more than `page` holds.
-pub(crate) fn decompress(codec: Codec, data: &[u8], page: &mut [u8]) -> Result<(), String> {
+/// Decompresses `data` into `page`; never writes, and never allocates for, more
+/// than `page` holds.
+///
+/// # Errors
+/// What is wrong with `data`; also where it does not fill `page` exactly.
+pub fn decompress(codec: Codec, data: &[u8], page: &mut [u8]) -> Result<(), String> {
     let want = page.len();
     let got = match codec {
         Codec::Plain => {
@@ -34,11 +39,8 @@ pub(crate) fn decompress(codec: Codec, data: &[u8], page: &mut [u8]) -> Result<(
             page.copy_from_slice(source);
             want
         }
-        Codec::Zlib => DEFLATE
-            .with_borrow_mut(|state| state.zlib_decompress(data, page))
-            .map_err(|e| format!("zlib: {e}"))?,
-        // lzo's errors name their format themselves.
-        Codec::Lzo => lzo::decompress_into(data, page).map_err(|e| e.to_string())?,
+        Codec::Zlib => INFLATE.with_borrow_mut(|state| inflate(state, data, page))?,
+        Codec::Lzo => lzo1x::decompress(data, page).map_err(|e| e.to_string())?,
         Codec::Snappy => snap::raw::Decoder::new()
             .decompress(data, page)
             .map_err(|e| e.to_string())?,
@@ -48,6 +50,15 @@ pub(crate) fn decompress(codec: Codec, data: &[u8], page: &mut [u8]) -> Result<(
         Ok(())
     } else {
         Err(format!("{codec:?}: {got} bytes, a page has {want}"))
+    }
+}
+
+fn inflate(state: &mut flate2::Decompress, data: &[u8], page: &mut [u8]) -> Result<usize, String> {
+    state.reset(true);
+    match state.decompress(data, page, flate2::FlushDecompress::Finish) {
+        Ok(flate2::Status::StreamEnd) => Ok(state.total_out() as usize),
+        Ok(_) => Err("zlib: the stream does not end where the page does".to_owned()),
+        Err(e) => Err(format!("zlib: {e}")),
     }
 }
 
