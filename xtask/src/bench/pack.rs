@@ -4,17 +4,17 @@
 //! where compression does not shrink a page.
 
 use std::fs::File;
-use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use libdeflater::CompressionLvl;
-use pagehound_synth::{Compression, Image, KdumpOptions};
-use pagehound_vmcore::{Dump, Pfn, PhysicalMemory};
+use pagehound_synth::{Compression, KdumpStream};
+use pagehound_vmcore::{Pfn, PhysicalMemory};
 
+use crate::image::image_of;
 use crate::lab::bytes::slice;
-use crate::lab::kdump::{DESCRIPTOR, Descriptor, Layout, flags};
+use crate::lab::kdump::flags;
 
 const PAGE: usize = 4096;
 /// Pages compressed at a time, shared among threads.
@@ -98,30 +98,14 @@ fn pack(
     pfns.truncate(frames.len());
 
     let end_pfn = frames.last().map_or(0, |last| last + 1);
-    let mut head = header(&dump, end_pfn, compression);
-    let layout = Layout::of(&head)?;
     let stored = |pfn: &u64| Some(*pfn) != shape.without;
-    for &pfn in &frames {
-        for bitmap in [Some(layout.bitmaps), stored(&pfn).then(|| layout.stored())] {
-            let Some(bitmap) = bitmap else { continue };
-            let byte = head
-                .get_mut(bitmap + usize::try_from(pfn / 8)?)
-                .context("a bitmap is too small")?;
-            *byte |= 1 << (pfn % 8);
-        }
-    }
-    let mut file =
-        BufWriter::new(File::create(to).with_context(|| format!("cannot write {}", to.display()))?);
-    let descriptors = layout.descriptors();
     let count = frames.iter().filter(|pfn| stored(pfn)).count();
-    let mut end = descriptors + count * DESCRIPTOR;
-    file.seek(SeekFrom::Start(end as u64))?;
-
+    let file = File::create(to).with_context(|| format!("cannot write {}", to.display()))?;
+    let image = image_of(&dump, end_pfn);
+    let mut out = KdumpStream::begin(file, &image, compression, count as u64);
     let zero = Packer::new(compression)?.pack(&[0; PAGE])?;
-    let zero_at = end;
-    file.write_all(&zero.0)?;
-    end += zero.0.len();
-    let mut unique: Vec<[u8; DESCRIPTOR]> = Vec::new();
+    let zero = out.store_packed(&zero.0, zero.1)?;
+    let mut unique = Vec::new();
     for batch in pfns.chunks(BATCH) {
         let share = batch.len().div_ceil(threads);
         let parts: Vec<Result<Vec<Packed>>> = thread::scope(|scope| {
@@ -136,68 +120,22 @@ fn pack(
         });
         for part in parts {
             for packed in part? {
-                let descriptor = match packed {
-                    None => Descriptor {
-                        offset: zero_at,
-                        size: u32::try_from(zero.0.len())?,
-                        flags: zero.1,
-                    },
-                    Some((bytes, flags)) => {
-                        file.write_all(&bytes)?;
-                        let offset = end;
-                        end += bytes.len();
-                        Descriptor {
-                            offset,
-                            size: u32::try_from(bytes.len())?,
-                            flags,
-                        }
-                    }
-                };
-                unique.push(descriptor.bytes()?);
+                unique.push(match packed {
+                    None => zero,
+                    Some((bytes, flags)) => out.store_packed(&bytes, flags)?,
+                });
             }
         }
     }
-    for (pfn, descriptor) in frames.iter().zip(unique.iter().cycle()) {
-        if stored(pfn) {
-            head.extend_from_slice(descriptor);
+    for (&pfn, &block) in frames.iter().zip(unique.iter().cycle()) {
+        if stored(&pfn) {
+            out.page(pfn, block)?;
+        } else {
+            out.exist(pfn..pfn + 1);
         }
     }
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&head)?;
-    file.flush()?;
+    out.finish()?;
     Ok(())
-}
-
-/// Everything before the page descriptors, bitmaps empty.
-fn header(dump: &Dump, end_pfn: u64, compression: Compression) -> Vec<u8> {
-    let text = dump.info.vmcoreinfo.as_deref().unwrap_or_default();
-    let vmcoreinfo = String::from_utf8_lossy(text);
-    let value = |key: &str| {
-        vmcoreinfo
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
-    };
-    let release = value("OSRELEASE").unwrap_or("unknown");
-    let phys_base = value("NUMBER(phys_base)").and_then(|number| number.parse().ok());
-    let mut image = Image::new(PAGE)
-        .end_pfn(end_pfn)
-        .utsname(["Linux", "lab", release, "#1 SMP", "x86_64", "(none)"])
-        .phys_base(phys_base.unwrap_or(0))
-        .vmcoreinfo(text);
-    for note in &dump.info.notes {
-        if note.name != b"VMCOREINFO" {
-            image = image.note(
-                &String::from_utf8_lossy(&note.name),
-                note.kind,
-                note.desc.as_slice(),
-            );
-        }
-    }
-    image.write_kdump(&KdumpOptions {
-        compression,
-        share_zero_pages: false,
-        ..KdumpOptions::default()
-    })
 }
 
 /// A page's bytes in the file and its flags; nothing for a page of zeroes.
@@ -260,6 +198,8 @@ impl Packer {
 
 #[cfg(test)]
 mod tests {
+    use pagehound_synth::Image;
+
     use super::*;
 
     /// The same pages as the core's, in each compression, one of zeroes and one
