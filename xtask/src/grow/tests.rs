@@ -48,6 +48,7 @@ fn a_grown_machine_has_the_leak_that_its_truth_tells() {
         progress: &NoProgress,
         cancel: &cancel,
         threads: None,
+        memory: None,
         without: Without::default(),
     };
     let diagnosis = Diagnosis::of(&kernel, &options).unwrap();
