@@ -3,6 +3,8 @@
 mod bench;
 mod check;
 mod ci;
+mod grow;
+mod image;
 mod lab;
 mod smoke;
 
@@ -51,6 +53,9 @@ enum Verb {
     /// An ELF core as a kdump, for `bench`
     #[command(hide = true)]
     Pack(bench::pack::Arguments),
+    /// A dump of a machine with far more memory and a known leak, grown from a
+    /// real dump of x86-64
+    Grow(grow::Arguments),
     /// Boot real kernels with planted leaks, dump them, score pagehound's answer
     Lab(lab::Arguments),
 }
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Lab(arguments) => lab::run(arguments),
+        Verb::Grow(arguments) => grow::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Limit(arguments) => bench::limits::run(&arguments),
         Verb::Pack(arguments) => bench::pack::run(&arguments),

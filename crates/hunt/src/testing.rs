@@ -33,7 +33,7 @@ impl Demo {
     /// First frames of the planted blocks of a kind, in the order of planting.
     pub(crate) fn of_kind(&self, name: &str) -> Vec<Pfn> {
         let kind = kind(name);
-        let blocks = self.truth.planted().iter();
+        let blocks = self.truth.planted();
         let frames: Vec<Pfn> = blocks
             .filter(|block| block.kind == kind)
             .map(|block| Pfn(block.pfn))

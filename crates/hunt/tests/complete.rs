@@ -45,7 +45,6 @@ fn complete_is_what_no_unread_page_bears_on() {
     // What lies in a lost page decides whose it is, not that it is lost.
     let lost = truth
         .planted()
-        .iter()
         .find(|block| block.kind == kind("frames"))
         .unwrap()
         .pfn;

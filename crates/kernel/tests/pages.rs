@@ -44,9 +44,8 @@ fn is_compound(block: &Planted) -> bool {
 #[test]
 fn planted_blocks_are_units_of_their_order() {
     let map = &DEMO.pages.map;
-    let planted = DEMO.truth.planted();
-    assert!(planted.iter().any(|block| block.order > 0));
-    for block in planted {
+    assert!(DEMO.truth.planted().any(|block| block.order > 0));
+    for block in DEMO.truth.planted() {
         let is = |name| block.kind == kind(name);
         let class = if is("vmalloc") {
             Class::Vmalloc
@@ -61,7 +60,7 @@ fn planted_blocks_are_units_of_their_order() {
             assert_eq!(map.head(pfn), head, "{block:?}");
         }
         assert_eq!(map.unit(head).len(), 1 << block.order, "{block:?}");
-        assert_eq!(map.is_compound(head), is_compound(block), "{block:?}");
+        assert_eq!(map.is_compound(head), is_compound(&block), "{block:?}");
         assert!(!map.is_in_transit(head), "{block:?}");
     }
 }
@@ -75,7 +74,7 @@ fn struct_pages_say_what_the_allocator_wrote() {
             let (refcount, word) = words(tail);
             assert_eq!(refcount, 0, "{block:?}");
             let head = DEMO.pages.memmap.page(Pfn(block.pfn)).0 + 1;
-            assert_eq!(word == head, is_compound(block), "{block:?}");
+            assert_eq!(word == head, is_compound(&block), "{block:?}");
         }
     }
 }

@@ -57,32 +57,44 @@ impl Default for KdumpOptions {
     }
 }
 
+/// Headers, and bitmaps without a bit set.
+pub(crate) struct Head {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the first bitmap begins.
+    pub(crate) bitmaps: usize,
+    /// Bytes of one bitmap.
+    pub(crate) bitmap_len: usize,
+}
+
 /// What fields hold that a version does not have.
 const RUBBISH: u8 = 0xa5;
+
+/// Bytes of a `page_desc`.
+pub(crate) const DESC_LEN: usize = 24;
+
+/// A `page_desc`; its last field, `page_flags`, is always zero.
+pub(crate) fn descriptor(offset: u64, size: u32, flags: u32) -> [u8; DESC_LEN] {
+    let mut desc = [0; DESC_LEN];
+    desc[..8].copy_from_slice(&offset.to_le_bytes());
+    desc[8..12].copy_from_slice(&size.to_le_bytes());
+    desc[12..16].copy_from_slice(&flags.to_le_bytes());
+    desc
+}
 
 impl Image {
     /// The image as a kdump.
     pub fn write_kdump(&self, options: &KdumpOptions) -> Vec<u8> {
-        let block = self.page_size;
-        let max_mapnr = self.end();
-        let (notes, vmcoreinfo_at) = self.notes_of(options.version);
-        let sub_blocks = (104 + notes.len()).div_ceil(block);
-        let bitmap_len = (max_mapnr as usize).div_ceil(8).next_multiple_of(block);
-        let bitmaps = if options.single_bitmap { 1 } else { 2 };
-
-        let mut out = Vec::new();
-        self.put_header(&mut out, options, sub_blocks, bitmaps * bitmap_len / block);
-        self.put_sub_header(&mut out, options, notes.len(), vmcoreinfo_at);
-        put(&mut out, block + 104, &notes);
-
-        let first_bitmap = (1 + sub_blocks) * block;
-        let descs = first_bitmap + bitmaps * bitmap_len;
-        out.resize(descs, 0);
+        let Head {
+            bytes: mut out,
+            bitmaps,
+            bitmap_len,
+        } = self.head(options);
+        let descs = out.len();
         for (&pfn, page) in &self.pages {
             let bit = 1 << (pfn % 8);
             let byte = pfn as usize / 8;
             if !options.single_bitmap {
-                out[first_bitmap + byte] |= bit;
+                out[bitmaps + byte] |= bit;
             }
             if !matches!(page, Page::Excluded) {
                 out[descs - bitmap_len + byte] |= bit;
@@ -92,6 +104,28 @@ impl Image {
         match &options.flattened {
             Some(how) => flatten(&out, how),
             None => out,
+        }
+    }
+
+    /// Everything before the page descriptors.
+    pub(crate) fn head(&self, options: &KdumpOptions) -> Head {
+        let block = self.page_size;
+        let max_mapnr = self.end();
+        let (notes, vmcoreinfo_at) = self.notes_of(options.version);
+        let sub_blocks = (104 + notes.len()).div_ceil(block);
+        let bitmap_len = (max_mapnr as usize).div_ceil(8).next_multiple_of(block);
+        let count = if options.single_bitmap { 1 } else { 2 };
+
+        let mut bytes = Vec::new();
+        self.put_header(&mut bytes, options, sub_blocks, count * bitmap_len / block);
+        self.put_sub_header(&mut bytes, options, notes.len(), vmcoreinfo_at);
+        put(&mut bytes, block + 104, &notes);
+        let bitmaps = (1 + sub_blocks) * block;
+        bytes.resize(bitmaps + count * bitmap_len, 0);
+        Head {
+            bytes,
+            bitmaps,
+            bitmap_len,
         }
     }
 
@@ -199,7 +233,7 @@ impl Image {
             .filter(|(pfn, page)| !matches!(page, Page::Excluded) && mine(**pfn))
             .map(|(_, page)| page)
             .collect();
-        out.resize(descs + 24 * listed.len(), 0);
+        out.resize(descs + DESC_LEN * listed.len(), 0);
         let mut ranks: Vec<usize> = (0..listed.len()).collect();
         if options.backward {
             ranks.reverse();
@@ -224,10 +258,11 @@ impl Image {
                     (at, data.len(), flags)
                 }
             };
-            let desc = descs + 24 * rank;
-            put_u64(out, desc, at as u64);
-            put_u32(out, desc + 8, len as u32);
-            put_u32(out, desc + 12, flags);
+            put(
+                out,
+                descs + DESC_LEN * rank,
+                &descriptor(at as u64, len as u32, flags),
+            );
         }
     }
 

@@ -25,9 +25,11 @@ mod image;
 mod kdump;
 mod lzo1x;
 mod notes;
+mod stream;
 
 pub use elf::{ElfOptions, ElfStyle};
 pub use flat::{Flatten, Order, flatten};
 pub use image::{Image, Machine};
 pub use kdump::{Compression, KdumpOptions};
 pub use lzo1x::compress as compress_lzo1x;
+pub use stream::{Block, KdumpStream};

@@ -122,7 +122,7 @@ impl Score {
 fn extra_allowed(truth: &Truth) -> u64 {
     // MemTotal, but in pages, of whatever size.
     let share = (truth.zoneinfo("managed") as f64 * EXTRA_SHARE) as u64;
-    if truth.planted().is_empty() {
+    if truth.planted().next().is_none() {
         share
     } else {
         share.max(EXTRA_PAGES)

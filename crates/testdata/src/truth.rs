@@ -2,6 +2,7 @@
 //! `== section` headings with lines below them.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 
 /// What must become of a planted page.
@@ -89,8 +90,24 @@ pub struct Planted {
 #[derive(Clone, Debug)]
 pub struct Truth {
     text: String,
-    planted: Vec<Planted>,
+    planted: Vec<Run>,
     leaked: u64,
+}
+
+/// Planted blocks of one kind and order, one behind the other.
+#[derive(Clone, Debug)]
+struct Run {
+    frames: Range<u64>,
+    kind: u32,
+    order: u32,
+}
+
+impl Run {
+    fn blocks(&self) -> impl Iterator<Item = Planted> {
+        let (kind, order) = (self.kind, self.order);
+        let first = self.frames.clone().step_by(1 << order);
+        first.map(move |pfn| Planted { pfn, kind, order })
+    }
 }
 
 impl Truth {
@@ -112,7 +129,9 @@ impl Truth {
     /// # Errors
     ///
     /// When it has no end mark, or a line of the planted pages is not
-    /// `pfn kind order` with a known kind and a sane order.
+    /// `pfn kind order` with a known kind and a sane order. Instead of the first
+    /// frame of one block there may be `START..END`, the frames of blocks one
+    /// behind the other, its end not among them.
     pub fn parse(text: &str) -> Result<Truth, String> {
         let mut truth = Truth {
             text: text.to_owned(),
@@ -129,10 +148,10 @@ impl Truth {
         });
         truth.leaked = leaked?;
         truth.section("planted").ok_or("no `== planted`")?;
-        let planted: Result<Vec<Planted>, String> = truth
+        let planted: Result<Vec<Run>, String> = truth
             .lines("planted")
             .map(|line| {
-                block(line)
+                run(line)
                     .ok_or_else(|| format!("{line:?} is not `pfn kind order` with a known kind"))
             })
             .collect();
@@ -179,8 +198,8 @@ impl Truth {
     }
 
     /// Every planted block.
-    pub fn planted(&self) -> &[Planted] {
-        &self.planted
+    pub fn planted(&self) -> impl Iterator<Item = Planted> {
+        self.planted.iter().flat_map(Run::blocks)
     }
 
     /// Frames of a kind, every page of each block.
@@ -206,8 +225,8 @@ impl Truth {
     fn of(&self, wanted: impl Fn(u32) -> bool) -> BTreeSet<u64> {
         self.planted
             .iter()
-            .filter(|block| wanted(block.kind))
-            .flat_map(|block| block.pfn..block.pfn + (1 << block.order))
+            .filter(|run| wanted(run.kind))
+            .flat_map(|run| run.frames.clone())
             .collect()
     }
 }
@@ -233,16 +252,26 @@ pub fn kind(name: &str) -> u32 {
     )
 }
 
-fn block(line: &str) -> Option<Planted> {
+fn run(line: &str) -> Option<Run> {
     let mut words = line.split_whitespace();
-    let block = Planted {
-        pfn: words.next()?.parse().ok()?,
-        kind: words.next()?.parse().ok()?,
-        order: words.next()?.parse().ok()?,
+    let first = words.next()?;
+    let kind = words.next()?.parse().ok()?;
+    let order: u32 = words.next()?.parse().ok()?;
+    fate(kind)?;
+    let block = (order <= 18).then_some(1_u64 << order)?;
+    let frames = match first.split_once("..") {
+        Some((start, end)) => start.parse().ok()?..end.parse().ok()?,
+        None => {
+            let pfn: u64 = first.parse().ok()?;
+            pfn..pfn.checked_add(block)?
+        }
     };
-    fate(block.kind)?;
-    block.pfn.checked_add(1_u64.checked_shl(block.order)?)?;
-    (block.order <= 18).then_some(block)
+    let length = frames.end.checked_sub(frames.start)?;
+    (length > 0 && length % block == 0).then_some(Run {
+        frames,
+        kind,
+        order,
+    })
 }
 
 #[cfg(test)]
@@ -259,6 +288,22 @@ mod tests {
         assert_eq!(truth.lost(), BTreeSet::from([100, 101, 102, 103]));
         assert_eq!(truth.held(), BTreeSet::from([200]));
         assert_eq!(truth.pages(6), BTreeSet::from([200]));
+    }
+
+    #[test]
+    fn a_run_is_all_its_blocks() {
+        let head = "== leaked\n== planted\n";
+        let truth = Truth::parse(&format!("{head}8..16 3 2\n20..23 6 0\n== end\n")).unwrap();
+        let planted: Vec<_> = truth
+            .planted()
+            .map(|block| (block.pfn, block.order))
+            .collect();
+        assert_eq!(planted, [(8, 2), (12, 2), (20, 0), (21, 0), (22, 0)]);
+        assert_eq!(truth.lost(), (8..16).collect());
+        assert_eq!(truth.held(), (20..23).collect());
+        for broken in ["8..15 3 2", "8..8 1 0", "9..8 1 0", "8.. 1 0", "..8 1 0"] {
+            assert!(Truth::parse(&format!("{head}{broken}\n== end\n")).is_err());
+        }
     }
 
     #[test]

@@ -78,6 +78,29 @@ pub(super) fn dump(format: Format, xtask: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The guest's memory as a Zstandard kdump of so many GiB, its pages again and
+/// again; `without` a frame if there is one.
+pub(super) fn scaled(gib: u64, without: Option<u64>, xtask: &Path) -> Result<PathBuf> {
+    let elf = dump(Format::Elf, xtask)?;
+    let hole = without.map_or(String::new(), |pfn| format!("-without-{pfn}"));
+    let name = format!("busy-{gib}{hole}-zstd.kdump");
+    let path = lab::cache::folder("bench/guest")?.join(&name);
+    if !path.exists() {
+        println!("making {}", path.display());
+        let part = path.with_extension("part");
+        let mut command = Command::new(xtask);
+        command.arg("pack").args([&elf, &part]).arg("zstd");
+        command.args(["--gib", &gib.to_string()]);
+        if let Some(pfn) = without {
+            command.args(["--without", &pfn.to_string()]);
+        }
+        let status = command.status()?;
+        ensure!(status.success(), "{command:?}: {status}");
+        fs::rename(&part, &path)?;
+    }
+    Ok(path)
+}
+
 /// The kernel of the guest with its debuginfo, for crash and drgn.
 ///
 /// # Errors

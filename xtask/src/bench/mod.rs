@@ -10,6 +10,7 @@ pub(crate) mod limits;
 pub(crate) mod pack;
 mod results;
 mod rivals;
+mod scale;
 mod search;
 mod table;
 mod verdict;
@@ -56,12 +57,13 @@ enum Part {
     Lzo,
     Snappy,
     Zstd,
+    Scale,
 }
 
 impl Part {
     fn format(self) -> Option<Format> {
         match self {
-            Self::Verdict => None,
+            Self::Verdict | Self::Scale => None,
             Self::Elf => Some(Format::Elf),
             Self::Zlib => Some(Format::Zlib),
             Self::Lzo => Some(Format::Lzo),
@@ -71,9 +73,10 @@ impl Part {
     }
 
     fn title(self) -> String {
-        match self.format() {
-            None => "A verdict".to_owned(),
-            Some(format) => format!("A search in 8 GiB, {format}"),
+        match (self, self.format()) {
+            (Self::Scale, _) => "A search in 1, 8 and 64 GiB".to_owned(),
+            (_, None) => "A verdict".to_owned(),
+            (_, Some(format)) => format!("A search in 8 GiB, {format}"),
         }
     }
 }
@@ -98,6 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         let machine = results::machine();
         let text = match part.format() {
+            None if *part == Part::Scale => scale::section(arguments, &pagehound, &xtask)?,
             None => {
                 let (text, kept) = verdict::section(arguments, &pagehound)?;
                 outcome = kept;

@@ -4,17 +4,17 @@
 //! where compression does not shrink a page.
 
 use std::fs::File;
-use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use libdeflater::CompressionLvl;
-use pagehound_synth::{Compression, Image, KdumpOptions};
-use pagehound_vmcore::{Dump, Pfn, PhysicalMemory};
+use pagehound_synth::{Compression, KdumpStream};
+use pagehound_vmcore::{Pfn, PhysicalMemory};
 
+use crate::image::image_of;
 use crate::lab::bytes::slice;
-use crate::lab::kdump::{DESCRIPTOR, Descriptor, Layout, flags};
+use crate::lab::kdump::flags;
 
 const PAGE: usize = 4096;
 /// Pages compressed at a time, shared among threads.
@@ -25,6 +25,12 @@ pub(crate) struct Arguments {
     from: PathBuf,
     to: PathBuf,
     with: With,
+    /// As many GiB of memory: the pages again and again, or the first of them
+    #[arg(long)]
+    gib: Option<u64>,
+    /// A frame that exists and is left out
+    #[arg(long)]
+    without: Option<u64>,
     /// Threads to work with
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -45,19 +51,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         With::Snappy => Compression::Snappy,
         With::Zstd => Compression::Zstd,
     };
-    pack(
-        &arguments.from,
-        &arguments.to,
-        compression,
-        arguments.threads,
-    )
+    let frames = arguments.gib.map(|gib| (gib << 30) / PAGE as u64);
+    let shape = Shape {
+        frames,
+        without: arguments.without,
+    };
+    let (from, to) = (&arguments.from, &arguments.to);
+    pack(from, to, compression, shape, arguments.threads)
+}
+
+/// What of the core the kdump has.
+#[derive(Clone, Copy, Default)]
+struct Shape {
+    /// So many frames from 0 on, whose content is that of the core's pages in
+    /// order, again and again; without it the core's frames.
+    frames: Option<u64>,
+    /// Set in the first bitmap only.
+    without: Option<u64>,
 }
 
 /// Writes the core `from` as the kdump `to`.
 ///
 /// # Errors
 /// When `from` cannot be read or `to` cannot be written.
-fn pack(from: &Path, to: &Path, compression: Compression, threads: usize) -> Result<()> {
+fn pack(
+    from: &Path,
+    to: &Path,
+    compression: Compression,
+    shape: Shape,
+    threads: usize,
+) -> Result<()> {
     let dump = pagehound_vmcore::open(from)?;
     let memory = dump.memory.as_ref();
     ensure!(
@@ -67,28 +90,22 @@ fn pack(from: &Path, to: &Path, compression: Compression, threads: usize) -> Res
     );
     let mut runs = memory.present_runs();
     runs.sort_unstable_by_key(|run| run.start.0);
-    let pfns: Vec<u64> = runs.iter().flat_map(|run| run.start.0..run.end.0).collect();
+    let mut pfns: Vec<u64> = runs.iter().flat_map(|run| run.start.0..run.end.0).collect();
+    let frames: Vec<u64> = match shape.frames {
+        None => pfns.clone(),
+        Some(frames) => (0..frames).collect(),
+    };
+    pfns.truncate(frames.len());
 
-    let mut head = header(&dump, memory.end_pfn().0, compression);
-    let layout = Layout::of(&head)?;
-    for &pfn in &pfns {
-        for bitmap in [layout.bitmaps, layout.stored()] {
-            let byte = head
-                .get_mut(bitmap + usize::try_from(pfn / 8)?)
-                .context("a bitmap is too small")?;
-            *byte |= 1 << (pfn % 8);
-        }
-    }
-    let mut file =
-        BufWriter::new(File::create(to).with_context(|| format!("cannot write {}", to.display()))?);
-    let descriptors = layout.descriptors();
-    let mut end = descriptors + pfns.len() * DESCRIPTOR;
-    file.seek(SeekFrom::Start(end as u64))?;
-
+    let end_pfn = frames.last().map_or(0, |last| last + 1);
+    let stored = |pfn: &u64| Some(*pfn) != shape.without;
+    let count = frames.iter().filter(|pfn| stored(pfn)).count();
+    let file = File::create(to).with_context(|| format!("cannot write {}", to.display()))?;
+    let image = image_of(&dump, end_pfn);
+    let mut out = KdumpStream::begin(file, &image, compression, count as u64);
     let zero = Packer::new(compression)?.pack(&[0; PAGE])?;
-    let zero_at = end;
-    file.write_all(&zero.0)?;
-    end += zero.0.len();
+    let zero = out.store_packed(&zero.0, zero.1)?;
+    let mut unique = Vec::new();
     for batch in pfns.chunks(BATCH) {
         let share = batch.len().div_ceil(threads);
         let parts: Vec<Result<Vec<Packed>>> = thread::scope(|scope| {
@@ -103,63 +120,22 @@ fn pack(from: &Path, to: &Path, compression: Compression, threads: usize) -> Res
         });
         for part in parts {
             for packed in part? {
-                let descriptor = match packed {
-                    None => Descriptor {
-                        offset: zero_at,
-                        size: u32::try_from(zero.0.len())?,
-                        flags: zero.1,
-                    },
-                    Some((bytes, flags)) => {
-                        file.write_all(&bytes)?;
-                        let offset = end;
-                        end += bytes.len();
-                        Descriptor {
-                            offset,
-                            size: u32::try_from(bytes.len())?,
-                            flags,
-                        }
-                    }
-                };
-                head.extend_from_slice(&descriptor.bytes()?);
+                unique.push(match packed {
+                    None => zero,
+                    Some((bytes, flags)) => out.store_packed(&bytes, flags)?,
+                });
             }
         }
     }
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&head)?;
-    file.flush()?;
-    Ok(())
-}
-
-/// Everything before the page descriptors, bitmaps empty.
-fn header(dump: &Dump, end_pfn: u64, compression: Compression) -> Vec<u8> {
-    let text = dump.info.vmcoreinfo.as_deref().unwrap_or_default();
-    let vmcoreinfo = String::from_utf8_lossy(text);
-    let value = |key: &str| {
-        vmcoreinfo
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
-    };
-    let release = value("OSRELEASE").unwrap_or("unknown");
-    let phys_base = value("NUMBER(phys_base)").and_then(|number| number.parse().ok());
-    let mut image = Image::new(PAGE)
-        .end_pfn(end_pfn)
-        .utsname(["Linux", "lab", release, "#1 SMP", "x86_64", "(none)"])
-        .phys_base(phys_base.unwrap_or(0))
-        .vmcoreinfo(text);
-    for note in &dump.info.notes {
-        if note.name != b"VMCOREINFO" {
-            image = image.note(
-                &String::from_utf8_lossy(&note.name),
-                note.kind,
-                note.desc.as_slice(),
-            );
+    for (&pfn, &block) in frames.iter().zip(unique.iter().cycle()) {
+        if stored(&pfn) {
+            out.page(pfn, block)?;
+        } else {
+            out.exist(pfn..pfn + 1);
         }
     }
-    image.write_kdump(&KdumpOptions {
-        compression,
-        share_zero_pages: false,
-        ..KdumpOptions::default()
-    })
+    out.finish()?;
+    Ok(())
 }
 
 /// A page's bytes in the file and its flags; nothing for a page of zeroes.
@@ -222,6 +198,8 @@ impl Packer {
 
 #[cfg(test)]
 mod tests {
+    use pagehound_synth::Image;
+
     use super::*;
 
     /// The same pages as the core's, in each compression, one of zeroes and one
@@ -246,7 +224,7 @@ mod tests {
         let (elf, kdump) = (dir.join("core"), dir.join("kdump"));
         std::fs::write(&elf, core).unwrap();
         for compression in [Compression::Zlib, Compression::Snappy, Compression::Zstd] {
-            pack(&elf, &kdump, compression, 2).unwrap();
+            pack(&elf, &kdump, compression, Shape::default(), 2).unwrap();
             let (old, new) = (
                 pagehound_vmcore::open(&elf).unwrap(),
                 pagehound_vmcore::open(&kdump).unwrap(),
@@ -263,6 +241,22 @@ mod tests {
                 new.memory.read_page(Pfn(pfn), &mut b).unwrap();
                 assert_eq!(a, b, "{compression:?} {pfn}");
             }
+        }
+        // Frames again and again, one of them left out.
+        let shape = Shape {
+            frames: Some(10),
+            without: Some(4),
+        };
+        pack(&elf, &kdump, Compression::Zstd, shape, 2).unwrap();
+        let new = pagehound_vmcore::open(&kdump).unwrap();
+        assert_eq!(new.memory.coverage().present, 9);
+        assert_eq!(new.memory.coverage().excluded, 1);
+        for (pfn, of) in [(0, 1), (1, 2), (2, 9), (3, 1), (5, 9), (9, 1)] {
+            let (mut a, mut b) = ([0; PAGE], [1; PAGE]);
+            let old = pagehound_vmcore::open(&elf).unwrap();
+            old.memory.read_page(Pfn(of), &mut a).unwrap();
+            new.memory.read_page(Pfn(pfn), &mut b).unwrap();
+            assert_eq!(a, b, "{pfn}");
         }
         std::fs::remove_dir_all(&dir).unwrap();
     }

@@ -9,11 +9,13 @@ run that is not counted; files are in the page cache. Where the machine had othe
 say little and ratios within a section hold.
 
 `limit read` sums all words of the memory where the file is mapped, `limit copy` those of a plain copy
-of 1 GiB, `limit unpack` decompresses all pages, each with nothing else to do and with the same crates
-as pagehound. Work alone is what they time themselves; of others it is the wall time without that of the
-same command that only starts: with 4 KiB to search, or up to the prompt. Of ratios to the read loop
-and the decompressor, 1 is the most that can be; where medians and processor time disagree on a goal
-(unclear), other work on the machine slowed one of the two more.
+of 1 GiB, `limit unpack` decompresses all pages one by one, each with nothing else to do, the last with
+pagehound's own decompressors. Work alone is what they time themselves; of others it is the wall time
+without that of the same command that only starts: with 4 KiB to search, or up to the prompt. pagehound
+can be faster than both limits: it copies from the page cache, which costs less than the page faults of a
+mapping, and decompresses the block that all pages of zeroes share once for each piece of work. Where
+medians and processor time disagree on a goal (unclear), other work on the machine slowed one of the two
+more.
 ";
 
 /// Puts `text` as the section `title` in place of the one that is there.

@@ -105,6 +105,18 @@ impl std::ops::Div for Seconds {
     }
 }
 
+impl std::ops::Div<f64> for Seconds {
+    type Output = Seconds;
+
+    fn div(self, by: f64) -> Seconds {
+        Seconds {
+            median: self.median / by,
+            min: self.min / by,
+            cpu: self.cpu / by,
+        }
+    }
+}
+
 /// A ratio with the goal it is to reach.
 pub(super) struct Ratio {
     what: String,

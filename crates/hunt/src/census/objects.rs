@@ -66,9 +66,13 @@ impl Strict {
 
     /// Marks the unit a frame belongs to, if the census decides over it.
     pub(super) fn unit(&self, pages: &Pages, pfn: Pfn) -> Option<Node> {
+        // Most words name something else, and looking for the first frame of a
+        // free block is costly.
+        if !pages.map.class(pfn).is_censused() {
+            return None;
+        }
         let head = pages.map.head(pfn);
-        let censused = pages.map.class(pfn).is_censused();
-        (censused && self.units.set(head)).then_some(Node::Unit(head))
+        self.units.set(head).then_some(Node::Unit(head))
     }
 
     fn reached_unit(&self, head: Pfn) -> bool {

@@ -17,6 +17,10 @@ const CLUSTER: u64 = 1 << MAX_PLAIN_ORDER;
 /// Clusters of a stratum: 128 MiB with 4 KiB pages, a section of x86.
 const STRATUM: u64 = 32;
 
+/// Strata at the bottom of memory that are looked at as a whole: the kernel, what is
+/// reserved at boot and what firmware keeps lie in the first GiB, in few pieces.
+const WHOLE: usize = 8;
+
 /// From one cluster alone nothing is known of how much they vary.
 const LEAST: u64 = 2;
 
@@ -53,9 +57,16 @@ impl Sample {
         let all = clusters.len() as u64;
         let size = STRATUM.max((LEAST * all).div_ceil(most.max(1)));
         let mut random = fastrand::Rng::with_seed(seed);
-        let strata = clusters.chunks(size as usize).map(|clusters| {
+        // Of a sample that is but a few strata, half would be spent there.
+        let whole = if most >= 4 * size * WHOLE as u64 {
+            WHOLE
+        } else {
+            0
+        };
+        let strata = clusters.chunks(size as usize).enumerate();
+        let strata = strata.map(|(index, clusters)| {
             let here = clusters.len() as u64;
-            let wanted = match all <= most {
+            let wanted = match all <= most || index < whole {
                 true => here,
                 false => (here * most / all).max(LEAST),
             };
@@ -93,12 +104,13 @@ impl Sample {
     /// clusters, the part of it that was taken is `part` of units of `unit` pages.
     ///
     /// The bounds are those of a stratified sample, by Student's distribution, and
-    /// have room for what no sample can rule out: three more clusters in as many as
-    /// are seen of one are missed with a chance of 5 % at most.
+    /// have room for what no sample can rule out: three clusters in as many as are
+    /// seen of one are all missed with a chance of 5 %, be they full among empty
+    /// ones or empty among such as were seen.
     pub(super) fn estimate(&self, pages: &[f64], part: f64, unit: f64) -> Estimated {
         let seen: f64 = pages.iter().sum();
         let (mut total, mut variance, mut doubt) = (0.0, 0.0, 0.0);
-        let mut unseen = 0.0_f64;
+        let mut missed = 0.0_f64;
         let mut rest = pages;
         for stratum in &self.strata {
             let (here, after) = rest.split_at(stratum.drawn.len().min(rest.len()));
@@ -119,12 +131,15 @@ impl Sample {
                 let of_stratum = all * all * (1.0 - n / all) * spread / n;
                 variance += of_stratum;
                 doubt += of_stratum * of_stratum / (n - 1.0).max(1.0);
-                unseen = unseen.max(3.0 * (all / n - 1.0) * CLUSTER as f64);
+                missed = missed.max(3.0 * (all / n - 1.0));
             }
         }
-        if part < 1.0 {
-            unseen += 3.0 * (1.0 / part - 1.0) * unit;
-        }
+        let units = if part < 1.0 {
+            3.0 * (1.0 / part - 1.0) * unit
+        } else {
+            0.0
+        };
+        let fullest = pages.iter().copied().fold(0.0, f64::max);
         let degrees = if doubt > 0.0 {
             variance * variance / doubt
         } else {
@@ -135,9 +150,9 @@ impl Sample {
         let most = certain + (self.frames() as f64 - certain);
         Estimated {
             pages: total,
-            low: (total - half).max(certain),
-            high: (total + half + unseen).min(most),
-            exact: unseen == 0.0,
+            low: (total - half - missed * fullest).max(certain),
+            high: (total + half + missed * CLUSTER as f64 + units).min(most),
+            exact: missed + units == 0.0,
         }
     }
 }
@@ -216,7 +231,7 @@ mod tests {
         assert_eq!(drawn(7), drawn(7));
         assert_ne!(drawn(7), drawn(8));
         let clusters = drawn(7);
-        assert!((900..1100).contains(&clusters.len()), "{}", clusters.len());
+        assert!((900..1250).contains(&clusters.len()), "{}", clusters.len());
         assert!(clusters.is_sorted_by(|a, b| a.end <= b.start));
         assert!(
             clusters
