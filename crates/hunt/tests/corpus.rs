@@ -293,7 +293,6 @@ fn a_census_cut_short_proves_nothing() {
         progress: &NoProgress,
         cancel: &cancel,
         threads: None,
-        memory: None,
         without: Without::default(),
     };
     let census = Census::run(&kernel, &pages, &run);
