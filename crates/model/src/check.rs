@@ -38,6 +38,17 @@ impl Report {
             );
         }
         let all = &self.unaccounted;
+        let rows = self.ledger.iter().map(|row| (row.pages, row.estimate));
+        let findings = self.findings.iter().map(|of| (of.pages, of.estimate));
+        for (pages, bounds) in rows.chain(findings).chain([(all.pages, all.estimate)]) {
+            if let Some(bounds) = bounds {
+                equal(
+                    "an estimate and its bounds",
+                    pages.clamp(bounds.low, bounds.high.max(bounds.low)),
+                    pages,
+                );
+            }
+        }
         equal(
             "bytes of unaccounted",
             all.bytes,

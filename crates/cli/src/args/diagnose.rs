@@ -52,7 +52,7 @@ pub struct Diagnose {
 
     /// When to end with status 1: `lost:SIZE`, at least SIZE lost (64M, 1GiB,
     /// 4096), or `never` [default: any page lost]
-    #[arg(long, value_name = "LIMIT", value_parser = fail_on)]
+    #[arg(long, value_name = "LIMIT", value_parser = fail_on, conflicts_with = "quick")]
     pub fail_on: Option<FailOn>,
 
     /// Write the report to FILE instead of standard output

@@ -8,7 +8,7 @@ use crate::host_report;
 use crate::input::Input;
 use crate::output;
 use crate::render::{self, Detail, page::Page};
-use pagehound_hunt::{host, is_damaged};
+use pagehound_hunt::{DiagnosisError, host, is_damaged};
 use pagehound_model::Report;
 use pagehound_vmcore::{Dump, OpenOptions};
 use std::io::{self, IsTerminal};
@@ -41,8 +41,9 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
                 if args.quick {
                     return context.quick(&kernel, &path, args.seed);
                 }
-                if wants_preview(args, &dump) {
-                    let report = context.quick(&kernel, &path, args.seed)?;
+                if wants_preview(args, &dump)
+                    && let Ok(report) = context.quick(&kernel, &path, args.seed)
+                {
                     output::note(&render::preview(&report));
                 }
                 Ok(context.diagnose(&kernel, &path)?.report)
@@ -50,7 +51,9 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             let mut report = match report {
                 Ok(report) => report,
                 // Of a dump that broke off, what there is is worth telling.
-                Err(reason) if is_damaged(&dump) => context.survey(&dump, &path, &reason),
+                Err(reason) if is_damaged(&dump) && !is_too_large(&reason) => {
+                    context.survey(&dump, &path, &reason)
+                }
                 Err(error) => return Err(error),
             };
             // From the first byte of the file on, not only the census.
@@ -67,13 +70,18 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
     }
 }
 
+/// Whether there was only too little memory to work in.
+fn is_too_large(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(DiagnosisError::Memory(_)))
+}
+
 /// Frames from which on somebody who looks on is told a first answer while the
 /// whole is worked out: 16 GiB, with 4 KiB pages.
 const LARGE: u64 = 1 << 22;
 
 fn wants_preview(args: &args::Diagnose, dump: &Dump) -> bool {
     let looked_on = io::stdout().is_terminal() && io::stderr().is_terminal();
-    let told = !args.json && !args.quiet && args.output.is_none();
+    let told = !args.json && !args.quiet && args.output.is_none() && args.mem_limit.is_none();
     looked_on && told && dump.memory.end_pfn().0 >= LARGE
 }
 

@@ -127,16 +127,17 @@ fn quick_answer(report: &Report) -> (Style, &'static str, String) {
     let all = &report.unaccounted;
     let text = bounded(all.pages, all.estimate, report);
     match report.verdict {
-        Verdict::None => (GOOD, "CLEAN", format!("no large leak: {text} unaccounted")),
         Verdict::Suspect => (
             DOUBT,
             "SUSPECT",
             format!("{text} unaccounted, and much of it alike"),
         ),
-        Verdict::Lost | Verdict::Incomplete => (
+        Verdict::None | Verdict::Lost | Verdict::Incomplete => (
             DOUBT,
             "UNDECIDED",
-            format!("{text} unaccounted; a full run tells whether it is lost"),
+            format!(
+                "{text} unaccounted, and little of it alike; a full run tells whether it is lost"
+            ),
         ),
     }
 }

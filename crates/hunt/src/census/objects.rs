@@ -162,6 +162,7 @@ impl Ahead {
 struct Sweep<N> {
     waiting: Bits<N>,
     at: N,
+    end: N,
     /// Some wait below `at`.
     again: bool,
 }
@@ -173,6 +174,7 @@ impl<N: Number> Sweep<N> {
         Sweep {
             waiting,
             at: N::of(0),
+            end,
             again: false,
         }
     }
@@ -188,6 +190,9 @@ impl<N: Number> Sweep<N> {
                 self.at = N::of(found.number() + 1);
                 return Some(found);
             }
+            // What is set below from now on is told of; what is not, need not be
+            // looked for again.
+            self.at = self.end;
             if !std::mem::take(&mut self.again) {
                 return None;
             }

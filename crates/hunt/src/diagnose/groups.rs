@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_model::Content;
 use pagehound_vmcore::Pfn;
 
 use super::members::Members;
@@ -40,6 +41,9 @@ pub(crate) struct Groups {
 /// Groups after which new ones go with others: as many tasks may hold pages on
 /// their stacks, and only the largest groups are told.
 const MOST: usize = u16::MAX as usize;
+
+/// What is said of the content of groups there are too many of.
+const MIXED: Key = Key::Kind(Content::Mixed);
 
 impl Groups {
     /// Every unaccounted unit, by its group.
@@ -121,10 +125,11 @@ impl Groups {
         // The last numbers are for what the rest goes with.
         let group = match group {
             group if self.sizes.len() + 8 < MOST => group,
-            Group::Orphan(_, _, detached) => Group::Orphan(Key::Absent, 0, detached),
+            Group::Orphan(_, _, detached) => Group::Orphan(MIXED, 0, detached),
             Group::InTransit => Group::InTransit,
             Group::Through(..) => Group::Through(HolderName::others(), 0),
-            Group::Company(..) | Group::Held(_) => Group::Held(HolderName::others()),
+            Group::Company(..) => Group::Company(MIXED, HolderName::others()),
+            Group::Held(_) => Group::Held(HolderName::others()),
         };
         let next = self.sizes.len() as u16;
         let number = *self.numbers.entry(group).or_insert(next);

@@ -55,7 +55,8 @@ mod x86_64 {
 
     #[inline]
     pub(super) fn has_avx512() -> bool {
-        is_x86_feature_detected!("avx512f")
+        has_avx2()
+            && is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")

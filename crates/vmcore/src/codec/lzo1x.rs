@@ -76,7 +76,8 @@ pub(crate) fn decompress(data: &[u8], page: &mut [u8]) -> Result<usize, LzoError
                 let length = 2 + from.length(small & 7, 7)?;
                 let [low, high] = from.two()?;
                 let distance = 16384 + ((small & 8) << 11) + offset(low, high);
-                if distance == 16384 {
+                // The end, which is always written so.
+                if distance == 16384 && length == 3 {
                     break;
                 }
                 (length, distance, low)

@@ -205,15 +205,16 @@ impl Kdump {
         });
         let span = blocks.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
         // A longer one is of blocks in another order.
-        let span = span.filter(|span| span.end - span.start <= 2 * pages.len() as u64);
+        let span = span.filter(|span| span.end - span.start <= (2 * descs.len() * size) as u64);
         let span = span.unwrap_or(0..0);
         source.with_copy(span.start, (span.end - span.start) as usize, |data| {
             let mut first_block = None;
             for (index, desc) in descs.iter().enumerate() {
                 let offset = desc.offset.get();
                 let at = index * size;
-                if offset == self.first_block
-                    && let Some(done) = first_block
+                let block = (offset, desc.size.get(), desc.flags.get());
+                if let Some((first, done)) = first_block
+                    && first == block
                 {
                     pages.copy_within(done..done + size, at);
                     continue;
@@ -221,19 +222,19 @@ impl Kdump {
                 let Some(page) = pages.get_mut(at..at + size) else {
                     return index;
                 };
-                let block = offset.checked_sub(span.start).and_then(|from| {
+                let data = offset.checked_sub(span.start).and_then(|from| {
                     let from = usize::try_from(from).ok()?;
                     data?.get(from..)?.get(..desc.size.get() as usize)
                 });
-                let done = self.descs.check(desc).and_then(|codec| match block {
-                    Some(block) => decompress(codec, block, page),
+                let done = self.descs.check(desc).and_then(|codec| match data {
+                    Some(data) => decompress(codec, data, page),
                     None => self.block(desc, codec, page),
                 });
                 if offset == 0 || done.is_err() {
                     return index;
                 }
                 if offset == self.first_block {
-                    first_block = Some(at);
+                    first_block = Some((block, at));
                 }
             }
             descs.len()

@@ -18,7 +18,7 @@ use pagehound_model::{
 use pagehound_scan::Pass;
 use pagehound_vmcore::{Mac, Pfn, PfnRange};
 
-use self::sample::{Estimated, Sample, choose};
+use self::sample::{Estimated, Sample, Within, choose};
 use super::members::Members;
 use super::parts::Parts;
 use super::{Options, coverage, host, signature, target};
@@ -113,9 +113,14 @@ pub fn quick(
         .iter()
         .filter(|row| model::UNACCOUNTED.contains(&row.class.as_str()));
     let sum = rows.map(|row| row.pages).sum();
-    let findings = looker.findings(target.mem_total_bytes, sum);
+    // Without zones the size of the machine is not known so well.
+    let memory = match target.mem_total_bytes {
+        0 => sample.frames() * kernel.page_size(),
+        known => known,
+    };
+    let findings = looker.findings(memory, sum);
     let unaccounted = looker.unaccounted(&findings);
-    let verdict = verdict(&unaccounted, &findings, target.mem_total_bytes);
+    let verdict = verdict(&findings);
     let mut warnings = kernel.dump.info.warnings.clone();
     warnings.push(format!(
         "a quick answer: {} of {} struct pages were looked at, and the content of {} of the {} \
@@ -154,21 +159,14 @@ pub fn quick(
     })
 }
 
-fn verdict(unaccounted: &Unaccounted, findings: &[Finding], mem_total: u64) -> Verdict {
-    let most = unaccounted.estimate.map_or(unaccounted.pages, |of| of.high);
-    let page = unaccounted
-        .bytes
-        .checked_div(unaccounted.pages)
-        .unwrap_or(0);
-    if findings
+/// No sample shows that nothing is lost.
+fn verdict(findings: &[Finding]) -> Verdict {
+    match findings
         .iter()
         .any(|finding| finding.verdict == State::Suspect)
     {
-        Verdict::Suspect
-    } else if most.saturating_mul(page) < suspicious(mem_total) {
-        Verdict::None
-    } else {
-        Verdict::Incomplete
+        true => Verdict::Suspect,
+        false => Verdict::Incomplete,
     }
 }
 
@@ -224,6 +222,14 @@ impl DrawnUnits {
     }
 }
 
+/// Bounds of a number that rounding has moved.
+fn widen(bounds: &mut Option<model::Estimate>, pages: u64) {
+    if let Some(bounds) = bounds {
+        bounds.low = bounds.low.min(pages);
+        bounds.high = bounds.high.max(pages);
+    }
+}
+
 /// Draws conclusions.
 struct Looker<'a> {
     parts: Parts<'a>,
@@ -259,21 +265,22 @@ impl Looker<'_> {
         let outside = all.saturating_sub(self.sample.frames());
         let mut rows = Vec::new();
         for &class in Class::ALL {
-            let estimated = counts
-                .get(&class)
-                .map(|of| self.sample.estimate(of, 1.0, 1.0));
+            let estimated = counts.get(&class).map(|of| self.sample.estimate(of, None));
             let counter = counter(kernel, pages, class);
-            let mut found = estimated.map_or(0, |of| of.pages.round() as u64);
-            if class == Class::Hole {
-                // Sections without a memory map are known without looking.
-                found += outside;
-            }
+            // Sections without a memory map are known without looking.
+            let known = if class == Class::Hole { outside } else { 0 };
+            let found = known + estimated.map_or(0, |of| of.pages.round() as u64);
             if found > 0 || counter.as_ref().is_some_and(|counter| counter.pages > 0) {
                 rows.push(LedgerRow {
                     class: class.name().into(),
                     pages: found,
                     bytes: 0,
-                    estimate: estimated.and_then(Estimated::bounds),
+                    estimate: estimated
+                        .and_then(Estimated::bounds)
+                        .map(|of| model::Estimate {
+                            low: of.low + known,
+                            high: of.high + known,
+                        }),
                     counter,
                 });
             }
@@ -282,6 +289,7 @@ impl Looker<'_> {
         let sum: u64 = rows.iter().map(|row| row.pages).sum();
         if let Some(largest) = rows.iter_mut().max_by_key(|row| row.pages) {
             largest.pages = (largest.pages + all).saturating_sub(sum);
+            widen(&mut largest.estimate, largest.pages);
         }
         for row in &mut rows {
             row.bytes = row.pages * kernel.page_size();
@@ -306,7 +314,7 @@ impl Looker<'_> {
         Unaccounted {
             pages,
             bytes: pages * kernel.page_size(),
-            estimate: self.sample.estimate(&here, 1.0, 1.0).bounds(),
+            estimate: self.sample.estimate(&here, None).bounds(),
             lost_pages: 0,
             suspect_pages: sum(State::Suspect),
             held_pages: 0,
@@ -333,14 +341,8 @@ impl Looker<'_> {
                 pages
             };
             let part = of.chosen.len() as f64 / of.units.len().max(1) as f64;
-            let all = self
-                .sample
-                .estimate(&spread(&of.units, 1.0), 1.0, 1.0)
-                .pages;
-            let told = self
-                .sample
-                .estimate(&spread(&of.chosen, part), 1.0, 1.0)
-                .pages;
+            let all = self.sample.estimate(&spread(&of.units, 1.0), None).pages;
+            let told = self.sample.estimate(&spread(&of.chosen, part), None).pages;
             let correction = if told > 0.0 { all / told } else { 1.0 };
             let mut alike: BTreeMap<(Key, bool), Vec<(usize, Pfn)>> = BTreeMap::new();
             for &(cluster, head) in &of.chosen {
@@ -350,13 +352,18 @@ impl Looker<'_> {
             }
             for ((key, detached), units) in alike {
                 let pages = spread(&units, part / correction);
-                let size = (1_u64 << order.min(63)) as f64;
+                let read = units.iter().map(|&(_, head)| unit(head)).sum();
+                let within = Within {
+                    part,
+                    unit: (1_u64 << order.min(63)) as f64,
+                    read,
+                };
                 groups.push(Group {
                     key,
                     order,
                     detached,
                     units: units.into_iter().map(|(_, head)| head).collect(),
-                    estimated: self.sample.estimate(&pages, part, size),
+                    estimated: self.sample.estimate(&pages, Some(within)),
                 });
             }
         }
@@ -389,6 +396,7 @@ impl Looker<'_> {
         if let Some(largest) = findings.iter_mut().max_by_key(|finding| finding.pages) {
             largest.pages = (largest.pages + all).saturating_sub(sum);
             largest.bytes = largest.pages * self.parts.kernel.page_size();
+            widen(&mut largest.estimate, largest.pages);
         }
         findings.sort_by_key(|finding| (finding.verdict, std::cmp::Reverse(finding.pages)));
         for (id, finding) in (1..).zip(&mut findings) {
@@ -423,14 +431,22 @@ impl Looker<'_> {
         let pages = groups.iter().map(|group| group.estimated.pages).sum();
         let mut finding = self.plain(format!("quick/{kind}"), &units, pages);
         // Bounds of parts, added up, hold the sum at least as often.
-        let bounds = groups.iter().map(|group| group.estimated.bounds());
-        finding.estimate = bounds.fold(None, |sum, of| match (sum, of) {
-            (Some(a), Some(b)) => Some(model::Estimate {
+        if groups
+            .iter()
+            .any(|group| group.estimated.bounds().is_some())
+        {
+            let bounds = groups.iter().map(|group| {
+                let exact = group.estimated.pages.round() as u64;
+                group.estimated.bounds().unwrap_or(model::Estimate {
+                    low: exact,
+                    high: exact,
+                })
+            });
+            finding.estimate = bounds.reduce(|a, b| model::Estimate {
                 low: a.low + b.low,
                 high: a.high + b.high,
-            }),
-            (a, b) => a.or(b),
-        });
+            });
+        }
         finding
     }
 

@@ -100,17 +100,16 @@ impl Sample {
     }
 
     /// What `pages`, a number for each drawn cluster in their order, says of all
-    /// clusters. Where these numbers are themselves from a sample within the
-    /// clusters, the part of it that was taken is `part` of units of `unit` pages.
+    /// clusters; these numbers may themselves be from a sample `within` the clusters.
     ///
     /// The bounds are those of a stratified sample, by Student's distribution, and
     /// have room for what no sample can rule out: three clusters in as many as are
     /// seen of one are all missed with a chance of 5 %, be they full among empty
     /// ones or empty among such as were seen.
-    pub(super) fn estimate(&self, pages: &[f64], part: f64, unit: f64) -> Estimated {
-        let seen: f64 = pages.iter().sum();
+    pub(super) fn estimate(&self, pages: &[f64], within: Option<Within>) -> Estimated {
         let (mut total, mut variance, mut doubt) = (0.0, 0.0, 0.0);
-        let mut missed = 0.0_f64;
+        let (mut missed, mut weight) = (0.0_f64, 1.0_f64);
+        let within = within.filter(|within| within.part < 1.0);
         let mut rest = pages;
         for stratum in &self.strata {
             let (here, after) = rest.split_at(stratum.drawn.len().min(rest.len()));
@@ -119,42 +118,58 @@ impl Sample {
             if n == 0.0 {
                 continue;
             }
-            let mean = here.iter().sum::<f64>() / n;
+            let sum: f64 = here.iter().sum();
+            let mean = sum / n;
             total += all * mean;
-            if part < 1.0 {
+            weight = weight.max(all / n);
+            if let Some(Within { part, unit, .. }) = within {
                 // Units within clusters are drawn one by one.
-                variance += all / n * here.iter().sum::<f64>() * unit * (1.0 - part) / part;
+                variance += all / n * sum * unit * (1.0 - part) / part;
             }
             if n < all {
-                let spread =
-                    here.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-                let of_stratum = all * all * (1.0 - n / all) * spread / n;
+                let squares: f64 = here.iter().map(|y| (y - mean).powi(2)).sum();
+                let degrees = (n - 1.0).max(1.0);
+                let of_stratum = all * all * (1.0 - n / all) * squares / degrees / n;
                 variance += of_stratum;
-                doubt += of_stratum * of_stratum / (n - 1.0).max(1.0);
+                doubt += of_stratum * of_stratum / degrees;
                 missed = missed.max(3.0 * (all / n - 1.0));
             }
         }
-        let units = if part < 1.0 {
-            3.0 * (1.0 / part - 1.0) * unit
-        } else {
-            0.0
-        };
-        let fullest = pages.iter().copied().fold(0.0, f64::max);
         let degrees = if doubt > 0.0 {
             variance * variance / doubt
         } else {
             f64::MAX
         };
         let half = student(degrees) * variance.sqrt();
-        let certain = seen * part.min(1.0);
-        let most = certain + (self.frames() as f64 - certain);
+        let fullest = pages.iter().copied().fold(0.0, f64::max);
+        // Units that were not read, in the clusters that were drawn.
+        let units = within.map_or(0.0, |of| 3.0 * (weight / of.part - 1.0) * of.unit);
+        let seen: f64 = pages.iter().sum();
+        let certain = within.map_or(seen, |of| of.read);
+        let most = match within {
+            None => seen + self.frames() as f64 - self.looked_at() as f64,
+            Some(_) => self.frames() as f64,
+        };
         Estimated {
             pages: total,
-            low: (total - half - missed * fullest).max(certain),
-            high: (total + half + missed * CLUSTER as f64 + units).min(most),
+            low: (total - half - missed * fullest).max(certain).min(total),
+            high: (total + half + missed * CLUSTER as f64 + units)
+                .min(most)
+                .max(total),
             exact: missed + units == 0.0,
         }
     }
+}
+
+/// A sample of units within the clusters that were drawn.
+#[derive(Clone, Copy)]
+pub(super) struct Within {
+    /// Which part of the units was drawn.
+    pub(super) part: f64,
+    /// Pages of each unit.
+    pub(super) unit: f64,
+    /// Pages of those drawn that were counted.
+    pub(super) read: f64,
 }
 
 impl Estimated {
@@ -189,14 +204,19 @@ pub(super) fn choose(all: u64, wanted: u64, random: &mut fastrand::Rng) -> BTree
     chosen
 }
 
-/// The 97.5 % point of Student's distribution, from the normal distribution's
-/// (Cornish and Fisher's expansion: Abramowitz and Stegun, 26.7.5).
+/// The 97.5 % point of Student's distribution: tables for few degrees, else from the
+/// normal distribution's (Cornish and Fisher's expansion: Abramowitz and Stegun,
+/// 26.7.5).
 fn student(degrees: f64) -> f64 {
     const Z: f64 = 1.959_964;
-    let d = degrees.max(1.0);
+    const FEW: [f64; 4] = [12.706, 4.303, 3.182, 2.776];
+    if degrees < 5.0 {
+        let at = (degrees.max(1.0) as usize).min(FEW.len()) - 1;
+        return FEW.get(at).copied().unwrap_or(Z);
+    }
     let first = (Z.powi(3) + Z) / 4.0;
     let second = (5.0 * Z.powi(5) + 16.0 * Z.powi(3) + 3.0 * Z) / 96.0;
-    Z + first / d + second / (d * d)
+    Z + first / degrees + second / (degrees * degrees)
 }
 
 #[cfg(test)]
@@ -219,7 +239,7 @@ mod tests {
         assert_eq!(drawn.last(), Some(&section(98304, 98404)));
         assert_eq!((sample.frames(), sample.looked_at()), (65636, 65636));
         let pages: Vec<f64> = (0..65).map(f64::from).collect();
-        let estimated = sample.estimate(&pages, 1.0, 1.0);
+        let estimated = sample.estimate(&pages, None);
         assert_eq!((estimated.pages, estimated.bounds()), (2080.0, None));
     }
 
@@ -278,7 +298,7 @@ mod tests {
                     .clusters()
                     .map(|c| shape(c.start.0 / CLUSTER))
                     .collect();
-                let bounds = sample.estimate(&pages, 1.0, 1.0).bounds().unwrap();
+                let bounds = sample.estimate(&pages, None).bounds().unwrap();
                 held += u32::from((bounds.low as f64..=bounds.high as f64).contains(&truth));
                 let width = (bounds.high - bounds.low) as f64;
                 assert!(
@@ -292,8 +312,15 @@ mod tests {
 
     #[test]
     fn student_is_near_the_tables() {
-        for (degrees, point) in [(3.0, 3.182), (10.0, 2.228), (30.0, 2.042), (1e9, 1.960)] {
-            assert!((student(degrees) / point - 1.0).abs() < 0.06, "{degrees}");
+        for (degrees, point) in [
+            (1.0, 12.706),
+            (3.0, 3.182),
+            (5.0, 2.571),
+            (10.0, 2.228),
+            (30.0, 2.042),
+            (1e9, 1.960),
+        ] {
+            assert!((student(degrees) / point - 1.0).abs() < 0.02, "{degrees}");
         }
     }
 }
