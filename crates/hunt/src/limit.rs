@@ -26,7 +26,7 @@ pub struct MemoryLimit(pub u64);
 /// More than the limit is needed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "{} of memory{} need at least {} MiB: --mem-limit {}M, or --quick",
+    "{} of memory{} need at least {} MiB: --mem-limit {}M",
     size(.frames.saturating_mul(*.page_size)),
     if *.units > 0 { format!(", {} blocks of it without an owner,", .units) } else { String::new() },
     .least.div_ceil(1 << 20),

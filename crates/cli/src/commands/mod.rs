@@ -79,6 +79,7 @@ impl Context {
     fn making(&self) -> Making<'static> {
         Making {
             threads: self.threads,
+            cancel: self.cancel,
             ..Making::default()
         }
     }
@@ -94,8 +95,7 @@ impl Context {
             seed,
             ..hunt::Draw::default()
         };
-        let report = self.with_bar(path, |options| hunt::quick(kernel, options, &draw));
-        report.context("the map of all pages")
+        Ok(self.with_bar(path, |options| hunt::quick(kernel, options, &draw))?)
     }
 
     /// What can be said of a dump whose kernel cannot be read, for `reason`.

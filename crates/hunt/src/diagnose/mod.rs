@@ -84,7 +84,10 @@ impl Diagnosis {
     /// dump needs; whatever else is missing becomes a warning and lowers the verdict.
     pub fn of(kernel: &Kernel<'_>, options: &Options<'_>) -> Result<Diagnosis, DiagnosisError> {
         let begin = Instant::now();
-        let mut making = Making::default();
+        let mut making = Making {
+            cancel: options.cancel,
+            ..Making::default()
+        };
         if let Some(threads) = options.threads {
             making.threads = threads;
         }

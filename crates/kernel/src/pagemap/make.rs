@@ -1,6 +1,7 @@
 //! Making the page map: the memory map first, then what only walks can tell.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use pagehound_vmcore::{Pfn, PfnRange};
@@ -25,6 +26,9 @@ pub type Sampler<'a> = dyn Fn(&[PfnRange]) -> Vec<PfnRange> + 'a;
 pub struct Making<'a> {
     /// Threads that read the memory map.
     pub threads: NonZeroUsize,
+    /// Raised to end early: what was not looked at by then is
+    /// [`Class::Unknown`](super::Class::Unknown).
+    pub cancel: &'a AtomicBool,
     /// Which frames to look at; all others are [`Class::Unknown`](super::Class::Unknown),
     /// and slabs and what is stale are not gone into. Without it all are looked at.
     pub sample: Option<&'a Sampler<'a>>,
@@ -34,10 +38,13 @@ impl Default for Making<'_> {
     fn default() -> Self {
         Making {
             threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            cancel: &NEVER,
             sample: None,
         }
     }
 }
+
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 impl Pages {
     /// Makes the page map of a dump.
@@ -64,22 +71,12 @@ impl Pages {
         warnings.extend(memmap.warning.clone());
         let decoder = Decoder::new(kernel)?;
         let mut map = PageMap::new(memmap.end());
-        let threads = making.threads.get();
-        let scanned = match making.sample {
-            None => scan(
-                kernel,
-                &memmap,
-                &decoder,
-                &mut map,
-                &memmap.sections,
-                threads,
-            ),
-            Some(sample) => {
-                map.forget(&memmap.sections);
-                let frames = sample(&memmap.sections);
-                scan(kernel, &memmap, &decoder, &mut map, &frames, threads)
-            }
-        };
+        let frames = making.sample.map(|sample| {
+            map.forget(&memmap.sections);
+            sample(&memmap.sections)
+        });
+        let frames = frames.as_ref().unwrap_or(&memmap.sections);
+        let scanned = scan(kernel, &memmap, &decoder, &mut map, frames, making);
         let mut pages = Pages {
             nodes,
             typed_tables: scanned.typed_tables,

@@ -1,11 +1,13 @@
 //! From the `struct page`s to the page map, before what only walks can tell.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use pagehound_vmcore::{Pfn, PfnRange, VirtAddr};
 
 use super::decode::{Decoded, Decoder, MAX_ORDER};
+use super::make::Making;
 use super::{COMPOUND, Class, PageMap, TAIL, ZERO_REF};
 use crate::kernel::Kernel;
 use crate::memmap::MemMap;
@@ -28,7 +30,7 @@ pub(super) struct Scanned {
 }
 
 /// Classifies the frames of `ranges`, ascending and disjoint, by their `struct
-/// page`s alone, on so many threads. No block may cross from one of the ranges
+/// page`s alone, as `making` says. No block may cross from one of the ranges
 /// to the next but those that cross from one section to the next.
 pub(super) fn scan(
     kernel: &Kernel<'_>,
@@ -36,7 +38,7 @@ pub(super) fn scan(
     decoder: &Decoder,
     map: &mut PageMap,
     ranges: &[PfnRange],
-    threads: usize,
+    making: Making<'_>,
 ) -> Scanned {
     let batches = Mutex::new(batches(map, ranges).into_iter());
     let work = || {
@@ -50,6 +52,10 @@ pub(super) fn scan(
             let Some((range, cells)) = next else {
                 return found;
             };
+            if making.cancel.load(Ordering::Relaxed) {
+                cells.fill(Class::Unknown as u8);
+                continue;
+            }
             bytes.clear();
             bytes.resize(range.len() as usize * decoder.page_size, 0);
             let missing = memmap.read(kernel, range, &mut bytes);
@@ -71,7 +77,7 @@ pub(super) fn scan(
     };
     let mut found = thread::scope(|scope| {
         // A system that grants no further thread only makes this slower.
-        let others: Vec<_> = (1..threads)
+        let others: Vec<_> = (1..making.threads.get())
             .map_while(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
             .collect();
         let mut found = work();

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pagehound_kernel::{Class, Kernel, KernelError, Log, Making, Pages};
+use pagehound_kernel::{Class, Kernel, Log, Making, Pages};
 use pagehound_model as model;
 use pagehound_model::{
     Confidence, Evidence, Finding, LedgerRow, Reach, Report, State, Unaccounted, Verdict, thousands,
@@ -21,7 +21,7 @@ use pagehound_vmcore::{Mac, Pfn, PfnRange};
 use self::sample::{Estimated, Sample, Within, choose};
 use super::members::Members;
 use super::parts::Parts;
-use super::{Options, coverage, host, signature, target};
+use super::{DiagnosisError, Options, coverage, host, signature, target};
 use crate::attribution::Attribution;
 use crate::census::Naming;
 use crate::fingerprint::{Fingerprints, GROUP, Key, order};
@@ -61,12 +61,12 @@ const SUSPICIOUS: u64 = 2;
 /// Diagnoses a sample of the memory of `kernel`.
 ///
 /// # Errors
-/// Only where no page map can be made.
+/// Only where no page map can be made, or there is too little memory for it.
 pub fn quick(
     kernel: &Kernel<'_>,
     options: &Options<'_>,
     draw: &Draw,
-) -> Result<Report, KernelError> {
+) -> Result<Report, DiagnosisError> {
     let begin = Instant::now();
     let drawn = OnceCell::new();
     let sampler = |sections: &[PfnRange]| -> Vec<PfnRange> {
@@ -74,6 +74,7 @@ pub fn quick(
         sample.clusters().collect()
     };
     let mut making = Making {
+        cancel: options.cancel,
         sample: Some(&sampler),
         ..Making::default()
     };
@@ -84,6 +85,10 @@ pub fn quick(
     if let Some(threads) = options.threads {
         making.threads = threads;
         pass.threads = threads;
+    }
+    if let Some(limit) = options.memory {
+        // It has the same map of all frames as the whole.
+        limit.check_frames(kernel.dump, making.threads.get())?;
     }
     let pages = Pages::of(kernel, making)?;
     let sample = drawn.into_inner().unwrap_or_default();
