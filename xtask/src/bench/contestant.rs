@@ -110,6 +110,22 @@ impl Contestant {
         Spread::of(self.runs.iter().map(|run| run.cpu)).median
     }
 
+    /// The beginning of its row in a table: version, command, wall and processor
+    /// time, peak.
+    pub(super) fn cells(&self) -> String {
+        let wall = self.wall();
+        format!(
+            "| {} | `{}` | {:.2} | {:.2} | {:.2} | {:.2} | {} |",
+            self.version,
+            self.line,
+            wall.median.as_secs_f64(),
+            wall.min.as_secs_f64(),
+            wall.max.as_secs_f64(),
+            self.cpu().as_secs_f64(),
+            self.peak() >> 20,
+        )
+    }
+
     pub(super) fn peak(&self) -> u64 {
         self.runs.iter().map(|run| run.peak).max().unwrap_or(0)
     }

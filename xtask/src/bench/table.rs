@@ -15,7 +15,6 @@ pub(super) fn rows(measured: &[(&Contestant, Option<Seconds>)], bytes: u64) -> R
          |---|---|---|---|---|---|---|---|---|\n",
     );
     for (contestant, work) in measured {
-        let wall = contestant.wall();
         let done = contestant.runs.iter().find_map(|run| run.done);
         let bytes = done.map_or(bytes, |done| done.bytes);
         let (alone, rate) = match work {
@@ -25,17 +24,7 @@ pub(super) fn rows(measured: &[(&Contestant, Option<Seconds>)], bytes: u64) -> R
             ),
             None => (String::new(), String::new()),
         };
-        writeln!(
-            text,
-            "| {} | `{}` | {:.2} | {:.2} | {:.2} | {:.2} | {} | {alone} | {rate} |",
-            contestant.version,
-            contestant.line,
-            wall.median.as_secs_f64(),
-            wall.min.as_secs_f64(),
-            wall.max.as_secs_f64(),
-            contestant.cpu().as_secs_f64(),
-            contestant.peak() >> 20,
-        )?;
+        writeln!(text, "{} {alone} | {rate} |", contestant.cells(),)?;
     }
     Ok(text)
 }

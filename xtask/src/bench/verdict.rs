@@ -187,17 +187,7 @@ fn results(
     for contestant in contestants {
         let wall = contestant.wall();
         let ratio = wall.median.as_secs_f64() / base.unwrap_or_default().as_secs_f64().max(1e-9);
-        writeln!(
-            text,
-            "| {} | `{}` | {:.2} | {:.2} | {:.2} | {:.2} | {} | {ratio:.1} |",
-            contestant.version,
-            contestant.line,
-            wall.median.as_secs_f64(),
-            wall.min.as_secs_f64(),
-            wall.max.as_secs_f64(),
-            contestant.cpu().as_secs_f64(),
-            contestant.peak() >> 20,
-        )?;
+        writeln!(text, "{} {ratio:.1} |", contestant.cells(),)?;
     }
     writeln!(
         text,

@@ -106,9 +106,7 @@ impl Pages {
             warnings: Vec::new(),
         }
     }
-}
 
-impl Pages {
     /// Where a frame of vmalloc memory, a kernel stack or a per-CPU chunk is mapped.
     pub fn vmalloc_address(&self, pfn: Pfn) -> Option<VirtAddr> {
         let after = self.vmalloc_frames.partition_point(|&(at, _)| at <= pfn);
