@@ -1,6 +1,7 @@
 //! How the process ends.
 
 use crate::args::FailOn;
+use pagehound_kernel::KernelError;
 use pagehound_model::{Report, Verdict};
 use std::process::ExitCode;
 
@@ -39,6 +40,23 @@ impl Exit {
             Verdict::Suspect | Verdict::Incomplete => Exit::UNSURE,
         }
     }
+
+    /// What an error says.
+    pub fn of_error(error: &anyhow::Error) -> Exit {
+        if is_interruption(error) {
+            Exit::INTERRUPTED
+        } else {
+            Exit::FAILED
+        }
+    }
+}
+
+/// Whether it is only that Ctrl-C came.
+pub(crate) fn is_interruption(error: &anyhow::Error) -> bool {
+    let kernels = error.chain().filter_map(|cause| cause.downcast_ref());
+    kernels
+        .into_iter()
+        .any(|cause| matches!(cause, KernelError::Interrupted))
 }
 
 impl From<Exit> for ExitCode {

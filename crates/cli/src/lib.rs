@@ -78,7 +78,7 @@ fn failure(error: &anyhow::Error, json: bool) -> Exit {
         let text = lines(error);
         let _ = writeln!(anstream::stderr(), "{style}pagehound:{style:#} {text}");
     }
-    Exit::FAILED
+    Exit::of_error(error)
 }
 
 /// The error and its causes. A regular expression's error points at the place

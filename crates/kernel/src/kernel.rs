@@ -64,6 +64,9 @@ pub enum KernelError {
         /// What is wrong with it.
         why: String,
     },
+    /// It was ended early from outside.
+    #[error("interrupted before the map of all pages was made")]
+    Interrupted,
 }
 
 impl KernelError {

@@ -48,6 +48,13 @@ impl Contestant {
         }
     }
 
+    /// The same with one more argument.
+    pub(super) fn with(mut self, argument: &str) -> Contestant {
+        self.line = format!("{} {argument}", self.line);
+        self.arguments.push(argument.into());
+        self
+    }
+
     /// Runs it once and keeps what that took.
     pub(super) fn round(&mut self) -> Result<()> {
         let figures = self.run()?;

@@ -101,6 +101,21 @@ pub(super) fn scaled(gib: u64, without: Option<u64>, xtask: &Path) -> Result<Pat
     Ok(path)
 }
 
+/// A machine of 1 TiB: that of `base`, a dump with its truth beside it, grown.
+pub(super) fn large(base: &Path, xtask: &Path) -> Result<PathBuf> {
+    let path = lab::cache::folder("bench/large")?.join("1t.kdump");
+    if !path.exists() {
+        println!("making {}: some minutes", path.display());
+        let part = path.with_extension("part");
+        let mut command = Command::new(xtask);
+        command.arg("grow").args([base, &part]);
+        let status = command.status()?;
+        ensure!(status.success(), "{command:?}: {status}");
+        fs::rename(&part, &path)?;
+    }
+    Ok(path)
+}
+
 /// The kernel of the guest with its debuginfo, for crash and drgn.
 ///
 /// # Errors

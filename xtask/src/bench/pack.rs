@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     from: PathBuf,
     to: PathBuf,
     with: With,
-    /// As many GiB of memory: the pages again and again, or the first of them
+    /// As many GiB of memory: the pages again and again, or one of so many
     #[arg(long)]
     gib: Option<u64>,
     /// A frame that exists and is left out
@@ -64,7 +64,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 #[derive(Clone, Copy, Default)]
 struct Shape {
     /// So many frames from 0 on, whose content is that of the core's pages in
-    /// order, again and again; without it the core's frames.
+    /// order, again and again; of fewer frames that of every second page, or third,
+    /// so that there is as much of each sort. Without it the core's frames.
     frames: Option<u64>,
     /// Set in the first bitmap only.
     without: Option<u64>,
@@ -95,7 +96,10 @@ fn pack(
         None => pfns.clone(),
         Some(frames) => (0..frames).collect(),
     };
-    pfns.truncate(frames.len());
+    if frames.len() < pfns.len() {
+        let step = pfns.len() / frames.len().max(1);
+        pfns = pfns.into_iter().step_by(step).take(frames.len()).collect();
+    }
 
     let end_pfn = frames.last().map_or(0, |last| last + 1);
     let stored = |pfn: &u64| Some(*pfn) != shape.without;

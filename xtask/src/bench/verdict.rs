@@ -20,18 +20,8 @@ const DUMP: &str = "bond-leak-6.1-x86_64-d31-lzo.kdump";
 
 /// The section of the results, and an error where a limit is exceeded.
 pub(super) fn section(arguments: &Arguments, binary: &Path) -> Result<(String, Result<()>)> {
-    let dump = match &arguments.dump {
-        Some(dump) => dump.clone(),
-        None => crate::corpus().join(DUMP),
-    };
-    let size = std::fs::metadata(&dump)
-        .with_context(|| {
-            format!(
-                "{}: the dump to diagnose; PAGEHOUND_CORPUS names the folder of the default",
-                dump.display()
-            )
-        })?
-        .len();
+    let dump = dump(arguments)?;
+    let size = std::fs::metadata(&dump)?.len();
     let report = answer(binary, &dump)?;
     let vmlinux = arguments
         .vmlinux
@@ -54,6 +44,20 @@ pub(super) fn section(arguments: &Arguments, binary: &Path) -> Result<(String, R
     let text = results(&report, &dump, size, vmlinux.as_deref(), &contestants)?;
     let kept = contestants.first().map_or(Ok(()), keeps_limits);
     Ok((text, kept))
+}
+
+/// The dump to diagnose.
+pub(super) fn dump(arguments: &Arguments) -> Result<PathBuf> {
+    let dump = match &arguments.dump {
+        Some(dump) => dump.clone(),
+        None => crate::corpus().join(DUMP),
+    };
+    ensure!(
+        dump.exists(),
+        "{}: the dump to diagnose; PAGEHOUND_CORPUS names the folder of the default",
+        dump.display()
+    );
+    Ok(dump)
 }
 
 /// The report of `binary` on `dump`, sound by the schema and its own sums.

@@ -23,21 +23,23 @@ pub(super) fn hex(text: &str) -> Result<u64, String> {
         .map_err(|error| format!("`{text}` is not a 64-bit hex number: {error}"))
 }
 
-/// Bytes: a number, with K, M, G or T (or KiB … TiB) for powers of 1024.
+/// Bytes: a number, with K, M, G or T (or KiB … TiB) for powers of 1024, in
+/// either case as the kernel takes them.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let split = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
-    let shift = match unit {
-        "" | "B" => 0,
-        "K" | "KiB" => 10,
-        "M" | "MiB" => 20,
-        "G" | "GiB" => 30,
-        "T" | "TiB" => 40,
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        _ if digits.is_empty() => return Err(format!("`{text}` is not a size such as 64M")),
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
         _ => {
             return Err(format!(
-                "`{unit}` is not a unit: use K, M, G or T, which are powers of 1024"
+                "`{text}` is not a size such as 64M or 64MiB: K, M, G and T are powers of 1024"
             ));
         }
     };
@@ -165,9 +167,15 @@ mod tests {
     fn sizes() {
         assert_eq!(size("4096"), Ok(4096));
         assert_eq!(size("64M"), Ok(64 << 20));
+        assert_eq!(size("64m"), Ok(64 << 20));
         assert_eq!(size("1GiB"), Ok(1 << 30));
-        assert!(size("1MB").is_err());
-        assert!(size("M").is_err());
+        for wrong in ["1MB", "M", "-1", "abc", ""] {
+            let error = size(wrong).unwrap_err();
+            assert!(
+                error.contains(&format!("`{wrong}` is not a size")),
+                "{error}"
+            );
+        }
         assert!(size("99999999T").is_err());
     }
 

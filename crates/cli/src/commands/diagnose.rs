@@ -3,7 +3,7 @@
 use super::Context;
 use crate::args::{self, Target};
 use crate::destination::Destination;
-use crate::exit::Exit;
+use crate::exit::{Exit, is_interruption};
 use crate::host_report;
 use crate::input::Input;
 use crate::output;
@@ -25,6 +25,15 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
     };
     match Input::open(&args.target, reading)? {
         Input::Host(files) => {
+            let unused = [
+                ("--quick", args.quick),
+                ("--mem-limit", args.mem_limit.is_some()),
+            ];
+            for (option, _) in unused.iter().filter(|(_, given)| *given) {
+                output::note(&format!(
+                    "{option} changes nothing here: of a host only its counters are read"
+                ));
+            }
             let ledger = host::ledger(&files)?;
             let mut report = host_report::report(&args.target, &files, &ledger);
             report.timing.seconds = start.elapsed().as_secs_f64();
@@ -51,7 +60,9 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             let mut report = match report {
                 Ok(report) => report,
                 // Of a dump that broke off, what there is is worth telling.
-                Err(reason) if is_damaged(&dump) && !is_too_large(&reason) => {
+                Err(reason)
+                    if is_damaged(&dump) && !is_too_large(&reason) && !is_interruption(&reason) =>
+                {
                     context.survey(&dump, &path, &reason)
                 }
                 Err(error) => return Err(error),

@@ -1,7 +1,7 @@
 //! Making the page map: the memory map first, then what only walks can tell.
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use pagehound_vmcore::{Pfn, PfnRange};
@@ -26,8 +26,7 @@ pub type Sampler<'a> = dyn Fn(&[PfnRange]) -> Vec<PfnRange> + 'a;
 pub struct Making<'a> {
     /// Threads that read the memory map.
     pub threads: NonZeroUsize,
-    /// Raised to end early: what was not looked at by then is
-    /// [`Class::Unknown`](super::Class::Unknown).
+    /// Raised to end early, with [`KernelError::Interrupted`].
     pub cancel: &'a AtomicBool,
     /// Which frames to look at; all others are [`Class::Unknown`](super::Class::Unknown),
     /// and slabs and what is stale are not gone into. Without it all are looked at.
@@ -46,8 +45,21 @@ impl Default for Making<'_> {
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
+impl Making<'_> {
+    fn go_on(&self) -> Result<(), KernelError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(KernelError::Interrupted);
+        }
+        Ok(())
+    }
+}
+
 impl Pages {
     /// Makes the page map of a dump.
+    ///
+    /// # Errors
+    /// Without memory map or layout of `struct page`, and where it was ended early:
+    /// part of a map answers nothing. What else is missing is a warning.
     pub fn of(kernel: &Kernel<'_>, making: Making<'_>) -> Result<Pages, KernelError> {
         let mut warnings = Vec::new();
         let mut damaged = false;
@@ -77,6 +89,7 @@ impl Pages {
         });
         let frames = frames.as_ref().unwrap_or(&memmap.sections);
         let scanned = scan(kernel, &memmap, &decoder, &mut map, frames, making);
+        making.go_on()?;
         let mut pages = Pages {
             nodes,
             typed_tables: scanned.typed_tables,
@@ -99,8 +112,10 @@ impl Pages {
             Err(error) => pages.doubt("vmalloc areas", &error),
         }
         pages.reserved(kernel);
+        making.go_on()?;
         if making.sample.is_none() {
             pages.slabs(kernel, scanned.slabs);
+            making.go_on()?;
         }
         match kernel.tasks() {
             Ok((tasks, breaks)) => {
@@ -113,7 +128,9 @@ impl Pages {
             Err(error) => pages.doubt("tasks", &error),
         }
         pages.kernel_tables(kernel);
+        making.go_on()?;
         pages.process_tables(kernel);
+        making.go_on()?;
         pages.direct_stacks(kernel);
         // Stable: of several places the last that was found comes last.
         pages.vmalloc_frames.sort_by_key(|&(pfn, _)| pfn);

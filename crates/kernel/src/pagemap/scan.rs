@@ -31,7 +31,8 @@ pub(super) struct Scanned {
 
 /// Classifies the frames of `ranges`, ascending and disjoint, by their `struct
 /// page`s alone, as `making` says. No block may cross from one of the ranges
-/// to the next but those that cross from one section to the next.
+/// to the next but those that cross from one section to the next. Where it is
+/// cancelled, the rest stays as it is.
 pub(super) fn scan(
     kernel: &Kernel<'_>,
     memmap: &MemMap,
@@ -53,8 +54,7 @@ pub(super) fn scan(
                 return found;
             };
             if making.cancel.load(Ordering::Relaxed) {
-                cells.fill(Class::Unknown as u8);
-                continue;
+                return found;
             }
             bytes.clear();
             bytes.resize(range.len() as usize * decoder.page_size, 0);

@@ -21,7 +21,11 @@ pub enum SpaceError {
     Missing(&'static str),
     /// No linear map in the kernel's page tables.
     #[error(
-        "no direct map in the kernel's page tables at physical {root} ({unreadable} tables unreadable)"
+        "no direct map in the kernel's page tables at physical {root}{}",
+        match .unreadable {
+            0 => ": what is there is no page table of it".to_owned(),
+            unreadable => format!(", of which {unreadable} cannot be read"),
+        }
     )]
     NoDirectMap {
         /// Root table.
