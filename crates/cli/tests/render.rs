@@ -114,6 +114,8 @@ fn lost_through_a_cache() {
         kind: "slab".into(),
         name: "skb/head".into(),
         pages: 400,
+        pid: None,
+        most_pages: None,
     }];
     report.findings.insert(1, through);
     let text = text(&report);

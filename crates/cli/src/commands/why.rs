@@ -5,14 +5,14 @@ use crate::args::{self, PageRef};
 use crate::exit::Exit;
 use crate::output;
 use crate::progress::Bar;
-use crate::render::number::{count, size};
+use crate::render::number::{count, size, thousands};
 use crate::render::page::{LABEL, PLAIN, Page};
 use crate::render::{self, finding_title, pattern_line};
 use anyhow::ensure;
 use pagehound_hunt::census::{Fate, Via};
 use pagehound_hunt::holders::Holders;
 use pagehound_hunt::{Diagnosis, Referrers, referrers};
-use pagehound_kernel::{Class, Kernel, Pages, VirtFault};
+use pagehound_kernel::{Claimant, Claims, Class, Kernel, Pages, VirtFault};
 use pagehound_model::{Evidence, Finding, Pattern};
 use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr, hex};
 use std::io;
@@ -222,6 +222,9 @@ impl Why<'_> {
             }
             Fate::Held => {}
         }
+        if let Some(owner) = self.diagnosis.claims.owner(head) {
+            return self.owned(owner, head, page);
+        }
         let mut holders = Holders::new(self.kernel, self.pages(), census);
         let holder = holders.of(head);
         page.item("Held by", &format!("{} {}", holder.kind, holder.name))?;
@@ -256,6 +259,22 @@ impl Why<'_> {
                 Some(from) if from != at => at = from,
                 _ => break,
             }
+        }
+        Ok(())
+    }
+
+    /// Whose the unit that begins with `head` is, and the structures on the way.
+    fn owned(&self, owner: &Claimant, head: Pfn, page: &mut Page) -> io::Result<()> {
+        let most = owner.most.map_or(String::new(), |most| {
+            format!(" of at most {}", thousands(most))
+        });
+        let pages = count(owner.pages, "page");
+        page.item(
+            "Held by",
+            &format!("{} {}, which has {pages}{most}", owner.kind, owner.name),
+        )?;
+        for step in Claims::steps(self.kernel, self.pages(), head) {
+            page.item("", &format!("\u{2190} {} at {:x}", step.what, step.at.0))?;
         }
         Ok(())
     }

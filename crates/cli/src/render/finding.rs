@@ -3,8 +3,8 @@
 use super::number::{count, percent, thousands};
 use super::page::{PLAIN, Page};
 use pagehound_model::{
-    Confidence, Content, Evidence, Finding, KnownIssue, Owner, OwnerRole, Pattern, Reach, Report,
-    State,
+    Confidence, Content, Evidence, Finding, Holder, KnownIssue, Owner, OwnerRole, Pattern, Reach,
+    Report, State,
 };
 use std::collections::BTreeSet;
 use std::io;
@@ -92,11 +92,17 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
         return "same content, referenced".to_owned();
     }
     if !finding.holders.is_empty() {
-        let holders: Vec<String> = finding
-            .holders
-            .iter()
+        let holders = finding.holders.iter();
+        let mut holders: Vec<String> = holders
+            .take(1)
             .map(|holder| format!("{} {}", holder.kind, holder.name))
             .collect();
+        if let Some(more @ 1..) = finding.holders.len().checked_sub(1) {
+            holders.push(format!("{} more", thousands(more as u64)));
+        }
+        if finding.holders.iter().any(Holder::is_beyond) {
+            holders.push("beyond its bound".to_owned());
+        }
         let how = match finding.reach {
             Reach::LostObjects => "through",
             Reach::Unreferenced | Reach::Referenced | Reach::InTransit | Reach::Unknown => "by",

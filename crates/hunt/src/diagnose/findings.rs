@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pagehound_kernel::{Kernel, Pages};
+use pagehound_kernel::{Claims, Kernel, Pages};
 use pagehound_model::Finding;
 
 use super::finding::Maker;
@@ -28,16 +28,21 @@ pub(super) fn findings(
     units: &Units,
     census: &Census,
     prints: &Fingerprints,
+    claims: &Claims,
     attribution: &Attribution,
 ) -> (Vec<Finding>, Groups, Vec<u32>) {
-    let groups = Groups::of(kernel, pages, units, census, prints);
+    let groups = Groups::of(kernel, pages, units, census, prints, claims);
     let parts = Parts {
         kernel,
         pages,
         prints,
         attribution,
     };
-    let maker = Maker { parts, census };
+    let maker = Maker {
+        parts,
+        census,
+        claims,
+    };
     let mut made: Vec<(Finding, Members<'_>)> = Vec::new();
     let mut strays: Vec<Members<'_>> = Vec::new();
     let limit = stray(kernel, pages);
@@ -68,6 +73,7 @@ pub(super) fn findings(
             Group::Through(cache, order) => {
                 made.push((maker.through(cache, *order, &units), units));
             }
+            Group::Owned(kind) => made.push((maker.owned(kind, &units), units)),
             Group::Held(holder) => held_left.push((holder, units)),
             Group::InTransit => made.push((maker.in_transit(&units), units)),
         }

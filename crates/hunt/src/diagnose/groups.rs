@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_kernel::{Claims, Class, Kernel, Pages};
 use pagehound_model::Content;
 use pagehound_vmcore::Pfn;
 
@@ -20,6 +20,8 @@ pub(super) enum Group {
     Orphan(Key, u32, bool),
     /// Referred to by slab objects nobody refers to: by cache and order.
     Through(HolderName, u32),
+    /// Referred to by what owns it, whatever it holds: by the kind of that.
+    Owned(&'static str),
     /// Referred to, with the content of something lost: by content and holder.
     Company(Key, HolderName),
     /// Referred to: by holder.
@@ -53,6 +55,7 @@ impl Groups {
         units: &Units,
         census: &Census,
         prints: &Fingerprints,
+        claims: &Claims,
     ) -> Groups {
         let mut lost: HashMap<Key, usize> = HashMap::new();
         let listed = Bits::new(pages.map.end());
@@ -89,8 +92,14 @@ impl Groups {
                 Fate::Held => {
                     let company =
                         key.is_telling() && lost.get(&key).is_some_and(|&units| units >= GROUP);
+                    let lost = census.is_lost_through_cache(head);
+                    if let Some(owner) = claims.owner(head).filter(|_| !lost) {
+                        let group = Group::Owned(owner.kind);
+                        groups.put(number, group, pages.map.unit(head).len());
+                        continue;
+                    }
                     let holder = holders.of(head);
-                    if census.is_lost_through_cache(head) {
+                    if lost {
                         Group::Through(holder, order(pages, head))
                     } else if company && !listed.get(head) {
                         // A place on a list through page->lru is ownership, not a
@@ -127,6 +136,7 @@ impl Groups {
             group if self.sizes.len() + 8 < MOST => group,
             Group::Orphan(_, _, detached) => Group::Orphan(MIXED, 0, detached),
             Group::InTransit => Group::InTransit,
+            Group::Owned(kind) => Group::Owned(kind),
             Group::Through(..) => Group::Through(HolderName::others(), 0),
             Group::Company(..) => Group::Company(MIXED, HolderName::others()),
             Group::Held(_) => Group::Held(HolderName::others()),

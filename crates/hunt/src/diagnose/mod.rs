@@ -5,6 +5,7 @@ mod finding;
 mod findings;
 mod groups;
 mod members;
+mod owned;
 mod parts;
 mod quick;
 mod signature;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use pagehound_kernel::{Class, Kernel, KernelError, Log, Making, PageMap, Pages};
+use pagehound_kernel::{Claims, Class, Kernel, KernelError, Log, Making, PageMap, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted, thousands};
 use pagehound_scan::{Pass, Progress};
@@ -70,6 +71,8 @@ pub struct Diagnosis {
     pub pages: Pages,
     /// Fate of every censused unit.
     pub census: Census,
+    /// Who owns units by the kernel's own structures.
+    pub claims: Claims,
     groups: Groups,
     /// Id of each group's finding by its number, 0 where it has none.
     findings: Vec<u32>,
@@ -147,8 +150,16 @@ impl Diagnosis {
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
-        let (found, groups, ids) =
-            findings::findings(kernel, &pages, &units, &census, &prints, &attribution);
+        let claims = Claims::of(kernel, &pages);
+        let (found, groups, ids) = findings::findings(
+            kernel,
+            &pages,
+            &units,
+            &census,
+            &prints,
+            &claims,
+            &attribution,
+        );
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
         warnings.extend(reasons);
@@ -171,6 +182,7 @@ impl Diagnosis {
             unaccounted,
             control: census.control,
             findings: found,
+            holders: owned::holders(&claims),
             warnings,
             timing: model::Timing {
                 seconds: begin.elapsed().as_secs_f64(),
@@ -181,6 +193,7 @@ impl Diagnosis {
             report,
             pages,
             census,
+            claims,
             groups,
             findings: ids,
             units,

@@ -156,6 +156,7 @@ pub fn quick(
         unaccounted,
         control: model::Control::default(),
         findings,
+        holders: Vec::new(),
         warnings,
         timing: model::Timing {
             seconds: begin.elapsed().as_secs_f64(),
