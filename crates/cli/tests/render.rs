@@ -244,6 +244,8 @@ fn many_holders() -> Report {
             kind: "slab".into(),
             name: format!("cache-{number}"),
             pages: finding.pages,
+            pid: None,
+            most_pages: None,
         }];
         report.findings.push(finding);
     }

@@ -108,6 +108,8 @@ pub struct Kernel<'m> {
     pub symbols: Option<Kallsyms>,
     /// Its types, where it has BTF.
     pub btf: Option<Arc<Btf>>,
+    /// Types of loaded modules beyond those, by the module's name.
+    pub(crate) module_types: Vec<(String, Btf)>,
     /// Member places.
     pub layouts: Layouts,
     /// `__per_cpu_offset`, by possible CPU.
@@ -154,11 +156,13 @@ impl<'m> Kernel<'m> {
             vmcoreinfo,
             symbols,
             btf,
+            module_types: Vec::new(),
             layouts,
             percpu_offsets,
             warnings,
             landmarks: Landmarks::default(),
         };
+        kernel.read_module_types();
         // The one variable that no kernel is without.
         if kernel.address("init_task").is_none() {
             kernel.landmarks = Landmarks::find(&kernel);
@@ -184,6 +188,7 @@ impl<'m> Kernel<'m> {
             vmcoreinfo,
             symbols: None,
             btf: None,
+            module_types: Vec::new(),
             layouts,
             percpu_offsets: landmarks.percpu_offsets.clone(),
             warnings: Vec::new(),

@@ -94,6 +94,11 @@ impl Why<'_> {
         &self.diagnosis.pages
     }
 
+    fn holders(&self) -> Holders<'_> {
+        let Diagnosis { census, climb, .. } = self.diagnosis;
+        Holders::new(self.kernel, self.pages(), census, climb)
+    }
+
     fn print(&self, page: &mut Page) -> io::Result<()> {
         let Pfn(pfn) = self.pfn;
         let phys = self.pfn.addr(self.kernel.page_shift());
@@ -160,7 +165,7 @@ impl Why<'_> {
                 })
             }
             Class::Vmalloc | Class::KernelStack | Class::PerCpu => {
-                let holders = Holders::new(self.kernel, pages, &self.diagnosis.census);
+                let holders = self.holders();
                 let holder = holders.at(self.pfn.addr(self.kernel.page_shift()));
                 format!("; {} {}", holder.kind, holder.name)
             }
@@ -225,7 +230,7 @@ impl Why<'_> {
         if let Some(owner) = self.diagnosis.claims.owner(head) {
             return self.owned(owner, head, page);
         }
-        let mut holders = Holders::new(self.kernel, self.pages(), census);
+        let mut holders = self.holders();
         let holder = holders.of(head);
         page.item("Held by", &format!("{} {}", holder.kind, holder.name))?;
         let mut at = head;
@@ -295,7 +300,7 @@ impl Why<'_> {
                 _ => format!("{} in {searched} of memory", count(words, "word")),
             },
         )?;
-        let holders = Holders::new(self.kernel, self.pages(), &self.diagnosis.census);
+        let holders = self.holders();
         // Those that count first.
         for word in all.counting.iter().chain(&all.barred).take(WORDS) {
             let owner = holders.at(word.at);

@@ -27,7 +27,7 @@ use std::sync::atomic::AtomicBool;
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::Control;
 use pagehound_scan::{Pass, Progress};
-use pagehound_vmcore::{PageState, Pfn, PfnRange};
+use pagehound_vmcore::{PageState, Pfn, PfnRange, PhysAddr};
 
 pub(crate) use bits::Bits;
 pub(crate) use hardware::NAMED_PART;
@@ -206,6 +206,17 @@ impl Census {
     /// How a held unit was reached.
     pub fn via(&self, head: Pfn) -> Option<Via> {
         self.via.get(head)
+    }
+
+    /// The words that hold those of the units that a word holds.
+    pub(crate) fn roots_of(
+        &self,
+        units: impl Iterator<Item = Pfn>,
+    ) -> impl Iterator<Item = PhysAddr> {
+        units.filter_map(|head| match self.via(head) {
+            Some(Via::Root(at)) if self.held.get(head) => Some(at),
+            _ => None,
+        })
     }
 
     /// Notes that the page map is in doubt, so that no orphan may be called

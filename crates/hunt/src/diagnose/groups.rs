@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pagehound_kernel::{Claims, Class, Kernel, Pages};
+use pagehound_kernel::Class;
 use pagehound_model::Content;
 use pagehound_vmcore::Pfn;
 
+use super::findings::Seen;
 use super::members::Members;
-use crate::census::{Bits, Census, Fate, Via};
-use crate::fingerprint::{Fingerprints, GROUP, Key, order};
+use crate::census::{Bits, Fate, Via};
+use crate::fingerprint::{GROUP, Key, order};
 use crate::holders::{HolderName, Holders};
 use crate::units::Units;
 
@@ -49,14 +50,17 @@ const MIXED: Key = Key::Kind(Content::Mixed);
 
 impl Groups {
     /// Every unaccounted unit, by its group.
-    pub(super) fn of(
-        kernel: &Kernel<'_>,
-        pages: &Pages,
-        units: &Units,
-        census: &Census,
-        prints: &Fingerprints,
-        claims: &Claims,
-    ) -> Groups {
+    pub(super) fn of(seen: &Seen<'_>) -> Groups {
+        let &Seen {
+            kernel,
+            pages,
+            units,
+            census,
+            prints,
+            claims,
+            climb,
+            ..
+        } = seen;
         let mut lost: HashMap<Key, usize> = HashMap::new();
         let listed = Bits::new(pages.map.end());
         let unaccounted = |head: &Pfn| pages.map.class(*head).is_unaccounted();
@@ -72,7 +76,7 @@ impl Groups {
                 Fate::InTransit => {}
             }
         }
-        let mut holders = Holders::new(kernel, pages, census);
+        let mut holders = Holders::new(kernel, pages, census, climb);
         let mut groups = Groups {
             of: vec![0; units.len()],
             numbers: BTreeMap::new(),

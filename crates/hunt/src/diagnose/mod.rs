@@ -27,10 +27,12 @@ use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Ground, NAMED_PART, Naming, Run, Without};
 use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
+use crate::holders::Climb;
 use crate::ledger::ledger;
 use crate::limit::{MemoryLimit, TooLittleMemory};
 use crate::standing::Standing;
 use crate::units::Units;
+use findings::Seen;
 use groups::Groups;
 
 pub use quick::{Draw, quick};
@@ -73,6 +75,8 @@ pub struct Diagnosis {
     pub census: Census,
     /// Who owns units by the kernel's own structures.
     pub claims: Claims,
+    /// Who has the objects that name units.
+    pub climb: Climb,
     groups: Groups,
     /// Id of each group's finding by its number, 0 where it has none.
     findings: Vec<u32>,
@@ -151,15 +155,19 @@ impl Diagnosis {
         warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
         let claims = Claims::of(kernel, &pages);
-        let (found, groups, ids) = findings::findings(
+        let unclaimed = units.heads().filter(|&head| claims.owner(head).is_none());
+        let climb = Climb::from(kernel, &pages, &pass, census.roots_of(unclaimed));
+        let (found, groups, ids) = findings::findings(&Seen {
             kernel,
-            &pages,
-            &units,
-            &census,
-            &prints,
-            &claims,
-            &attribution,
-        );
+            pages: &pages,
+            units: &units,
+            census: &census,
+            prints: &prints,
+            claims: &claims,
+            climb: &climb,
+            attribution: &attribution,
+        });
+
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
         warnings.extend(reasons);
@@ -194,6 +202,7 @@ impl Diagnosis {
             pages,
             census,
             claims,
+            climb,
             groups,
             findings: ids,
             units,

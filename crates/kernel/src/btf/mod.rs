@@ -5,6 +5,7 @@
 //! A module's BTF goes on where the kernel's ends, with ids and with strings.
 //! Only little-endian BTF is read.
 
+mod modules;
 mod query;
 mod search;
 mod shape;

@@ -123,6 +123,7 @@ impl<'a> Search<'a> {
         self.page_frags();
         self.traces();
         self.page_pools();
+        self.zsmalloc();
         self.receive_rings();
     }
 

@@ -4,21 +4,30 @@
 //! to structs of the same module.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use pagehound_vmcore::VirtAddr;
+use pagehound_vmcore::{Pfn, VirtAddr};
 
 use super::Search;
 use crate::btf::{Btf, PointerAt, Target};
 use crate::layouts::{Field, Struct};
-use crate::net::{NetDevice, whole_or_part};
+use crate::pagemap::Class;
 use crate::virt::VirtualRead;
 use crate::vmalloc::area_at;
 
-/// More modules than any kernel loads.
-const MOST_MODULES: usize = 1 << 12;
 /// Structs of one driver that are looked at.
 const MOST_STRUCTS: usize = 1 << 20;
+/// A virtqueue has at most so many (`VIRTQUEUE_MAX_SIZE` of the specification).
+const MOST_SLOTS: u64 = 1 << 15;
+/// Pages of one buffer, `MAX_SKB_FRAGS` and two.
+const MOST_CHAINED: u64 = 64;
+/// Of a driver without types an array that names fewer pages is not taken for one of
+/// buffers.
+const FEWEST_BUFFERS: usize = 16;
+/// Steps from a driver's private part to such an array: by way of its queues and what
+/// these are made of.
+const DEEPEST: u32 = 3;
+/// Such arrays are looked at up to here: 64 Ki buffers of 64 bytes.
+const LARGEST_ARRAY: u64 = 4 << 20;
 /// `NETDEV_ALIGN`: where the private part begins, without a member of its own.
 const PRIVATE_ALIGN: u64 = 32;
 
@@ -26,17 +35,79 @@ impl Search<'_> {
     /// What belongs to the drivers of network devices.
     pub(super) fn receive_rings(&mut self) {
         let kernel = self.kernel;
-        let Some(base) = &kernel.btf else { return };
-        let types = kernel.module_types(base);
         let devices = kernel.net_devices().unwrap_or_default();
-        for (module, types) in &types {
-            let own = |device: &&NetDevice| device.module.as_ref() == Some(module);
-            for device in devices.iter().filter(own) {
-                let driver = device.driver.as_deref().unwrap_or(module);
-                let name = format!("{} ({driver})", device.name);
-                self.driver(types, device.addr, name);
+        for device in &devices {
+            let Some(module) = &device.module else {
+                continue;
+            };
+            let driver = device.driver.as_deref().unwrap_or(module);
+            let name = format!("{} ({driver})", device.name);
+            let own = kernel.module_types.iter();
+            match own
+                .map(|(of, types)| (of == module, types))
+                .find(|own| own.0)
+            {
+                Some((_, types)) => self.driver(types, device.addr, name),
+                None => self.untyped_driver(device.addr, name),
             }
         }
+    }
+
+    /// What a driver without types keeps: arrays that name many pages, a step or two
+    /// from the private part of its device.
+    fn untyped_driver(&mut self, device: VirtAddr, name: String) {
+        let kernel = self.kernel;
+        let Some(size) = self.room(device) else {
+            return;
+        };
+        let owner = self.owner("receive ring", name, None);
+        let mut seen = HashSet::from([device.0]);
+        let mut waiting = vec![(device, size, 0)];
+        while let Some((at, size, depth)) = waiting.pop() {
+            let mut bytes = vec![0; size.min(LARGEST_ARRAY) as usize];
+            if kernel.memory.read(at, &mut bytes).is_err() {
+                continue;
+            }
+            let mut named = HashSet::new();
+            for word in bytes.as_chunks::<8>().0 {
+                let to = VirtAddr(u64::from_le_bytes(*word));
+                let shift = kernel.page_shift();
+                let direct = kernel.memory.space.direct.phys(to);
+                let direct = direct.map(|phys| phys.pfn(shift));
+                let page = self.pages.memmap.pfn(to).or(direct);
+                let raw = page.filter(|&pfn| self.pages.map.class(pfn) == Class::Raw);
+                if let Some(pfn) = raw {
+                    named.insert(self.pages.map.head(pfn));
+                } else if depth < DEEPEST
+                    && to.0 >> 63 == 1
+                    && let Some(size) = self.untyped_room(to)
+                    && seen.insert(to.0)
+                {
+                    waiting.push((to, size, depth + 1));
+                }
+            }
+            if depth > 0 && named.len() >= FEWEST_BUFFERS {
+                self.below("an array of the driver", at, |search| {
+                    for pfn in named {
+                        search.chain(owner, pfn);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Bytes of what begins at an address, if it is memory of no known type.
+    fn untyped_room(&self, at: VirtAddr) -> Option<u64> {
+        let pages = self.pages;
+        if let Some(phys) = self.kernel.memory.space.direct.phys(at) {
+            let head = pages.map.head(phys.pfn(self.kernel.page_shift()));
+            let cache = pages
+                .slabs
+                .slab(head)
+                .and_then(|slab| pages.slabs.cache(slab));
+            cache.filter(|cache| cache.is_of_sizes())?;
+        }
+        self.room(at)
     }
 
     fn driver(&mut self, types: &Btf, device: VirtAddr, name: String) {
@@ -108,6 +179,9 @@ impl Search<'_> {
                     walk.slots += u64::from(receives) * self.unit_at(to);
                     self.page(owner, to);
                 }
+                Target::Struct(id) if types.type_name(id) == "virtqueue" => {
+                    walk.slots += self.virtqueue(owner, to);
+                }
                 Target::Struct(_) => {}
                 Target::Pointers(id) if types.is_own(id) => {
                     let receives = receives || is_receiving(types.type_name(id));
@@ -124,31 +198,87 @@ impl Search<'_> {
                 Target::Bytes => {
                     let direct = self.kernel.memory.space.direct.phys(to);
                     if let Some(phys) = direct {
-                        self.frame(owner, phys.pfn(self.kernel.page_shift()));
+                        let pfn = phys.pfn(self.kernel.page_shift());
+                        if self.pages.map.class(pfn).is_censused() {
+                            walk.slots += u64::from(receives) * self.pages.map.unit(pfn).len();
+                            self.frame(owner, pfn);
+                        }
                     }
                 }
             }
         }
     }
 
+    /// The buffers that a virtqueue has given to its device, each named by where it
+    /// begins or, where it is large, by the first page of a chain through
+    /// `page->private`; returns how many it has room for.
+    fn virtqueue(&mut self, owner: u32, queue: VirtAddr) -> u64 {
+        let kernel = self.kernel;
+        // `struct virtqueue` is its first member.
+        let states = kernel.pointer(queue, Field::VringState);
+        let count = kernel.field(queue, Field::VringNum);
+        let size = kernel.layouts.size(Struct::VringDescState);
+        let (Ok(states), Ok(count), Ok(size)) = (states, count, size) else {
+            return 0;
+        };
+        let mut room = 0;
+        self.below("vring_virtqueue", queue, |search| {
+            for index in 0..count.min(MOST_SLOTS) {
+                let state = states.add(index * size);
+                let Ok(data) = kernel.pointer(state, Field::VringStateData) else {
+                    break;
+                };
+                room += 1;
+                if let Some(pfn) = search.pages.memmap.pfn(data) {
+                    room += search.chain(owner, pfn).saturating_sub(1);
+                }
+                if let Some(phys) = kernel.memory.space.direct.phys(data) {
+                    search.frame(owner, phys.pfn(kernel.page_shift()));
+                }
+            }
+        });
+        room
+    }
+
+    /// The pages of a chain through `page->private`, as drivers make it; returns how
+    /// many there are.
+    fn chain(&mut self, owner: u32, first: Pfn) -> u64 {
+        let pages = self.pages;
+        let mut structs = pages.memmap.struct_pages(self.kernel);
+        let mut page = Some(first);
+        let mut count = 0;
+        while let Some(pfn) = page.filter(|_| count < MOST_CHAINED) {
+            count += 1;
+            self.frame(owner, pfn);
+            let bytes = structs.get(pfn);
+            let next = bytes.map_or(0, |bytes| pages.decoder.words(bytes).private());
+            page = pages.memmap.pfn(VirtAddr(next));
+        }
+        count
+    }
+
     /// How many elements of a size there are from an address to the end of the
     /// slab object or vmalloc area it begins; one where it begins none.
     fn elements(&self, at: VirtAddr, size: Option<u64>) -> u64 {
+        match (self.room(at), size) {
+            (Some(room), Some(size)) => (room / size.max(1)).max(1),
+            _ => 1,
+        }
+    }
+
+    /// Bytes of the slab object or vmalloc area that begins at an address.
+    fn room(&self, at: VirtAddr) -> Option<u64> {
         let pages = self.pages;
         let shift = self.kernel.page_shift();
         let object = self.kernel.memory.space.direct.phys(at).and_then(|phys| {
             let object = pages.slabs.object_at(&pages.map, phys, shift)?;
             (object.start == phys && !object.free).then_some(object.size)
         });
-        let room = object.or_else(|| {
+        object.or_else(|| {
             let area = area_at(&pages.areas, at)?;
-            let pages = u64::from(area.vm.as_ref()?.nr_pages);
-            (area.start == at).then_some(pages << shift)
-        });
-        match (room, size) {
-            (Some(room), Some(size)) => (room / size.max(1)).max(1),
-            _ => 1,
-        }
+            let count = area.vm.as_ref()?.nr_pages;
+            (area.start == at).then_some(count << shift)
+        })
     }
 
     /// Pages of the unit that a `struct page` belongs to.
@@ -211,23 +341,4 @@ impl Driver<'_> {
 fn is_receiving(name: &str) -> bool {
     name.split('_')
         .any(|part| matches!(part, "rx" | "rxq" | "rq" | "recv" | "receive"))
-}
-
-impl crate::kernel::Kernel<'_> {
-    /// The types of loaded modules that have any, by the module's name.
-    fn module_types(&self, base: &Arc<Btf>) -> Vec<(String, Btf)> {
-        let Some(head) = self.address("btf_modules") else {
-            return Vec::new();
-        };
-        let entries = whole_or_part(self.list_of(head, Field::BtfModuleList, MOST_MODULES));
-        let read = |entry: VirtAddr| {
-            let module = self.pointer(entry, Field::BtfModuleModule).ok()?;
-            let btf = self.pointer(entry, Field::BtfModuleBtf).ok()?;
-            let data = self.pointer(btf, Field::BtfData).ok()?;
-            let size = self.field(btf, Field::BtfDataSize).ok()?;
-            let types = Btf::of_module(base, &self.memory, data, size).ok()?;
-            Some((self.module_name(module)?, types))
-        };
-        entries.into_iter().filter_map(read).collect()
-    }
 }

@@ -55,12 +55,14 @@ impl Search<'_> {
                 }
             }
             let protocol = kernel.field(sock, Field::SockProtocol).unwrap_or(0);
-            if matches!(family, INET | INET6) && protocol == UDP {
-                if let Ok(queue) = kernel.member(sock, Field::UdpReaderQueue) {
-                    search.skb_queue(owner, queue, "reader_queue");
-                }
+            let internet = matches!(family, INET | INET6);
+            if internet
+                && protocol == UDP
+                && let Ok(queue) = kernel.member(sock, Field::UdpReaderQueue)
+            {
+                search.skb_queue(owner, queue, "reader_queue");
             }
-            if matches!(family, INET | INET6) && protocol == TCP {
+            if internet && protocol == TCP {
                 for (field, what) in [
                     (Field::TcpRtxQueue, "tcp_rtx_queue"),
                     (Field::TcpOutOfOrder, "out_of_order_queue"),

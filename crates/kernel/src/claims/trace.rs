@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use pagehound_vmcore::VirtAddr;
 
 use super::Search;
-use crate::kernel::{KernelError, MOST_CPUS};
+use crate::kernel::KernelError;
 use crate::layouts::Field;
 use crate::text::printable;
 use crate::virt::VirtualRead;
@@ -57,11 +57,10 @@ impl Search<'_> {
         if buffer.0 == 0 {
             return Ok(());
         }
-        let cpus = kernel.field(buffer, Field::TraceBufferCpus)?;
         let array = kernel.pointer(buffer, Field::TraceBufferBuffers)?;
         let mut rings = Vec::new();
         let mut most = 0u64;
-        for cpu in 0..cpus.min(MOST_CPUS) {
+        for cpu in 0..kernel.percpu_offsets.len() as u64 {
             let ring = kernel.memory.ptr(array.add(cpu * 8))?;
             if ring.0 != 0 {
                 // Beside those in the ring one is with the reader.

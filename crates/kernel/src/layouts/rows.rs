@@ -82,6 +82,7 @@ structs! {
     PipeBuffer "pipe_buffer";
     Pgv "pgv";
     NetDevice "net_device";
+    VringDescState "vring_desc_state_split";
 }
 
 fields! {
@@ -113,6 +114,7 @@ fields! {
     CacheName 8 ["kmem_cache.name"] [];
     CacheList 16 ["kmem_cache.list"] [];
     CacheSize 4 ["kmem_cache.size"] [];
+    CacheUsers 4 ["kmem_cache.refcount"] [];
     CacheFreeOffset 4 ["kmem_cache.offset"] [];
     CacheRandom 8 ["kmem_cache.random"] [];
     CacheCpuSlab 8 ["kmem_cache.cpu_slab"] [];
@@ -265,7 +267,6 @@ fields! {
     TraceArrayName 8 ["trace_array.name"] [];
     TraceArrayBuffer 8 ["trace_array.array_buffer.buffer", "trace_array.trace_buffer.buffer"] [];
     TraceArrayMaxBuffer 8 ["trace_array.snapshot_buffer.buffer", "trace_array.max_buffer.buffer"] [];
-    TraceBufferCpus 4 ["trace_buffer.cpus"] [];
     TraceBufferBuffers 8 ["trace_buffer.buffers"] [];
     TraceCpuPages 8 ["ring_buffer_per_cpu.pages"] [];
     TraceCpuReader 8 ["ring_buffer_per_cpu.reader_page"] [];
@@ -296,8 +297,16 @@ fields! {
     PoolOrder 4 ["page_pool.p.order"] [];
     PoolSize 4 ["page_pool.p.pool_size"] [];
     PoolNetdev 8 ["page_pool.slow.netdev"] [];
+    // Before 6.0 (68f2736a8583) the pool is behind the inode of its pages.
+    AddressSpacePrivate 8 ["address_space.i_private_data", "address_space.private_data"] [];
+    AddressSpaceOps 8 ["address_space.a_ops"] [];
     ZspagePool 8 ["zspage.pool"] [];
     ZsPoolName 8 ["zs_pool.name"] [];
+
+    // Virtqueues.
+    VringState 8 ["vring_virtqueue.split.desc_state"] [];
+    VringNum 4 ["vring_virtqueue.split.vring.num"] [];
+    VringStateData 8 ["vring_desc_state_split.data"] [];
 
     // Types of modules (5.11, 36e68442d1af).
     BtfModuleList 16 ["btf_module.list"] [];
