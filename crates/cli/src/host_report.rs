@@ -91,6 +91,7 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
         control: Control::default(),
         findings: Vec::new(),
         holders: Vec::new(),
+        heap: Vec::new(),
         warnings: ledger.notes.clone(),
         timing: Timing::default(),
     }

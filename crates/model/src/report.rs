@@ -47,6 +47,10 @@ pub struct Report {
     /// the largest first; pages that counters show, as those of page_pools, too.
     #[serde(default)]
     pub holders: Vec<Holder>,
+    /// Slab objects and vmalloc areas that nothing reaches, the largest first. They
+    /// are in the counters of slabs and vmalloc, and not unaccounted.
+    #[serde(default)]
+    pub heap: Vec<HeapLoss>,
     /// Sentences that limit what was said above.
     pub warnings: Vec<String>,
     /// What the run cost.
@@ -380,6 +384,23 @@ impl Holder {
     pub fn is_beyond(&self) -> bool {
         self.most_pages.is_some_and(|most| self.pages > most)
     }
+}
+
+/// Slab objects of one cache, or vmalloc areas of one caller, that nothing reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeapLoss {
+    /// `slab` or `vmalloc`.
+    pub kind: String,
+    /// The cache, or the code that asked for the areas.
+    pub name: String,
+    /// Objects or areas that nothing reaches.
+    pub count: u64,
+    /// Those in use in all.
+    pub of: u64,
+    /// Bytes they take.
+    pub bytes: u64,
+    /// Functions and data the objects point to, most frequent first.
+    pub points_to: Vec<String>,
 }
 
 /// Pages on one NUMA node.

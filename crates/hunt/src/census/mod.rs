@@ -112,6 +112,9 @@ pub struct Census {
     /// The slabs were too large to be followed object by object: what is lost
     /// through a cache counts as held.
     pub heap_too_large: bool,
+    /// Slab objects that can be reached from outside the slabs; `None` where the
+    /// objects were not followed.
+    objects: Option<Bits<u64>>,
     /// Live slab objects, and how many of them can be reached from outside the
     /// slabs; both zero where the objects were not followed.
     pub objects_live: u64,
@@ -145,6 +148,7 @@ impl Census {
             in_hardware: Bits::new(end),
             via: Vias::new(units),
             through: None,
+            objects: None,
             heap_too_large: !run.without.objects && !objects::is_small_enough(kernel, pages),
             objects_live: 0,
             objects_reached: 0,
@@ -176,7 +180,7 @@ impl Census {
         let heads = census.units().heads();
         let seeds = heads.filter(|&head| census.held.get(head)).collect();
         census.mark(ground, seeds);
-        if let Some(strict) = &strict {
+        if let Some(strict) = strict {
             census.through_caches(kernel, pages, &naming, strict, run.cancel);
         }
         if !run.without.split {

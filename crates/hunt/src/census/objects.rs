@@ -268,7 +268,7 @@ impl Census {
         kernel: &Kernel<'_>,
         pages: &Pages,
         naming: &Naming,
-        strict: &Strict,
+        strict: Strict,
         cancel: &AtomicBool,
     ) {
         for &(pfn, _) in &pages.mapped {
@@ -295,6 +295,13 @@ impl Census {
         self.objects_live = live;
         self.objects_reached = strict.objects.count();
         self.through = Some(lost);
+        self.objects = Some(strict.objects);
+    }
+
+    /// Whether a slab object can be reached from outside the slabs; `None` where
+    /// that was not found out.
+    pub(crate) fn is_object_reached(&self, number: u64) -> Option<bool> {
+        self.objects.as_ref().map(|reached| reached.get(number))
     }
 
     /// Whether a held unit is named by unreachable slab objects alone.

@@ -27,6 +27,7 @@ use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Ground, NAMED_PART, Naming, Run, Without};
 use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
+use crate::heap;
 use crate::holders::Climb;
 use crate::ledger::ledger;
 use crate::limit::{MemoryLimit, TooLittleMemory};
@@ -191,6 +192,7 @@ impl Diagnosis {
             control: census.control,
             findings: found,
             holders: owned::holders(&claims),
+            heap: heap::lost(kernel, &pages, &census, &pass),
             warnings,
             timing: model::Timing {
                 seconds: begin.elapsed().as_secs_f64(),

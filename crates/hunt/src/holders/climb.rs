@@ -19,6 +19,9 @@ pub struct Climb {
     above: HashMap<u64, (Rank, PhysAddr)>,
 }
 
+/// The part of all objects, one of so many, for which another step up is not made.
+const WORTH_IT: usize = 8;
+
 /// How much a place says about whose an object is; the least says most.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Rank {
@@ -49,13 +52,19 @@ impl Climb {
         };
         let mut climb = Climb::default();
         let mut wanted: Vec<u64> = from.filter_map(number).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let all = wanted.len();
         for _ in 0..LEVELS {
-            wanted.retain(|number| !climb.above.contains_key(number));
-            if wanted.is_empty() || pass.is_cancelled() {
+            // For the last few another pass is not worth it.
+            if wanted.len() * WORTH_IT <= all || pass.is_cancelled() {
                 break;
             }
             let found = climb.level(kernel, pages, pass, &wanted);
             wanted = found.into_iter().filter_map(number).collect();
+            wanted.retain(|number| !climb.above.contains_key(number));
+            wanted.sort_unstable();
+            wanted.dedup();
         }
         climb
     }

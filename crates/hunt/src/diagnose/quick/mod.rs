@@ -157,6 +157,7 @@ pub fn quick(
         control: model::Control::default(),
         findings,
         holders: Vec::new(),
+        heap: Vec::new(),
         warnings,
         timing: model::Timing {
             seconds: begin.elapsed().as_secs_f64(),
