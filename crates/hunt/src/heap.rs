@@ -171,7 +171,8 @@ fn areas(
         |pfn| {
             let class = pages.map.class(pfn);
             let held = || census.fate(pages, pages.map.head(pfn)) == Fate::Held;
-            class.is_root() || class == Class::Raw && held()
+            let read = || pages.is_read_when_held(pages.map.head(pfn));
+            class.is_root() || class == Class::Raw && held() && read()
         },
         || (),
         |(), pfn, page| {

@@ -227,7 +227,7 @@ impl Why<'_> {
             }
             Fate::Held => {}
         }
-        if let Some(owner) = self.diagnosis.claims.owner(head) {
+        if let Some(owner) = self.pages().claims.owner(head) {
             return self.owned(owner, head, page);
         }
         let mut holders = self.holders();

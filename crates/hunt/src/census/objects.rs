@@ -246,7 +246,8 @@ impl Look<'_> {
             }
             Node::Unit(head) if pages.map.class(head).is_read_when_held() => {
                 let unit = pages.map.unit(head);
-                for pfn in (unit.start.0..unit.end.0).map(Pfn) {
+                let read = pages.is_read_when_held(head);
+                for pfn in (unit.start.0..unit.end.0).map(Pfn).filter(|_| read) {
                     if let Ok(page) = cache.page(pfn) {
                         look(&page, &[], 0);
                     }

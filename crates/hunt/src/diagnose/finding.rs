@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use pagehound_kernel::Claims;
 use pagehound_model::{Confidence, Evidence, Finding, Reach, State, thousands};
 
 use super::members::Members;
@@ -17,7 +16,6 @@ use crate::holders::HolderName;
 pub(super) struct Maker<'a> {
     pub(super) parts: Parts<'a>,
     pub(super) census: &'a Census,
-    pub(super) claims: &'a Claims,
 }
 
 impl Maker<'_> {
@@ -191,7 +189,7 @@ impl Maker<'_> {
             .plain(State::Held, Reach::Referenced, signature, units);
         let map = &self.parts.pages.map;
         let units = units.heads().map(|head| (head, map.unit(head).len()));
-        finding.holders = owned::among(self.claims, units);
+        finding.holders = owned::among(&self.parts.pages.claims, units);
         finding.evidence = owned::evidence(&finding);
         finding
     }

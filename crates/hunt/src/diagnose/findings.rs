@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pagehound_kernel::{Claims, Kernel, Pages};
+use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::Finding;
 
 use super::finding::Maker;
@@ -28,7 +28,6 @@ pub(super) struct Seen<'a> {
     pub(super) units: &'a Units,
     pub(super) census: &'a Census,
     pub(super) prints: &'a Fingerprints,
-    pub(super) claims: &'a Claims,
     pub(super) climb: &'a Climb,
     pub(super) attribution: &'a Attribution,
 }
@@ -42,7 +41,6 @@ pub(super) fn findings(seen: &Seen<'_>) -> (Vec<Finding>, Groups, Vec<u32>) {
         units,
         census,
         prints,
-        claims,
         attribution,
         ..
     } = seen;
@@ -53,11 +51,7 @@ pub(super) fn findings(seen: &Seen<'_>) -> (Vec<Finding>, Groups, Vec<u32>) {
         prints,
         attribution,
     };
-    let maker = Maker {
-        parts,
-        census,
-        claims,
-    };
+    let maker = Maker { parts, census };
     let mut made: Vec<(Finding, Members<'_>)> = Vec::new();
     let mut strays: Vec<Members<'_>> = Vec::new();
     let limit = stray(kernel, pages);

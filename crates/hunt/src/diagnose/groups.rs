@@ -57,7 +57,6 @@ impl Groups {
             units,
             census,
             prints,
-            claims,
             climb,
             ..
         } = seen;
@@ -97,7 +96,7 @@ impl Groups {
                     let company =
                         key.is_telling() && lost.get(&key).is_some_and(|&units| units >= GROUP);
                     let lost = census.is_lost_through_cache(head);
-                    if let Some(owner) = claims.owner(head).filter(|_| !lost) {
+                    if let Some(owner) = pages.claims.owner(head).filter(|_| !lost) {
                         let group = Group::Owned(owner.kind);
                         groups.put(number, group, pages.map.unit(head).len());
                         continue;

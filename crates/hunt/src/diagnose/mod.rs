@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use pagehound_kernel::{Claims, Class, Kernel, KernelError, Log, Making, PageMap, Pages};
+use pagehound_kernel::{Class, Kernel, KernelError, Log, Making, PageMap, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted, thousands};
 use pagehound_scan::{Pass, Progress};
@@ -74,8 +74,6 @@ pub struct Diagnosis {
     pub pages: Pages,
     /// Fate of every censused unit.
     pub census: Census,
-    /// Who owns units by the kernel's own structures.
-    pub claims: Claims,
     /// Who has the objects that name units.
     pub climb: Climb,
     groups: Groups,
@@ -155,8 +153,9 @@ impl Diagnosis {
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
-        let claims = Claims::of(kernel, &pages);
-        let unclaimed = units.heads().filter(|&head| claims.owner(head).is_none());
+        let unclaimed = units
+            .heads()
+            .filter(|&head| pages.claims.owner(head).is_none());
         let climb = Climb::from(kernel, &pages, &pass, census.roots_of(unclaimed));
         let (found, groups, ids) = findings::findings(&Seen {
             kernel,
@@ -164,7 +163,6 @@ impl Diagnosis {
             units: &units,
             census: &census,
             prints: &prints,
-            claims: &claims,
             climb: &climb,
             attribution: &attribution,
         });
@@ -191,7 +189,7 @@ impl Diagnosis {
             unaccounted,
             control: census.control,
             findings: found,
-            holders: owned::holders(&claims),
+            holders: owned::holders(&pages.claims),
             heap: heap::lost(kernel, &pages, &census, &pass),
             warnings,
             timing: model::Timing {
@@ -203,7 +201,6 @@ impl Diagnosis {
             report,
             pages,
             census,
-            claims,
             climb,
             groups,
             findings: ids,

@@ -91,7 +91,7 @@ impl Climb {
             }
         }
         let outcome = pass.fold(
-            |pfn| pages.map.class(pfn).is_root() || pages.map.class(pfn) == Class::Raw,
+            |pfn| pages.map.class(pfn).is_root() || pages.is_read_when_held(pages.map.head(pfn)),
             HashMap::new,
             |above: &mut HashMap<u64, (Rank, PhysAddr)>, pfn, page| {
                 let class = pages.map.class(pfn);

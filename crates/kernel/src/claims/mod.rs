@@ -56,6 +56,26 @@ pub struct Claims {
     units: HashMap<u64, u32>,
 }
 
+/// Kinds whose pages hold data: words that a user wrote, that came by the network, or
+/// that were written down for later. They refer to nothing, whatever they are.
+const DATA: &[&str] = &[
+    BPF_RING,
+    IO_URING,
+    PACKET_RING,
+    PERF_BUFFER,
+    PIPE,
+    TRACE_BUFFER,
+    ZSMALLOC,
+];
+
+const BPF_RING: &str = "bpf ring buffer";
+const IO_URING: &str = "io_uring";
+const PACKET_RING: &str = "packet ring";
+const PERF_BUFFER: &str = "perf buffer";
+const PIPE: &str = "pipe";
+const TRACE_BUFFER: &str = "trace buffer";
+const ZSMALLOC: &str = "zsmalloc";
+
 impl Claims {
     /// Looks through all owners that are known of.
     pub fn of(kernel: &Kernel<'_>, pages: &Pages) -> Claims {
@@ -72,6 +92,13 @@ impl Claims {
     /// The place of that owner among all [`owners`](Self::owners).
     pub fn number(&self, head: Pfn) -> Option<usize> {
         self.units.get(&head.0).map(|&number| number as usize)
+    }
+
+    /// Whether the unit that begins with `head` holds data, in which a word is no
+    /// reference.
+    pub fn is_data(&self, head: Pfn) -> bool {
+        self.owner(head)
+            .is_some_and(|owner| DATA.contains(&owner.kind))
     }
 
     /// All owners.

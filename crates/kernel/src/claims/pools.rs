@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use pagehound_vmcore::VirtAddr;
 
-use super::Search;
+use super::{Search, ZSMALLOC};
 use crate::layouts::{Field, PageType};
 use crate::pagemap::Class;
 use crate::symbolizer::Symbolizer;
@@ -82,7 +82,7 @@ impl Search<'_> {
                     } else {
                         self.moved_by(pool, &symbols)
                     };
-                    let owner = name.map(|name| self.owner("zsmalloc", name, None));
+                    let owner = name.map(|name| self.owner(ZSMALLOC, name, None));
                     owners.insert(pool.0, owner);
                     owner
                 }

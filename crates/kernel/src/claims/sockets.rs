@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use pagehound_vmcore::VirtAddr;
 
-use super::Search;
+use super::{PACKET_RING, Search};
 use crate::kernel::KernelError;
 use crate::layouts::{Field, Struct};
 use crate::text::printable;
@@ -150,7 +150,7 @@ impl Search<'_> {
             return Ok(());
         }
         let most = blocks << order;
-        let owner = self.owner("packet ring", process.to_owned(), Some(most));
+        let owner = self.owner(PACKET_RING, process.to_owned(), Some(most));
         self.below("packet_sock", sock, |search| {
             search.below(what, ring, |search| {
                 for block in 0..blocks {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pagehound_vmcore::VirtAddr;
 
-use super::Search;
+use super::{BPF_RING, IO_URING, PERF_BUFFER, Search, TRACE_BUFFER};
 use crate::kernel::KernelError;
 use crate::layouts::Field;
 use crate::text::printable;
@@ -68,7 +68,7 @@ impl Search<'_> {
                 rings.push(ring);
             }
         }
-        let owner = self.owner("trace buffer", name.to_owned(), Some(most));
+        let owner = self.owner(TRACE_BUFFER, name.to_owned(), Some(most));
         for ring in rings {
             self.below("ring_buffer_per_cpu", ring, |search| {
                 // As far as it can be followed.
@@ -120,7 +120,7 @@ impl Search<'_> {
         } else {
             0
         };
-        let owner = self.owner("perf buffer", process.to_owned(), Some(count + 1 + aux));
+        let owner = self.owner(PERF_BUFFER, process.to_owned(), Some(count + 1 + aux));
         self.below("perf_event", event, |search| {
             search.below("perf_buffer", buffer, |search| {
                 search.memory(owner, user, 1);
@@ -163,7 +163,7 @@ impl Search<'_> {
     /// An `io_ring_ctx`.
     pub(super) fn io_uring(&mut self, ring: VirtAddr, process: &str) {
         let kernel = self.kernel;
-        let owner = self.owner("io_uring", process.to_owned(), None);
+        let owner = self.owner(IO_URING, process.to_owned(), None);
         self.below("io_ring_ctx", ring, |search| {
             for (field, what) in [(Field::IoRings, "rings"), (Field::IoSqes, "sq_sqes")] {
                 if let Ok(start) = kernel.pointer(ring, field)
@@ -213,7 +213,7 @@ impl Search<'_> {
         let name = kernel.member(map, Field::BpfMapName).ok();
         let name = name.and_then(|name| kernel.memory.cstr(name, 16).ok());
         let name = printable(&name.unwrap_or_default());
-        let owner = self.owner("bpf ring buffer", format!("map {id} {name}"), Some(count));
+        let owner = self.owner(BPF_RING, format!("map {id} {name}"), Some(count));
         self.below("bpf_ringbuf_map", map, |search| {
             search.below("bpf_ringbuf", ring, |search| {
                 search.page_array(owner, pages, count);
