@@ -18,6 +18,8 @@ const TOLD: usize = 4;
 /// references does not see: encoded pointers, hardware.
 const FEWEST: u64 = 64;
 const SMALLEST_PART: u64 = 10;
+/// Of caches of sizes, whose objects are of every sort: there are always some.
+const SMALLEST_PART_OF_SIZES: u64 = 2;
 
 /// The part of memory, one of so many, below which vmalloc areas are not looked for.
 const WORTH_IT: u64 = 50;
@@ -66,12 +68,16 @@ fn objects(
     let mut all = Vec::new();
     for (cache, tally) in caches {
         let count = tally.unreached.len() as u64;
-        if count < FEWEST || count * SMALLEST_PART < tally.live {
-            continue;
-        }
         let Some(cache) = slabs.caches.get(cache as usize) else {
             continue;
         };
+        let part = match cache.is_of_sizes() {
+            true => SMALLEST_PART_OF_SIZES,
+            false => SMALLEST_PART,
+        };
+        if count < FEWEST || count * part < tally.live {
+            continue;
+        }
         let shift = kernel.page_shift();
         let mut points: BTreeMap<String, u64> = BTreeMap::new();
         for &number in tally.unreached.iter().take(READ) {

@@ -197,7 +197,7 @@ impl<'a> Holders<'a> {
                 .find(|task| task.stack == area.start);
             if let Some(task) = task {
                 let comm = String::from_utf8_lossy(&task.comm);
-                return named("stack", format!("{comm} (pid {})", task.pid));
+                return named("stack", comm.into_owned());
             }
         }
         named("vmalloc", self.caller(area))

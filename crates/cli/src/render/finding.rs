@@ -92,22 +92,21 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
         return "same content, referenced".to_owned();
     }
     if !finding.holders.is_empty() {
-        let holders = finding.holders.iter();
-        let mut holders: Vec<String> = holders
-            .take(1)
-            .map(|holder| format!("{} {}", holder.kind, holder.name))
-            .collect();
-        if let Some(more @ 1..) = finding.holders.len().checked_sub(1) {
-            holders.push(format!("{} more", thousands(more as u64)));
-        }
+        let mut holders = match finding.holders.as_slice() {
+            [one] => format!("{} {}", one.kind, one.name),
+            all => all.first().map_or(String::new(), |first| {
+                let more = thousands(all.len() as u64 - 1);
+                format!("{}s {}, {more} more", first.kind, first.name)
+            }),
+        };
         if finding.holders.iter().any(Holder::is_beyond) {
-            holders.push("beyond its bound".to_owned());
+            holders.push_str(", beyond its bound");
         }
         let how = match finding.reach {
             Reach::LostObjects => "through",
             Reach::Unreferenced | Reach::Referenced | Reach::InTransit | Reach::Unknown => "by",
         };
-        return format!("{how} {}", holders.join(", "));
+        return format!("{how} {holders}");
     }
     if finding.owners.is_empty() {
         let content = content(finding.content);
