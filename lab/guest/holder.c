@@ -8,6 +8,10 @@
  *   packet   COUNT AF_PACKET rings; every second one is not mapped any more
  *   uring    COUNT io_uring instances, likewise
  *   perf     COUNT perf ring buffers
+ *   stream   COUNT pairs of unix sockets, one end filled; the module writes
+ *            down the fragments that wait
+ *   tcp      COUNT connections over loopback, likewise
+ *   bpf      COUNT BPF ring buffers
  *   mapped   COUNT mappings of 64 pages that the module makes
  *   poison   COUNT pages declared to have a memory error
  *   user     COUNT pages of memory, private and shared, filled with the
@@ -16,16 +20,22 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <errno.h>
+#include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/io_uring.h>
 #include <linux/perf_event.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -37,6 +47,7 @@ enum {
 	KIND_PERF = 47,
 	KIND_USER = 48,
 	KIND_POISONED = 52,
+	KIND_BPF_RING = 55,
 };
 
 static size_t page_size;
@@ -92,24 +103,109 @@ static void show(int fd, off_t at, size_t size, int kind, int keep)
 		munmap(start, size);
 }
 
+/* Lets the module write down what is behind a descriptor. */
+static void write_down(const char *what, int fd)
+{
+	int module = open("/proc/pagelab", O_WRONLY);
+	char line[32];
+	int size = snprintf(line, sizeof(line), "%s %d", what, fd);
+
+	if (module < 0 || write(module, line, size) != size)
+		fail("/proc/pagelab");
+	close(module);
+}
+
 static void hold_pipe(unsigned int number)
 {
 	static char data[1 << 16];
-	int ends[2], module = open("/proc/pagelab", O_WRONLY);
-	char line[32];
+	int ends[2];
 	size_t size;
 
-	if (module < 0 || pipe(ends))
+	if (pipe(ends))
 		fail("pipe");
 	memset(data, 'p', sizeof(data));
 	size = snprintf(data, sizeof(data), "pipe %u\n", number);
 	data[size] = 'p';
 	if (write(ends[1], data, sizeof(data)) != sizeof(data))
 		fail("write to a pipe");
-	size = snprintf(line, sizeof(line), "pipe %d", ends[1]);
-	if (write(module, line, size) != (ssize_t)size)
-		fail("/proc/pagelab");
-	close(module);
+	write_down("pipe", ends[1]);
+}
+
+/* Writes until the other end takes no more, and lets the module write it down. */
+static void fill_socket(int from, int to)
+{
+	static char data[60000];
+
+	memset(data, 's', sizeof(data));
+	if (fcntl(from, F_SETFL, O_NONBLOCK))
+		fail("fcntl");
+	while (write(from, data, sizeof(data)) > 0)
+		;
+	if (errno != EAGAIN)
+		fail("write to a socket");
+	/* What is on its way arrives. */
+	usleep(100000);
+	write_down("socket", to);
+}
+
+static void hold_stream(unsigned int number)
+{
+	int ends[2], size = 1 << 20;
+
+	(void)number;
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) ||
+	    setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)))
+		fail("unix sockets");
+	fill_socket(ends[0], ends[1]);
+}
+
+static void hold_tcp(unsigned int number)
+{
+	struct sockaddr_in here = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(5000 + number),
+	};
+	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int server = socket(AF_INET, SOCK_STREAM, 0);
+	int from = socket(AF_INET, SOCK_STREAM, 0), to;
+
+	if (server < 0 || from < 0 || ioctl(server, SIOCSIFFLAGS, &loopback))
+		fail("loopback");
+	if (bind(server, (struct sockaddr *)&here, sizeof(here)) ||
+	    listen(server, 1) ||
+	    connect(from, (struct sockaddr *)&here, sizeof(here)))
+		fail("connection");
+	to = accept(server, NULL, NULL);
+	if (to < 0)
+		fail("accept");
+	fill_socket(from, to);
+}
+
+static void hold_bpf(unsigned int number)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	size_t size = 64 * page_size;
+	union bpf_attr map_of;
+	void *start;
+	int fd;
+
+	/* Up to 5.10 maps are locked memory of the process. */
+	setrlimit(RLIMIT_MEMLOCK, &all);
+	memset(&map_of, 0, sizeof(map_of));
+	map_of.map_type = BPF_MAP_TYPE_RINGBUF;
+	map_of.max_entries = size;
+	snprintf(map_of.map_name, sizeof(map_of.map_name), "ring%u", number);
+	fd = syscall(SYS_bpf, BPF_MAP_CREATE, &map_of, sizeof(map_of));
+	if (fd < 0)
+		fail("BPF ring buffer");
+	print_frames(map(page_size, fd, 0), page_size, KIND_BPF_RING);
+	/* The producer's page and the data can be read only. */
+	start = mmap(NULL, page_size + size, PROT_READ, MAP_SHARED, fd,
+		     page_size);
+	if (start == MAP_FAILED)
+		fail("mmap of a BPF ring buffer");
+	print_frames(start, page_size + size, KIND_BPF_RING);
 }
 
 /* Blocks of 64 KiB and of one page: compound pages and single ones. */
@@ -231,6 +327,9 @@ static void hold(const char *what, unsigned int count)
 		{ "packet", hold_packet },
 		{ "uring", hold_uring },
 		{ "perf", hold_perf },
+		{ "stream", hold_stream },
+		{ "tcp", hold_tcp },
+		{ "bpf", hold_bpf },
 		{ "mapped", hold_mapped },
 		{ "poison", hold_poison },
 	};

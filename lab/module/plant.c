@@ -48,9 +48,12 @@ static const struct {
 	{ "vmapped", hold_vmapped },
 	{ "balloon", hold_balloon },
 	{ "pipe", record_pipe },
+	{ "socket", record_socket },
+	{ "lostobjects", lose_objects },
+	{ "lostareas", lose_areas },
 };
 
-/* Each kind but pipes can be planted once: its holder is one static. */
+/* Each kind but what is only written down can be planted once: its holder is one static. */
 int plant(const char *what, unsigned int count)
 {
 	unsigned int i;

@@ -122,4 +122,11 @@ int hold_balloon(unsigned int count);
 /* pipes.c: the buffers of the caller's file descriptor, a pipe */
 int record_pipe(unsigned int fd);
 
+/* sockets.c: what waits to be read from the caller's file descriptor */
+int record_socket(unsigned int fd);
+
+/* lose_heap.c: nothing of these is a page by itself, and so none is recorded */
+int lose_objects(unsigned int count);
+int lose_areas(unsigned int count);
+
 #endif

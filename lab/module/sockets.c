@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Pages in the fragments of sk_buffs. */
+#include <linux/net.h>
 #include <linux/skbuff.h>
 #include <linux/vmalloc.h>
+
+#include <net/sock.h>
 
 #include "plant.h"
 
@@ -87,5 +90,44 @@ int lose_freed_skb(unsigned int count)
 		kfree_skb(skbs[n]);
 	memset(skbs, 0, array_size(count, sizeof(*skbs)));
 	vfree(skbs);
+	return err;
+}
+
+/* Each block once: a stream's fragments lie in it one behind the other. */
+static int record_frags(struct sk_buff *skb, struct page **before)
+{
+	unsigned int i;
+
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
+		struct page *page = skb_frag_page(&skb_shinfo(skb)->frags[i]);
+
+		page = compound_head(page);
+		if (page == *before)
+			continue;
+		if (!record(page_to_pfn(page), KIND_SOCKET, compound_order(page)))
+			return -ENOMEM;
+		*before = page;
+	}
+	return 0;
+}
+
+int record_socket(unsigned int fd)
+{
+	struct page *before = NULL;
+	struct socket *socket;
+	struct sk_buff *skb;
+	int err;
+
+	socket = sockfd_lookup(fd, &err);
+	if (!socket)
+		return err;
+	lock_sock(socket->sk);
+	skb_queue_walk(&socket->sk->sk_receive_queue, skb) {
+		err = record_frags(skb, &before);
+		if (err)
+			break;
+	}
+	release_sock(socket->sk);
+	sockfd_put(socket);
 	return err;
 }

@@ -90,6 +90,8 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
         },
         control: Control::default(),
         findings: Vec::new(),
+        holders: Vec::new(),
+        heap: Vec::new(),
         warnings: ledger.notes.clone(),
         timing: Timing::default(),
     }

@@ -114,6 +114,8 @@ fn lost_through_a_cache() {
         kind: "slab".into(),
         name: "skb/head".into(),
         pages: 400,
+        pid: None,
+        most_pages: None,
     }];
     report.findings.insert(1, through);
     let text = text(&report);
@@ -242,6 +244,8 @@ fn many_holders() -> Report {
             kind: "slab".into(),
             name: format!("cache-{number}"),
             pages: finding.pages,
+            pid: None,
+            most_pages: None,
         }];
         report.findings.push(finding);
     }

@@ -1,4 +1,7 @@
-//! Who holds a unit: the first reference the census found, named.
+//! Who holds a unit: the first reference the census found, named, or who has the
+//! object that it lies in.
+
+mod climb;
 
 use std::collections::HashMap;
 
@@ -6,6 +9,7 @@ use pagehound_kernel::{Class, Kernel, Pages, Symbolizer, VmapArea, area_at};
 use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 use crate::census::{Census, Via};
+pub use climb::Climb;
 
 /// Name of one holder.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -35,6 +39,7 @@ pub struct Holders<'a> {
     kernel: &'a Kernel<'a>,
     pages: &'a Pages,
     census: &'a Census,
+    climb: &'a Climb,
     symbols: Symbolizer<'a>,
     /// Roots of some units in long chains, one in [`APART`].
     roots: HashMap<u64, Option<Via>>,
@@ -42,11 +47,17 @@ pub struct Holders<'a> {
 
 impl<'a> Holders<'a> {
     /// Prepares the look-up.
-    pub fn new(kernel: &'a Kernel<'a>, pages: &'a Pages, census: &'a Census) -> Holders<'a> {
+    pub fn new(
+        kernel: &'a Kernel<'a>,
+        pages: &'a Pages,
+        census: &'a Census,
+        climb: &'a Climb,
+    ) -> Holders<'a> {
         Holders {
             kernel,
             pages,
             census,
+            climb,
             symbols: kernel.symbolizer(),
             roots: HashMap::new(),
         }
@@ -56,7 +67,7 @@ impl<'a> Holders<'a> {
     /// raw units are followed to their root.
     pub fn of(&mut self, head: Pfn) -> HolderName {
         match self.root(head) {
-            Some(Via::Root(at)) => self.at(at),
+            Some(Via::Root(at)) => self.above(at),
             Some(Via::Mapped) => HolderName {
                 kind: "mapping",
                 name: "page table entry".into(),
@@ -73,6 +84,20 @@ impl<'a> Holders<'a> {
                 kind: "unknown",
                 name: "reference not recorded".into(),
             },
+        }
+    }
+
+    /// The owner of the object that a word lies in.
+    fn above(&self, at: PhysAddr) -> HolderName {
+        let top = self.climb.top(self.pages, self.kernel.page_shift(), at);
+        let own = self.at(at);
+        if top == at {
+            return own;
+        }
+        let above = self.at(top);
+        HolderName {
+            kind: above.kind,
+            name: format!("{} through {} {}", above.name, own.kind, own.name),
         }
     }
 
@@ -126,7 +151,13 @@ impl<'a> Holders<'a> {
                     .and_then(|slab| self.pages.slabs.cache(slab));
                 let name = cache.map_or_else(
                     || "unknown cache".into(),
-                    |cache| String::from_utf8_lossy(&cache.name).into_owned(),
+                    |cache| {
+                        let name = String::from_utf8_lossy(&cache.name);
+                        if cache.aliases == 0 || cache.is_of_sizes() {
+                            return name.into_owned();
+                        }
+                        format!("{name} (or {} merged with it)", cache.aliases)
+                    },
                 );
                 named("slab", name)
             }
@@ -166,7 +197,7 @@ impl<'a> Holders<'a> {
                 .find(|task| task.stack == area.start);
             if let Some(task) = task {
                 let comm = String::from_utf8_lossy(&task.comm);
-                return named("stack", format!("{comm} (pid {})", task.pid));
+                return named("stack", comm.into_owned());
             }
         }
         named("vmalloc", self.caller(area))

@@ -5,6 +5,7 @@ pub mod census;
 mod clock;
 mod diagnose;
 pub mod fingerprint;
+mod heap;
 pub mod holders;
 pub mod host;
 mod ledger;

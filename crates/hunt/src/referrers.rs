@@ -139,6 +139,9 @@ fn barred(
     {
         return Some(reason);
     }
+    if pages.claims.is_data(pages.map.head(at.pfn(shift))) {
+        return Some("in data that somebody keeps");
+    }
     if let Some(reason) = pages.stale.reason(at) {
         return Some(reason);
     }

@@ -103,6 +103,8 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
         unaccounted: model::Unaccounted::default(),
         control: model::Control::default(),
         findings: Vec::new(),
+        holders: Vec::new(),
+        heap: Vec::new(),
         warnings,
         timing: model::Timing {
             seconds: begin.elapsed().as_secs_f64(),

@@ -1,6 +1,7 @@
 //! The kernel of a dump, opened: translation, symbols, types and layouts.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use pagehound_vmcore::{Dump, PageCache, PhysAddr, VirtAddr};
 
@@ -106,7 +107,9 @@ pub struct Kernel<'m> {
     /// Its symbols, where kallsyms was found.
     pub symbols: Option<Kallsyms>,
     /// Its types, where it has BTF.
-    pub btf: Option<Btf>,
+    pub btf: Option<Arc<Btf>>,
+    /// Types of loaded modules beyond those, by the module's name.
+    pub(crate) module_types: Vec<(String, Btf)>,
     /// Member places.
     pub layouts: Layouts,
     /// `__per_cpu_offset`, by possible CPU.
@@ -132,14 +135,14 @@ impl<'m> Kernel<'m> {
             None
         } else {
             match open_btf(&memory, symbols.as_ref(), &vmcoreinfo) {
-                Ok(btf) => Some(btf),
+                Ok(btf) => Some(Arc::new(btf)),
                 Err(why) => {
                     warnings.push(format!("no BTF: {why}"));
                     None
                 }
             }
         };
-        let layouts = Layouts::resolve(&vmcoreinfo, btf.as_ref());
+        let layouts = Layouts::resolve(&vmcoreinfo, btf.as_deref());
         warnings.extend(
             layouts
                 .conflicts
@@ -153,11 +156,13 @@ impl<'m> Kernel<'m> {
             vmcoreinfo,
             symbols,
             btf,
+            module_types: Vec::new(),
             layouts,
             percpu_offsets,
             warnings,
             landmarks: Landmarks::default(),
         };
+        kernel.read_module_types();
         // The one variable that no kernel is without.
         if kernel.address("init_task").is_none() {
             kernel.landmarks = Landmarks::find(&kernel);
@@ -183,6 +188,7 @@ impl<'m> Kernel<'m> {
             vmcoreinfo,
             symbols: None,
             btf: None,
+            module_types: Vec::new(),
             layouts,
             percpu_offsets: landmarks.percpu_offsets.clone(),
             warnings: Vec::new(),

@@ -1,6 +1,7 @@
 //! What the bytes of a dump mean: the kernel in it, without debuginfo.
 
 mod btf;
+mod claims;
 mod counters;
 mod frame_index;
 mod host;
@@ -29,6 +30,7 @@ mod vmcoreinfo;
 mod zones;
 
 pub use btf::{Btf, BtfError, Member};
+pub use claims::{Claimant, Claims, Step};
 pub use frame_index::FrameIndex;
 pub use host::HostInfo;
 pub use kallsyms::{Encoding, Kallsyms, KallsymsError, Symbol};

@@ -31,6 +31,9 @@ pub struct Cache {
     pub addr: VirtAddr,
     /// Name; bytes of the dump, escape before printing.
     pub name: Vec<u8>,
+    /// Caches of the same shape that were merged with it: their objects lie in its
+    /// slabs.
+    pub aliases: u32,
     /// Bytes from one object to the next, at least [`SMALLEST_OBJECT`].
     pub size: u32,
     /// Where in a free object the pointer to the next one lies.
@@ -131,6 +134,7 @@ impl Kernel<'_> {
         Ok(Cache {
             addr,
             name: self.memory.cstr(name, 256).unwrap_or_default(),
+            aliases: self.aliases(addr),
             size: (self.field(addr, Field::CacheSize)? as u32).max(SMALLEST_OBJECT),
             free_offset: self.field(addr, Field::CacheFreeOffset)? as u32,
             random,
@@ -139,6 +143,16 @@ impl Kernel<'_> {
             sheaves,
             sheaf_capacity,
         })
+    }
+
+    /// Users of a cache besides the one it was made for.
+    fn aliases(&self, cache: VirtAddr) -> u32 {
+        // More than a kernel has caches is damage.
+        let users = self.field(cache, Field::CacheUsers).unwrap_or(1);
+        u32::try_from(users.saturating_sub(1))
+            .ok()
+            .filter(|&others| (others as usize) < MOST_CACHES)
+            .unwrap_or(0)
     }
 
     /// The areas of a per-CPU pointer, one a possible CPU; none of null.
@@ -345,6 +359,12 @@ impl SlabIndex {
 }
 
 impl Cache {
+    /// Whether it has objects of one size and of every sort: those of kmalloc().
+    pub fn is_of_sizes(&self) -> bool {
+        let name = self.name.strip_prefix(b"dma-").unwrap_or(&self.name);
+        name.starts_with(b"kmalloc-")
+    }
+
     /// Whole objects before an offset into a slab, in bytes.
     fn index(&self, offset: u64) -> u64 {
         offset / u64::from(self.size)

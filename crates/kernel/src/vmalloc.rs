@@ -12,6 +12,8 @@ pub(crate) const VM_ALLOC: u64 = 2;
 /// One busy area of the vmalloc address range.
 #[derive(Clone, Debug)]
 pub struct VmapArea {
+    /// Where its `vmap_area` lies.
+    pub at: VirtAddr,
     /// First address.
     pub start: VirtAddr,
     /// First address after it, guard page included.
@@ -23,6 +25,8 @@ pub struct VmapArea {
 /// What `struct vm_struct` says of an area.
 #[derive(Clone, Debug)]
 pub struct VmStruct {
+    /// Where it lies.
+    pub at: VirtAddr,
     /// `VM_*` flags.
     pub flags: u64,
     /// Array of `struct page *`, null for areas that were only mapped.
@@ -31,6 +35,13 @@ pub struct VmStruct {
     pub nr_pages: u64,
     /// Code that asked for the area.
     pub caller: VirtAddr,
+}
+
+impl VmStruct {
+    /// Whether its pages came from the page allocator for it.
+    pub fn is_allocated(&self) -> bool {
+        self.flags & VM_ALLOC != 0 && self.nr_pages != 0
+    }
 }
 
 impl Kernel<'_> {
@@ -52,6 +63,7 @@ impl Kernel<'_> {
                         .ptr(self.member(entry, Field::VmapAreaStart)?.add(8))?,
                 };
                 areas.push(VmapArea {
+                    at: entry,
                     start,
                     end,
                     vm: self.vm_struct(entry, start),
@@ -83,6 +95,7 @@ impl Kernel<'_> {
             return None;
         }
         Some(VmStruct {
+            at: vm,
             flags: self.field(vm, Field::VmFlags).ok()?,
             pages: self.pointer(vm, Field::VmPages).ok()?,
             nr_pages: self.field(vm, Field::VmNrPages).ok()?,

@@ -43,6 +43,14 @@ pub struct Report {
     pub control: Control,
     /// What was found, largest first within lost, suspect, held, unknown.
     pub findings: Vec<Finding>,
+    /// Who has pages by the kernel's own structures (pipes, sockets, rings, pools),
+    /// the largest first; pages that counters show, as those of page_pools, too.
+    #[serde(default)]
+    pub holders: Vec<Holder>,
+    /// Slab objects and vmalloc areas that nothing reaches, the largest first. They
+    /// are in the counters of slabs and vmalloc, and not unaccounted.
+    #[serde(default)]
+    pub heap: Vec<HeapLoss>,
     /// Sentences that limit what was said above.
     pub warnings: Vec<String>,
     /// What the run cost.
@@ -360,8 +368,39 @@ pub struct Holder {
     pub kind: String,
     /// Name within the kind.
     pub name: String,
-    /// Pages it refers to.
+    /// Pages it refers to, or has.
     pub pages: u64,
+    /// The process that has it open, if one has.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// Most pages it may have by its own settings, where these bound it: more is
+    /// beyond what is legal.
+    #[serde(default)]
+    pub most_pages: Option<u64>,
+}
+
+impl Holder {
+    /// Whether it has more than it may.
+    pub fn is_beyond(&self) -> bool {
+        self.most_pages.is_some_and(|most| self.pages > most)
+    }
+}
+
+/// Slab objects of one cache, or vmalloc areas of one caller, that nothing reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeapLoss {
+    /// `slab` or `vmalloc`.
+    pub kind: String,
+    /// The cache, or the code that asked for the areas.
+    pub name: String,
+    /// Objects or areas that nothing reaches.
+    pub count: u64,
+    /// Those in use in all.
+    pub of: u64,
+    /// Bytes they take.
+    pub bytes: u64,
+    /// Functions and data the objects point to, most frequent first.
+    pub points_to: Vec<String>,
 }
 
 /// Pages on one NUMA node.
@@ -393,6 +432,8 @@ impl Evidence {
     pub const CONTROL: &str = "control";
     /// What the pages hold.
     pub const CONTENT: &str = "content";
+    /// How many pages holders have against the most they may have.
+    pub const BOUND: &str = "bound";
     /// Why the owners are the owners.
     pub const OWNER: &str = "owner";
     /// Where the pages were lost, as it follows the words *Lost in*:

@@ -59,6 +59,11 @@ impl<'m> Pass<'m> {
         }
     }
 
+    /// Whether it is to end early.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
     /// Gives every present page for which `select` says yes to `visit`, once,
     /// together with the state of the thread that came by it.
     ///

@@ -18,7 +18,7 @@ pub enum Fate {
 }
 
 /// Number, name and fate of every kind, as `lab/module/pagelab.h` has them.
-pub const KINDS: [(u32, &str, Fate); 53] = [
+pub const KINDS: [(u32, &str, Fate); 55] = [
     (1, "frames", Fate::Lost),
     (2, "text", Fate::Lost),
     (3, "order2", Fate::Lost),
@@ -73,6 +73,8 @@ pub const KINDS: [(u32, &str, Fate); 53] = [
     (52, "poisoned", Fate::Held),
     // `SUnreclaim` has always counted it; only a page type tells which it is.
     (53, "typedkmalloc", Fate::Counted),
+    (54, "socket", Fate::Held),
+    (55, "bpfring", Fate::Held),
 ];
 
 /// One planted block.

@@ -265,6 +265,27 @@ pub(super) const ALL: &[Scenario] = &[
         ..FRAMES
     },
     Scenario {
+        name: "owners",
+        about: "what must be called by its owner's name; objects and areas that are lost",
+        memory: 512,
+        held: &[("array", 100), ("pool", 300), ("balloon", 300)],
+        lost: &[("text", 300), ("lostobjects", 3000), ("lostareas", 200)],
+        takes: &[("frames", 1000)],
+        holders: &[
+            ("pipe", 40),
+            ("packet", 8),
+            ("uring", 8),
+            ("perf", 4),
+            ("stream", 8),
+            ("tcp", 4),
+            ("bpf", 4),
+        ],
+        trace: 2048,
+        zram: 64,
+        modules: &["zram"],
+        ..FRAMES
+    },
+    Scenario {
         name: "virtio",
         about: "virtio-net without merged buffers, jumbo frames, dumped under traffic; frames lost",
         held: &[("array", 100)],

@@ -5,14 +5,14 @@ use crate::args::{self, PageRef};
 use crate::exit::Exit;
 use crate::output;
 use crate::progress::Bar;
-use crate::render::number::{count, size};
+use crate::render::number::{count, size, thousands};
 use crate::render::page::{LABEL, PLAIN, Page};
 use crate::render::{self, finding_title, pattern_line};
 use anyhow::ensure;
 use pagehound_hunt::census::{Fate, Via};
 use pagehound_hunt::holders::Holders;
 use pagehound_hunt::{Diagnosis, Referrers, referrers};
-use pagehound_kernel::{Class, Kernel, Pages, VirtFault};
+use pagehound_kernel::{Claimant, Claims, Class, Kernel, Pages, VirtFault};
 use pagehound_model::{Evidence, Finding, Pattern};
 use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr, hex};
 use std::io;
@@ -94,6 +94,11 @@ impl Why<'_> {
         &self.diagnosis.pages
     }
 
+    fn holders(&self) -> Holders<'_> {
+        let Diagnosis { census, climb, .. } = self.diagnosis;
+        Holders::new(self.kernel, self.pages(), census, climb)
+    }
+
     fn print(&self, page: &mut Page) -> io::Result<()> {
         let Pfn(pfn) = self.pfn;
         let phys = self.pfn.addr(self.kernel.page_shift());
@@ -160,7 +165,7 @@ impl Why<'_> {
                 })
             }
             Class::Vmalloc | Class::KernelStack | Class::PerCpu => {
-                let holders = Holders::new(self.kernel, pages, &self.diagnosis.census);
+                let holders = self.holders();
                 let holder = holders.at(self.pfn.addr(self.kernel.page_shift()));
                 format!("; {} {}", holder.kind, holder.name)
             }
@@ -222,7 +227,10 @@ impl Why<'_> {
             }
             Fate::Held => {}
         }
-        let mut holders = Holders::new(self.kernel, self.pages(), census);
+        if let Some(owner) = self.pages().claims.owner(head) {
+            return self.owned(owner, head, page);
+        }
+        let mut holders = self.holders();
         let holder = holders.of(head);
         page.item("Held by", &format!("{} {}", holder.kind, holder.name))?;
         let mut at = head;
@@ -260,6 +268,22 @@ impl Why<'_> {
         Ok(())
     }
 
+    /// Whose the unit that begins with `head` is, and the structures on the way.
+    fn owned(&self, owner: &Claimant, head: Pfn, page: &mut Page) -> io::Result<()> {
+        let most = owner.most.map_or(String::new(), |most| {
+            format!(" of at most {}", thousands(most))
+        });
+        let pages = count(owner.pages, "page");
+        page.item(
+            "Held by",
+            &format!("{} {}, which has {pages}{most}", owner.kind, owner.name),
+        )?;
+        for step in Claims::steps(self.kernel, self.pages(), head) {
+            page.item("", &format!("\u{2190} {} at {:x}", step.what, step.at.0))?;
+        }
+        Ok(())
+    }
+
     /// Every word in memory that names the unit, whether it counts or not.
     fn named_by(&self, page: &mut Page) -> io::Result<()> {
         let all = &self.referrers;
@@ -276,7 +300,7 @@ impl Why<'_> {
                 _ => format!("{} in {searched} of memory", count(words, "word")),
             },
         )?;
-        let holders = Holders::new(self.kernel, self.pages(), &self.diagnosis.census);
+        let holders = self.holders();
         // Those that count first.
         for word in all.counting.iter().chain(&all.barred).take(WORDS) {
             let owner = holders.at(word.at);

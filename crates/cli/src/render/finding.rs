@@ -3,8 +3,8 @@
 use super::number::{count, percent, thousands};
 use super::page::{PLAIN, Page};
 use pagehound_model::{
-    Confidence, Content, Evidence, Finding, KnownIssue, Owner, OwnerRole, Pattern, Reach, Report,
-    State,
+    Confidence, Content, Evidence, Finding, Holder, KnownIssue, Owner, OwnerRole, Pattern, Reach,
+    Report, State,
 };
 use std::collections::BTreeSet;
 use std::io;
@@ -92,16 +92,21 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
         return "same content, referenced".to_owned();
     }
     if !finding.holders.is_empty() {
-        let holders: Vec<String> = finding
-            .holders
-            .iter()
-            .map(|holder| format!("{} {}", holder.kind, holder.name))
-            .collect();
+        let mut holders = match finding.holders.as_slice() {
+            [one] => format!("{} {}", one.kind, one.name),
+            all => all.first().map_or(String::new(), |first| {
+                let more = thousands(all.len() as u64 - 1);
+                format!("{}s {}, {more} more", first.kind, first.name)
+            }),
+        };
+        if finding.holders.iter().any(Holder::is_beyond) {
+            holders.push_str(", beyond its bound");
+        }
         let how = match finding.reach {
             Reach::LostObjects => "through",
             Reach::Unreferenced | Reach::Referenced | Reach::InTransit | Reach::Unknown => "by",
         };
-        return format!("{how} {}", holders.join(", "));
+        return format!("{how} {holders}");
     }
     if finding.owners.is_empty() {
         let content = content(finding.content);

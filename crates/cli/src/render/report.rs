@@ -1,7 +1,7 @@
 //! The report as text.
 
 use super::number::{percent, size, thousands};
-use super::page::{BAD, DOUBT, FAINT, GOOD, Page};
+use super::page::{BAD, DOUBT, FAINT, GOOD, LABEL, Page};
 use super::{Detail, finding, ledger};
 use anstyle::Style;
 use pagehound_model::{Estimate, Finding, Report, State, Verdict};
@@ -58,10 +58,40 @@ pub fn report(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()
             }
         }
     }
+    heap(report, page)?;
     page.gap()?;
     ledger(report, detail, page)?;
     page.gap()?;
     seen(report, page)
+}
+
+/// What nothing reaches although counters show it.
+fn heap(report: &Report, page: &mut Page) -> io::Result<()> {
+    if report.heap.is_empty() {
+        return Ok(());
+    }
+    page.gap()?;
+    page.line(
+        LABEL,
+        "In use by the counters of slabs and vmalloc, but out of reach",
+    )?;
+    for loss in &report.heap {
+        let what = match loss.kind.as_str() {
+            "vmalloc" => format!("vmalloc areas of {}", loss.name),
+            _ => format!("objects of slab {}", loss.name),
+        };
+        let points = match loss.points_to.as_slice() {
+            [] => String::new(),
+            some => format!(", which point to {}", some.join(", ")),
+        };
+        page.indented(&format!(
+            "{} of {} {what}, {}{points}",
+            thousands(loss.count),
+            thousands(loss.of),
+            size(loss.bytes)
+        ))?;
+    }
+    Ok(())
 }
 
 /// Lost and suspect pages have a block of their own; what is held or could not

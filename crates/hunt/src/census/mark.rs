@@ -70,7 +70,8 @@ impl Census {
                 if !ground.without.page_struct {
                     self.by_page_struct(ground, head, structs.get(head), &mut ahead);
                 }
-                if !large && !ground.without.content {
+                let content = !ground.without.content && ground.pages.is_read_when_held(head);
+                if !large && content {
                     self.by_content(ground, head, &mut page, &mut ahead);
                 }
             }
@@ -129,7 +130,7 @@ impl Census {
         let pages = ground.pages;
         let wanted = Bits::new(pages.map.end());
         for &head in wave {
-            if pages.map.class(head).is_read_when_held() {
+            if pages.is_read_when_held(head) {
                 let unit = pages.map.unit(head);
                 for pfn in unit.start.0..unit.end.0 {
                     wanted.set(Pfn(pfn));

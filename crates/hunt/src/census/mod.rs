@@ -27,7 +27,7 @@ use std::sync::atomic::AtomicBool;
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_model::Control;
 use pagehound_scan::{Pass, Progress};
-use pagehound_vmcore::{PageState, Pfn, PfnRange};
+use pagehound_vmcore::{PageState, Pfn, PfnRange, PhysAddr};
 
 pub(crate) use bits::Bits;
 pub(crate) use hardware::NAMED_PART;
@@ -112,6 +112,9 @@ pub struct Census {
     /// The slabs were too large to be followed object by object: what is lost
     /// through a cache counts as held.
     pub heap_too_large: bool,
+    /// Slab objects that can be reached from outside the slabs; `None` where the
+    /// objects were not followed.
+    objects: Option<Bits<u64>>,
     /// Live slab objects, and how many of them can be reached from outside the
     /// slabs; both zero where the objects were not followed.
     pub objects_live: u64,
@@ -145,6 +148,7 @@ impl Census {
             in_hardware: Bits::new(end),
             via: Vias::new(units),
             through: None,
+            objects: None,
             heap_too_large: !run.without.objects && !objects::is_small_enough(kernel, pages),
             objects_live: 0,
             objects_reached: 0,
@@ -176,7 +180,7 @@ impl Census {
         let heads = census.units().heads();
         let seeds = heads.filter(|&head| census.held.get(head)).collect();
         census.mark(ground, seeds);
-        if let Some(strict) = &strict {
+        if let Some(strict) = strict {
             census.through_caches(kernel, pages, &naming, strict, run.cancel);
         }
         if !run.without.split {
@@ -206,6 +210,17 @@ impl Census {
     /// How a held unit was reached.
     pub fn via(&self, head: Pfn) -> Option<Via> {
         self.via.get(head)
+    }
+
+    /// The words that hold those of the units that a word holds.
+    pub(crate) fn roots_of(
+        &self,
+        units: impl Iterator<Item = Pfn>,
+    ) -> impl Iterator<Item = PhysAddr> {
+        units.filter_map(|head| match self.via(head) {
+            Some(Via::Root(at)) if self.held.get(head) => Some(at),
+            _ => None,
+        })
     }
 
     /// Notes that the page map is in doubt, so that no orphan may be called

@@ -79,6 +79,19 @@ impl Strict {
         self.units.get(head)
     }
 
+    /// Marks what pages of files have for their file system (`page->private`): buffer
+    /// heads, and what is kept of a folio's blocks.
+    fn of_files(&self, kernel: &Kernel<'_>, pages: &Pages, naming: &Naming) {
+        let mut structs = pages.memmap.struct_pages(kernel);
+        for head in pages.map.heads(Class::File) {
+            let private = structs.get(head);
+            let private = private.map_or(0, |bytes| pages.decoder.words(bytes).private());
+            if let Some(named) = naming.page(private) {
+                self.reach(pages, naming, private, named, kernel.page_shift());
+            }
+        }
+    }
+
     /// Follows everything that is marked; `false` if that was ended early.
     fn follow(
         &self,
@@ -246,7 +259,8 @@ impl Look<'_> {
             }
             Node::Unit(head) if pages.map.class(head).is_read_when_held() => {
                 let unit = pages.map.unit(head);
-                for pfn in (unit.start.0..unit.end.0).map(Pfn) {
+                let read = pages.is_read_when_held(head);
+                for pfn in (unit.start.0..unit.end.0).map(Pfn).filter(|_| read) {
                     if let Ok(page) = cache.page(pfn) {
                         look(&page, &[], 0);
                     }
@@ -268,12 +282,13 @@ impl Census {
         kernel: &Kernel<'_>,
         pages: &Pages,
         naming: &Naming,
-        strict: &Strict,
+        strict: Strict,
         cancel: &AtomicBool,
     ) {
         for &(pfn, _) in &pages.mapped {
             strict.units.set(pages.map.head(pfn));
         }
+        strict.of_files(kernel, pages, naming);
         if !strict.follow(kernel, pages, naming, cancel) {
             self.cancelled = true;
             return;
@@ -295,6 +310,13 @@ impl Census {
         self.objects_live = live;
         self.objects_reached = strict.objects.count();
         self.through = Some(lost);
+        self.objects = Some(strict.objects);
+    }
+
+    /// Whether a slab object can be reached from outside the slabs; `None` where
+    /// that was not found out.
+    pub(crate) fn is_object_reached(&self, number: u64) -> Option<bool> {
+        self.objects.as_ref().map(|reached| reached.get(number))
     }
 
     /// Whether a held unit is named by unreachable slab objects alone.

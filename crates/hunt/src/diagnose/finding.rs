@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pagehound_model::{Confidence, Evidence, Finding, Reach, State, thousands};
 
 use super::members::Members;
+use super::owned;
 use super::parts::{Parts, blame};
 use super::signature;
 use crate::census::{Census, Via};
@@ -177,6 +178,19 @@ impl Maker<'_> {
                 text: format!("{} pages held through {way}", thousands(pages)),
             });
         }
+        finding
+    }
+
+    /// What structures of the kernel say is theirs.
+    pub(super) fn owned(&self, kind: &str, units: &Members<'_>) -> Finding {
+        let signature = format!("held/{}", signature::part(kind));
+        let mut finding = self
+            .parts
+            .plain(State::Held, Reach::Referenced, signature, units);
+        let map = &self.parts.pages.map;
+        let units = units.heads().map(|head| (head, map.unit(head).len()));
+        finding.holders = owned::among(&self.parts.pages.claims, units);
+        finding.evidence = owned::evidence(&finding);
         finding
     }
 

@@ -14,23 +14,37 @@ use super::verdict::stray;
 use crate::attribution::Attribution;
 use crate::census::Census;
 use crate::fingerprint::{Fingerprints, GROUP};
-use crate::holders::HolderName;
+use crate::holders::{Climb, HolderName};
 use crate::units::Units;
 
 /// Held groups that get a finding of their own; the rest is one together.
 const HELD_GROUPS: usize = 12;
 
+/// All that findings are drawn from.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) kernel: &'a Kernel<'a>,
+    pub(super) pages: &'a Pages,
+    pub(super) units: &'a Units,
+    pub(super) census: &'a Census,
+    pub(super) prints: &'a Fingerprints,
+    pub(super) climb: &'a Climb,
+    pub(super) attribution: &'a Attribution,
+}
+
 /// All findings, the groups of all units, and the id of each group's finding by its
 /// number.
-pub(super) fn findings(
-    kernel: &Kernel<'_>,
-    pages: &Pages,
-    units: &Units,
-    census: &Census,
-    prints: &Fingerprints,
-    attribution: &Attribution,
-) -> (Vec<Finding>, Groups, Vec<u32>) {
-    let groups = Groups::of(kernel, pages, units, census, prints);
+pub(super) fn findings(seen: &Seen<'_>) -> (Vec<Finding>, Groups, Vec<u32>) {
+    let &Seen {
+        kernel,
+        pages,
+        units,
+        census,
+        prints,
+        attribution,
+        ..
+    } = seen;
+    let groups = Groups::of(seen);
     let parts = Parts {
         kernel,
         pages,
@@ -68,6 +82,7 @@ pub(super) fn findings(
             Group::Through(cache, order) => {
                 made.push((maker.through(cache, *order, &units), units));
             }
+            Group::Owned(kind) => made.push((maker.owned(kind, &units), units)),
             Group::Held(holder) => held_left.push((holder, units)),
             Group::InTransit => made.push((maker.in_transit(&units), units)),
         }

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_kernel::Class;
 use pagehound_model::Content;
 use pagehound_vmcore::Pfn;
 
+use super::findings::Seen;
 use super::members::Members;
-use crate::census::{Bits, Census, Fate, Via};
-use crate::fingerprint::{Fingerprints, GROUP, Key, order};
+use crate::census::{Bits, Fate, Via};
+use crate::fingerprint::{GROUP, Key, order};
 use crate::holders::{HolderName, Holders};
 use crate::units::Units;
 
@@ -20,6 +21,8 @@ pub(super) enum Group {
     Orphan(Key, u32, bool),
     /// Referred to by slab objects nobody refers to: by cache and order.
     Through(HolderName, u32),
+    /// Referred to by what owns it, whatever it holds: by the kind of that.
+    Owned(&'static str),
     /// Referred to, with the content of something lost: by content and holder.
     Company(Key, HolderName),
     /// Referred to: by holder.
@@ -47,13 +50,16 @@ const MIXED: Key = Key::Kind(Content::Mixed);
 
 impl Groups {
     /// Every unaccounted unit, by its group.
-    pub(super) fn of(
-        kernel: &Kernel<'_>,
-        pages: &Pages,
-        units: &Units,
-        census: &Census,
-        prints: &Fingerprints,
-    ) -> Groups {
+    pub(super) fn of(seen: &Seen<'_>) -> Groups {
+        let &Seen {
+            kernel,
+            pages,
+            units,
+            census,
+            prints,
+            climb,
+            ..
+        } = seen;
         let mut lost: HashMap<Key, usize> = HashMap::new();
         let listed = Bits::new(pages.map.end());
         let unaccounted = |head: &Pfn| pages.map.class(*head).is_unaccounted();
@@ -69,7 +75,7 @@ impl Groups {
                 Fate::InTransit => {}
             }
         }
-        let mut holders = Holders::new(kernel, pages, census);
+        let mut holders = Holders::new(kernel, pages, census, climb);
         let mut groups = Groups {
             of: vec![0; units.len()],
             numbers: BTreeMap::new(),
@@ -89,8 +95,14 @@ impl Groups {
                 Fate::Held => {
                     let company =
                         key.is_telling() && lost.get(&key).is_some_and(|&units| units >= GROUP);
+                    let lost = census.is_lost_through_cache(head);
+                    if let Some(owner) = pages.claims.owner(head).filter(|_| !lost) {
+                        let group = Group::Owned(owner.kind);
+                        groups.put(number, group, pages.map.unit(head).len());
+                        continue;
+                    }
                     let holder = holders.of(head);
-                    if census.is_lost_through_cache(head) {
+                    if lost {
                         Group::Through(holder, order(pages, head))
                     } else if company && !listed.get(head) {
                         // A place on a list through page->lru is ownership, not a
@@ -127,6 +139,7 @@ impl Groups {
             group if self.sizes.len() + 8 < MOST => group,
             Group::Orphan(_, _, detached) => Group::Orphan(MIXED, 0, detached),
             Group::InTransit => Group::InTransit,
+            Group::Owned(kind) => Group::Owned(kind),
             Group::Through(..) => Group::Through(HolderName::others(), 0),
             Group::Company(..) => Group::Company(MIXED, HolderName::others()),
             Group::Held(_) => Group::Held(HolderName::others()),

@@ -5,6 +5,7 @@ mod finding;
 mod findings;
 mod groups;
 mod members;
+mod owned;
 mod parts;
 mod quick;
 mod signature;
@@ -26,10 +27,13 @@ use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Ground, NAMED_PART, Naming, Run, Without};
 use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
+use crate::heap;
+use crate::holders::Climb;
 use crate::ledger::ledger;
 use crate::limit::{MemoryLimit, TooLittleMemory};
 use crate::standing::Standing;
 use crate::units::Units;
+use findings::Seen;
 use groups::Groups;
 
 pub use quick::{Draw, quick};
@@ -70,6 +74,8 @@ pub struct Diagnosis {
     pub pages: Pages,
     /// Fate of every censused unit.
     pub census: Census,
+    /// Who has the objects that name units.
+    pub climb: Climb,
     groups: Groups,
     /// Id of each group's finding by its number, 0 where it has none.
     findings: Vec<u32>,
@@ -147,8 +153,20 @@ impl Diagnosis {
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(differences);
         warnings.extend(pages.warnings.iter().cloned());
-        let (found, groups, ids) =
-            findings::findings(kernel, &pages, &units, &census, &prints, &attribution);
+        let unclaimed = units
+            .heads()
+            .filter(|&head| pages.claims.owner(head).is_none());
+        let climb = Climb::from(kernel, &pages, &pass, census.roots_of(unclaimed));
+        let (found, groups, ids) = findings::findings(&Seen {
+            kernel,
+            pages: &pages,
+            units: &units,
+            census: &census,
+            prints: &prints,
+            climb: &climb,
+            attribution: &attribution,
+        });
+
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
         warnings.extend(reasons);
@@ -171,6 +189,8 @@ impl Diagnosis {
             unaccounted,
             control: census.control,
             findings: found,
+            holders: owned::holders(&pages.claims),
+            heap: heap::lost(kernel, &pages, &census, &pass),
             warnings,
             timing: model::Timing {
                 seconds: begin.elapsed().as_secs_f64(),
@@ -181,6 +201,7 @@ impl Diagnosis {
             report,
             pages,
             census,
+            climb,
             groups,
             findings: ids,
             units,

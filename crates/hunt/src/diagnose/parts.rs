@@ -142,6 +142,8 @@ impl Parts<'_> {
             kind: holder.kind.into(),
             name: holder.name.clone(),
             pages: units.pages(),
+            pid: None,
+            most_pages: None,
         }
     }
 

@@ -2,17 +2,20 @@
 //!
 //! Layout of include/uapi/linux/btf.h: a header, then records of types (each 12
 //! bytes and what its kind adds; ids count from 1, 0 is void), then strings.
-//! Only base BTF (vmlinux's) is read, little-endian.
+//! A module's BTF goes on where the kernel's ends, with ids and with strings.
+//! Only little-endian BTF is read.
 
+mod modules;
 mod query;
 mod search;
+mod shape;
 mod types;
 
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use pagehound_vmcore::VirtAddr;
 
@@ -20,6 +23,7 @@ use crate::{VirtFault, VirtualRead};
 use types::extra_size;
 
 pub use query::Member;
+pub(crate) use shape::{PointerAt, Target};
 
 const MAGIC: u16 = 0xeb9f;
 /// Ten times what the largest kernels carry.
@@ -113,6 +117,8 @@ pub enum BtfError {
 /// A kernel's type information. Keeps the blob, four bytes for each type, and
 /// from the first question on eight for each named one.
 pub struct Btf {
+    /// Of a module that of the kernel, whose types come before its own.
+    base: Option<Arc<Btf>>,
     blob: Vec<u8>,
     types: Range<usize>,
     strings: Range<usize>,
@@ -143,6 +149,10 @@ impl Btf {
     /// [`BtfError`] if the header is not that of little-endian BTF version 1, or
     /// the type records cannot all be walked.
     pub fn parse(blob: Vec<u8>) -> Result<Btf, BtfError> {
+        Btf::parse_after(None, blob)
+    }
+
+    fn parse_after(base: Option<Arc<Btf>>, blob: Vec<u8>) -> Result<Btf, BtfError> {
         let header = Header::parse(&blob)?;
         let types = header.section(&blob, "type", header.types)?;
         let strings = header.section(&blob, "string", header.strings)?;
@@ -155,6 +165,7 @@ impl Btf {
         let (offsets, marks_signed_enums) = walk(records, layout)?;
         let by_name = OnceLock::new();
         Ok(Btf {
+            base,
             blob,
             types,
             strings,
@@ -189,6 +200,26 @@ impl Btf {
         read.read(start, &mut blob)
             .map_err(|fault| BtfError::Read { start, fault })?;
         Btf::parse(blob)
+    }
+
+    /// Reads the BTF of a module, which lies at `start`, after that of its kernel.
+    ///
+    /// # Errors
+    /// As [`find_in_kernel`](Self::find_in_kernel).
+    pub(crate) fn of_module(
+        base: &Arc<Btf>,
+        read: &dyn VirtualRead,
+        start: VirtAddr,
+        len: u64,
+    ) -> Result<Btf, BtfError> {
+        let stop = start.add(len);
+        if len == 0 || len > MAX_BLOB {
+            return Err(BtfError::Range { start, stop });
+        }
+        let mut blob = vec![0; len as usize];
+        read.read(start, &mut blob)
+            .map_err(|fault| BtfError::Read { start, fault })?;
+        Btf::parse_after(Some(Arc::clone(base)), blob)
     }
 
     /// How many types there are, void not counted.

@@ -55,7 +55,7 @@ impl Btf {
     }
 
     fn types(&self) -> impl Iterator<Item = Type<'_>> {
-        (1..=self.offsets.len() as u32).filter_map(|id| self.get(id))
+        (self.first()..=self.last()).filter_map(|id| self.get(id))
     }
 
     /// Types with this name and one of these kinds, by id.

@@ -134,7 +134,10 @@ pub(super) struct RawMember {
 impl Btf {
     /// A type by id; `None` for void and for ids that do not exist.
     pub(super) fn get(&self, id: u32) -> Option<Type<'_>> {
-        let index = id.checked_sub(1)? as usize;
+        if let Some(base) = self.base.as_ref().filter(|base| id <= base.last()) {
+            return base.get(id);
+        }
+        let index = id.checked_sub(self.first())? as usize;
         let at = *self.offsets.get(index)? as usize;
         let records = self.blob.get(self.types.clone())?;
         Some(Type {
@@ -142,6 +145,16 @@ impl Btf {
             head: Head::at(records, at)?,
             rest: records.get(at + HEAD..)?,
         })
+    }
+
+    /// The first id of its own types.
+    pub(super) fn first(&self) -> u32 {
+        1 + self.base.as_ref().map_or(0, |base| base.last())
+    }
+
+    /// The last id.
+    pub(super) fn last(&self) -> u32 {
+        self.first() - 1 + self.offsets.len() as u32
     }
 
     /// The type behind typedefs and qualifiers.
@@ -196,8 +209,15 @@ impl Btf {
     }
 
     fn strings_from(&self, offset: u32) -> &[u8] {
-        let strings = self.blob.get(self.strings.clone()).unwrap_or_default();
-        strings.get(offset as usize..).unwrap_or_default()
+        let offset = offset as usize;
+        let before = self.base.as_ref().map_or(0, |base| base.strings.len());
+        match (&self.base, offset.checked_sub(before)) {
+            (Some(base), None) => base.strings_from(offset as u32),
+            (_, own) => {
+                let strings = self.blob.get(self.strings.clone()).unwrap_or_default();
+                strings.get(own.unwrap_or(offset)..).unwrap_or_default()
+            }
+        }
     }
 }
 

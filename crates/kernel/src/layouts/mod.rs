@@ -49,6 +49,16 @@ pub struct Layouts {
     pub conflicts: Vec<String>,
 }
 
+/// Where BTF has the member of a row.
+fn place(btf: &Btf, row: &rows::FieldRow) -> Option<Place> {
+    let member = row.paths.iter().find_map(|path| btf.member(path))?;
+    Some(Place {
+        offset: member.offset,
+        size: member.size,
+        bits: member.bits,
+    })
+}
+
 impl Layouts {
     /// Resolves every row. VMCOREINFO wins where both speak: it was written by
     /// the running kernel itself; BTF adds sizes and what is not exported.
@@ -56,16 +66,7 @@ impl Layouts {
         let mut conflicts = Vec::new();
         let mut fields = Vec::with_capacity(rows::FIELDS.len());
         for row in rows::FIELDS {
-            let from_btf = btf.and_then(|btf| {
-                row.paths
-                    .iter()
-                    .find_map(|path| btf.member(path))
-                    .map(|member| Place {
-                        offset: member.offset,
-                        size: member.size,
-                        bits: member.bits,
-                    })
-            });
+            let from_btf = btf.and_then(|btf| place(btf, row));
             let exported = row
                 .keys
                 .iter()
@@ -104,6 +105,21 @@ impl Layouts {
             flags: PageFlags::resolve(vmcoreinfo, btf),
             types: PageTypes::resolve(vmcoreinfo, btf),
             conflicts,
+        }
+    }
+
+    /// Places what only the types of modules tell: structures of drivers, and of what
+    /// some kernels have built in and others load.
+    pub(crate) fn add(&mut self, modules: &[(String, Btf)]) {
+        for (row, field) in rows::FIELDS.iter().zip(&mut self.fields) {
+            if field.is_none() {
+                *field = modules.iter().find_map(|(_, btf)| place(btf, row));
+            }
+        }
+        for (row, size) in rows::STRUCTS.iter().zip(&mut self.structs) {
+            if size.is_none() {
+                *size = modules.iter().find_map(|(_, btf)| btf.size_of(row.name));
+            }
         }
     }
 

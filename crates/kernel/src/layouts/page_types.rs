@@ -36,6 +36,11 @@ enum Scheme {
 }
 
 impl PageTypes {
+    /// Whether this kernel marks a use so.
+    pub(crate) fn has(&self, page_type: PageType) -> bool {
+        self.types.iter().any(|&(known, _)| known == page_type)
+    }
+
     pub(super) fn resolve(vmcoreinfo: &Vmcoreinfo, btf: Option<&Btf>) -> PageTypes {
         let exported = |name: &str| {
             vmcoreinfo

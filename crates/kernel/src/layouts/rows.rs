@@ -79,6 +79,10 @@ structs! {
     ModuleMemory "module_memory";
     TaskStruct "task_struct";
     PtRegs "pt_regs";
+    PipeBuffer "pipe_buffer";
+    Pgv "pgv";
+    NetDevice "net_device";
+    VringDescState "vring_desc_state_split";
 }
 
 fields! {
@@ -110,6 +114,7 @@ fields! {
     CacheName 8 ["kmem_cache.name"] [];
     CacheList 16 ["kmem_cache.list"] [];
     CacheSize 4 ["kmem_cache.size"] [];
+    CacheUsers 4 ["kmem_cache.refcount"] [];
     CacheFreeOffset 4 ["kmem_cache.offset"] [];
     CacheRandom 8 ["kmem_cache.random"] [];
     CacheCpuSlab 8 ["kmem_cache.cpu_slab"] [];
@@ -199,6 +204,118 @@ fields! {
     // Huge pages.
     HstateOrder 4 ["hstate.order"] [];
     HstateNrPages 8 ["hstate.nr_huge_pages"] [];
+
+    // Open files.
+    TaskFiles 8 ["task_struct.files"] [];
+    FilesFdt 8 ["files_struct.fdt"] [];
+    FdtableMax 4 ["fdtable.max_fds"] [];
+    FdtableFd 8 ["fdtable.fd"] [];
+    FileOps 8 ["file.f_op"] [];
+    FilePrivate 8 ["file.private_data"] [];
+    FopsRelease 8 ["file_operations.release"] [];
+
+    // Pipes.
+    PipeHead 4 ["pipe_inode_info.head"] [];
+    PipeTail 4 ["pipe_inode_info.tail"] [];
+    PipeRingSize 4 ["pipe_inode_info.ring_size"] [];
+    PipeMaxUsage 4 ["pipe_inode_info.max_usage"] [];
+    PipeBufs 8 ["pipe_inode_info.bufs"] [];
+    PipeTmpPage 8 ["pipe_inode_info.tmp_page"] [];
+    PipeBufferPage 8 ["pipe_buffer.page"] [];
+
+    // Sockets and their buffers.
+    SocketSk 8 ["socket.sk"] [];
+    SockFamily 2 ["sock.__sk_common.skc_family"] [];
+    SockProt 8 ["sock.__sk_common.skc_prot"] [];
+    SockPort 2 ["sock.__sk_common.skc_num"] [];
+    SockRemotePort 2 ["sock.__sk_common.skc_dport"] [];
+    SockLocal 4 ["sock.__sk_common.skc_rcv_saddr"] [];
+    SockRemote 4 ["sock.__sk_common.skc_daddr"] [];
+    SockLocal6 16 ["sock.__sk_common.skc_v6_rcv_saddr"] [];
+    SockRemote6 16 ["sock.__sk_common.skc_v6_daddr"] [];
+    SockProtocol 2 ["sock.sk_protocol"] [];
+    SockReceiveQueue 8 ["sock.sk_receive_queue"] [];
+    SockWriteQueue 8 ["sock.sk_write_queue"] [];
+    SockErrorQueue 8 ["sock.sk_error_queue"] [];
+    SockFragPage 8 ["sock.sk_frag.page"] [];
+    ProtoName 32 ["proto.name"] [];
+    TcpRtxQueue 8 ["sock.tcp_rtx_queue"] [];
+    TcpOutOfOrder 8 ["tcp_sock.out_of_order_queue"] [];
+    UdpReaderQueue 8 ["udp_sock.reader_queue"] [];
+    SkbNext 8 ["sk_buff.next"] [];
+    SkbHead 8 ["sk_buff.head"] [];
+    SkbEnd 4 ["sk_buff.end"] [];
+    SharedFrags 1 ["skb_shared_info.nr_frags"] [];
+    SharedFragList 8 ["skb_shared_info.frag_list"] [];
+    SharedFragArray 16 ["skb_shared_info.frags"] [];
+    PacketRxRing 8 ["packet_sock.rx_ring"] [];
+    PacketTxRing 8 ["packet_sock.tx_ring"] [];
+    RingPgVec 8 ["packet_ring_buffer.pg_vec"] [];
+    RingPgVecLen 4 ["packet_ring_buffer.pg_vec_len"] [];
+    RingPgVecOrder 4 ["packet_ring_buffer.pg_vec_order"] [];
+    PgvBuffer 8 ["pgv.buffer"] [];
+
+    // Page fragments: a pointer, and the page's order in it since 6.13
+    // (8218f62c9c9b).
+    TaskFragPage 8 ["task_struct.task_frag.page"] [];
+    FragCacheVa 8 ["page_frag_cache.encoded_page", "page_frag_cache.va"] [];
+    NapiFragVa 8 ["napi_alloc_cache.page.encoded_page", "napi_alloc_cache.page.va"] [];
+
+    // Rings of events. The names of array_buffer (5.7, 1c5eb4481e01) and
+    // perf_buffer (5.8, 56de4e8f9146) are new.
+    TraceArrayList 16 ["trace_array.list"] [];
+    TraceArrayName 8 ["trace_array.name"] [];
+    TraceArrayBuffer 8 ["trace_array.array_buffer.buffer", "trace_array.trace_buffer.buffer"] [];
+    TraceArrayMaxBuffer 8 ["trace_array.snapshot_buffer.buffer", "trace_array.max_buffer.buffer"] [];
+    TraceBufferBuffers 8 ["trace_buffer.buffers"] [];
+    TraceCpuPages 8 ["ring_buffer_per_cpu.pages"] [];
+    TraceCpuReader 8 ["ring_buffer_per_cpu.reader_page"] [];
+    TraceCpuNrPages 8 ["ring_buffer_per_cpu.nr_pages"] [];
+    BufferPageList 16 ["buffer_page.list"] [];
+    BufferPagePage 8 ["buffer_page.page"] [];
+    PerfEventBuffer 8 ["perf_event.rb"] [];
+    PerfNrPages 4 ["perf_buffer.nr_pages"] [];
+    PerfUserPage 8 ["perf_buffer.user_page"] [];
+    PerfDataPages 8 ["perf_buffer.data_pages"] [];
+    PerfAuxNrPages 4 ["perf_buffer.aux_nr_pages"] [];
+    PerfAuxPages 8 ["perf_buffer.aux_pages"] [];
+    IoRings 8 ["io_ring_ctx.rings"] [];
+    IoSqes 8 ["io_ring_ctx.sq_sqes"] [];
+    IoRingRegion 8 ["io_ring_ctx.ring_region"] [];
+    IoSqRegion 8 ["io_ring_ctx.sq_region"] [];
+    IoRegionPages 8 ["io_mapped_region.pages"] [];
+    IoRegionNrPages 4 ["io_mapped_region.nr_pages"] [];
+    BpfMapType 4 ["bpf_map.map_type"] [];
+    BpfMapId 4 ["bpf_map.id"] [];
+    BpfMapName 16 ["bpf_map.name"] [];
+    BpfRingbufMapRb 8 ["bpf_ringbuf_map.rb"] [];
+    BpfRingbufPages 8 ["bpf_ringbuf.pages"] [];
+    BpfRingbufNrPages 4 ["bpf_ringbuf.nr_pages"] [];
+
+    // Pools that pages name. page_pool.slow came with 6.7 (5027ec19f104).
+    PoolDev 8 ["page_pool.p.dev"] [];
+    PoolOrder 4 ["page_pool.p.order"] [];
+    PoolSize 4 ["page_pool.p.pool_size"] [];
+    PoolNetdev 8 ["page_pool.slow.netdev"] [];
+    // Before 6.0 (68f2736a8583) the pool is behind the inode of its pages.
+    AddressSpacePrivate 8 ["address_space.i_private_data", "address_space.private_data"] [];
+    AddressSpaceOps 8 ["address_space.a_ops"] [];
+    ZspagePool 8 ["zspage.pool"] [];
+    ZsPoolName 8 ["zs_pool.name"] [];
+
+    // Virtqueues.
+    VringState 8 ["vring_virtqueue.split.desc_state"] [];
+    VringNum 4 ["vring_virtqueue.split.vring.num"] [];
+    VringStateData 8 ["vring_desc_state_split.data"] [];
+
+    // Types of modules (5.11, 36e68442d1af).
+    BtfModuleList 16 ["btf_module.list"] [];
+    BtfModuleModule 8 ["btf_module.module"] [];
+    BtfModuleBtf 8 ["btf_module.btf"] [];
+    BtfData 8 ["btf.data"] [];
+    BtfDataSize 4 ["btf.data_size"] [];
+    // 6.11 (9db97ec13c8c) gave the private part a member.
+    NetDevPriv 8 ["net_device.priv"] [];
 
     // Resources (/proc/iomem).
     ResourceStart 8 ["resource.start"] [];

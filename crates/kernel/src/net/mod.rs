@@ -234,7 +234,7 @@ impl Kernel<'_> {
         Some(behind)
     }
 
-    fn module_name(&self, module: VirtAddr) -> Option<String> {
+    pub(crate) fn module_name(&self, module: VirtAddr) -> Option<String> {
         let at = self.member(module, Field::ModuleName).ok()?;
         let name = self.memory.cstr(at, 64).ok()?;
         Some(printable(&name)).filter(|name| !name.is_empty())
@@ -295,6 +295,17 @@ impl Kernel<'_> {
 
     fn some_pointer(&self, base: VirtAddr, field: Field) -> Option<VirtAddr> {
         self.pointer(base, field).ok().filter(|at| at.0 != 0)
+    }
+
+    /// Name of a device with its driver, for example `e1000 0000:00:03.0`.
+    pub(crate) fn device_name(&self, device: VirtAddr) -> Option<String> {
+        let name = self.text_at(device, Field::DeviceName);
+        let driver = self.some_pointer(device, Field::DeviceDriver);
+        let driver = driver.and_then(|driver| self.text_at(driver, Field::DriverName));
+        match (driver, name) {
+            (Some(driver), Some(name)) => Some(format!("{driver} {name}")),
+            (one, other) => one.or(other),
+        }
     }
 
     /// The string a member points to.

@@ -9,6 +9,7 @@ use pagehound_vmcore::{Pfn, PfnRange};
 use super::decode::Decoder;
 use super::scan::scan;
 use super::{PageMap, Pages};
+use crate::claims::Claims;
 use crate::kernel::{Kernel, KernelError};
 use crate::memmap::MemMap;
 use crate::slab::SlabHead;
@@ -136,6 +137,7 @@ impl Pages {
         pages.vmalloc_frames.sort_by_key(|&(pfn, _)| pfn);
         if making.sample.is_none() {
             pages.stale = kernel.stale(&pages);
+            pages.claims = Claims::of(kernel, &pages);
         }
         Ok(pages)
     }

@@ -18,6 +18,7 @@ pub use decode::{Decoder, PageWords};
 pub use make::{Making, Sampler};
 pub use scan::MAX_PLAIN_ORDER;
 
+use crate::claims::Claims;
 use crate::memmap::MemMap;
 use crate::slab::SlabIndex;
 use crate::stale::Stale;
@@ -76,6 +77,8 @@ pub struct Pages {
     pub mapped_anon: u64,
     /// Memory in use whose words mean nothing any more.
     pub stale: Stale,
+    /// Whose pages are by the kernel's own structures.
+    pub claims: Claims,
     /// Something does not hold together: the memory is damaged, or read by a
     /// wrong layout, and references may be among what was missed.
     pub damaged: bool,
@@ -102,9 +105,16 @@ impl Pages {
             typed_tables: 0,
             mapped_anon: 0,
             stale: Stale::default(),
+            claims: Claims::default(),
             damaged: false,
             warnings: Vec::new(),
         }
+    }
+
+    /// Whether words in the unit that begins with `head` are references once it is
+    /// itself held (census rule 5).
+    pub fn is_read_when_held(&self, head: Pfn) -> bool {
+        self.map.class(head).is_read_when_held() && !self.claims.is_data(head)
     }
 
     /// Where a frame of vmalloc memory, a kernel stack or a per-CPU chunk is mapped.

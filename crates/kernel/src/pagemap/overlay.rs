@@ -13,7 +13,7 @@ use crate::layouts::Field;
 use crate::tasks::Task;
 use crate::translate::{AddressSpace, Mapping, Met, Walk};
 use crate::virt::VirtualRead;
-use crate::vmalloc::{VM_ALLOC, VmapArea, area_at};
+use crate::vmalloc::{VmStruct, VmapArea, area_at};
 
 impl Pages {
     pub(super) fn doubt(&mut self, what: &str, error: &KernelError) {
@@ -315,9 +315,7 @@ fn frames(leaves: &[Mapping], shift: u32, end: Pfn) -> impl Iterator<Item = (Pfn
 }
 
 fn is_vmalloc(area: &VmapArea) -> bool {
-    area.vm
-        .as_ref()
-        .is_some_and(|vm| vm.flags & VM_ALLOC != 0 && vm.nr_pages != 0)
+    area.vm.as_ref().is_some_and(VmStruct::is_allocated)
 }
 
 /// Addresses of the kernel image, `_text` to `_end`. arm64 has an area for each

@@ -50,6 +50,7 @@ const SPARE: Option<&str> = Some("on a stack that no task uses");
 fn with_stack(kernel: &Kernel<'_>, tasks: Vec<Task>) -> Pages {
     let mut pages = pages(kernel);
     pages.areas = vec![VmapArea {
+        at: VirtAddr(0),
         start: STACK,
         end: STACK.add(5 * 4096),
         vm: None,

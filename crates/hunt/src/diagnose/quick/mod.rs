@@ -156,6 +156,8 @@ pub fn quick(
         unaccounted,
         control: model::Control::default(),
         findings,
+        holders: Vec::new(),
+        heap: Vec::new(),
         warnings,
         timing: model::Timing {
             seconds: begin.elapsed().as_secs_f64(),

@@ -1,0 +1,37 @@
+//! Types of loaded modules, which the kernel keeps where it verifies BPF.
+
+use pagehound_vmcore::VirtAddr;
+
+use super::Btf;
+use crate::kernel::Kernel;
+use crate::layouts::Field;
+use crate::net::whole_or_part;
+
+/// More modules than any kernel loads.
+const MOST_MODULES: usize = 1 << 12;
+
+impl Kernel<'_> {
+    /// Reads the types of loaded modules (CONFIG_DEBUG_INFO_BTF_MODULES), and places
+    /// members that the kernel's own types do not have. What cannot be read is left
+    /// out.
+    pub(crate) fn read_module_types(&mut self) {
+        self.module_types = self.all_module_types();
+        self.layouts.add(&self.module_types);
+    }
+
+    fn all_module_types(&self) -> Vec<(String, Btf)> {
+        let (Some(base), Some(head)) = (&self.btf, self.address("btf_modules")) else {
+            return Vec::new();
+        };
+        let entries = whole_or_part(self.list_of(head, Field::BtfModuleList, MOST_MODULES));
+        let read = |entry: VirtAddr| {
+            let module = self.pointer(entry, Field::BtfModuleModule).ok()?;
+            let btf = self.pointer(entry, Field::BtfModuleBtf).ok()?;
+            let data = self.pointer(btf, Field::BtfData).ok()?;
+            let size = self.field(btf, Field::BtfDataSize).ok()?;
+            let types = Btf::of_module(base, &self.memory, data, size).ok()?;
+            Some((self.module_name(module)?, types))
+        };
+        entries.into_iter().filter_map(read).collect()
+    }
+}

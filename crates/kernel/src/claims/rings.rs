@@ -1,0 +1,344 @@
+//! What the drivers of network devices keep: buffers of receive rings, memory of
+//! their descriptors. Drivers have no layout in common, so their own types are
+//! followed (module BTF): from the private part of the device along all pointers
+//! to structs of the same module.
+
+use std::collections::HashSet;
+
+use pagehound_vmcore::{Pfn, VirtAddr};
+
+use super::Search;
+use crate::btf::{Btf, PointerAt, Target};
+use crate::layouts::{Field, Struct};
+use crate::pagemap::Class;
+use crate::virt::VirtualRead;
+use crate::vmalloc::area_at;
+
+/// Structs of one driver that are looked at.
+const MOST_STRUCTS: usize = 1 << 20;
+/// A virtqueue has at most so many (`VIRTQUEUE_MAX_SIZE` of the specification).
+const MOST_SLOTS: u64 = 1 << 15;
+/// Pages of one buffer, `MAX_SKB_FRAGS` and two.
+const MOST_CHAINED: u64 = 64;
+/// Of a driver without types an array that names fewer pages is not taken for one of
+/// buffers.
+const FEWEST_BUFFERS: usize = 16;
+/// Steps from a driver's private part to such an array: by way of its queues and what
+/// these are made of.
+const DEEPEST: u32 = 3;
+/// Such arrays are looked at up to here: 64 Ki buffers of 64 bytes.
+const LARGEST_ARRAY: u64 = 4 << 20;
+/// `NETDEV_ALIGN`: where the private part begins, without a member of its own.
+const PRIVATE_ALIGN: u64 = 32;
+
+impl Search<'_> {
+    /// What belongs to the drivers of network devices.
+    pub(super) fn receive_rings(&mut self) {
+        let kernel = self.kernel;
+        let devices = kernel.net_devices().unwrap_or_default();
+        for device in &devices {
+            let Some(module) = &device.module else {
+                continue;
+            };
+            let driver = device.driver.as_deref().unwrap_or(module);
+            let name = format!("{} ({driver})", device.name);
+            let own = kernel.module_types.iter();
+            match own
+                .map(|(of, types)| (of == module, types))
+                .find(|own| own.0)
+            {
+                Some((_, types)) => self.driver(types, device.addr, name),
+                None => self.untyped_driver(device.addr, name),
+            }
+        }
+    }
+
+    /// What a driver without types keeps: arrays that name many pages, a step or two
+    /// from the private part of its device.
+    fn untyped_driver(&mut self, device: VirtAddr, name: String) {
+        let kernel = self.kernel;
+        let Some(size) = self.room(device) else {
+            return;
+        };
+        let owner = self.owner("receive ring", name, None);
+        let mut seen = HashSet::from([device.0]);
+        let mut waiting = vec![(device, size, 0)];
+        while let Some((at, size, depth)) = waiting.pop() {
+            let mut bytes = vec![0; size.min(LARGEST_ARRAY) as usize];
+            if kernel.memory.read(at, &mut bytes).is_err() {
+                continue;
+            }
+            let mut named = HashSet::new();
+            for word in bytes.as_chunks::<8>().0 {
+                let to = VirtAddr(u64::from_le_bytes(*word));
+                let shift = kernel.page_shift();
+                let direct = kernel.memory.space.direct.phys(to);
+                let direct = direct.map(|phys| phys.pfn(shift));
+                let page = self.pages.memmap.pfn(to).or(direct);
+                let raw = page.filter(|&pfn| self.pages.map.class(pfn) == Class::Raw);
+                if let Some(pfn) = raw {
+                    named.insert(self.pages.map.head(pfn));
+                } else if depth < DEEPEST
+                    && to.0 >> 63 == 1
+                    && let Some(size) = self.untyped_room(to)
+                    && seen.insert(to.0)
+                {
+                    waiting.push((to, size, depth + 1));
+                }
+            }
+            if depth > 0 && named.len() >= FEWEST_BUFFERS {
+                self.below("an array of the driver", at, |search| {
+                    for pfn in named {
+                        search.chain(owner, pfn);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Bytes of what begins at an address, if it is memory of no known type.
+    fn untyped_room(&self, at: VirtAddr) -> Option<u64> {
+        let pages = self.pages;
+        if let Some(phys) = self.kernel.memory.space.direct.phys(at) {
+            let head = pages.map.head(phys.pfn(self.kernel.page_shift()));
+            let cache = pages
+                .slabs
+                .slab(head)
+                .and_then(|slab| pages.slabs.cache(slab));
+            cache.filter(|cache| cache.is_of_sizes())?;
+        }
+        self.room(at)
+    }
+
+    fn driver(&mut self, types: &Btf, device: VirtAddr, name: String) {
+        let Some((private, shape)) = self.private_part(types, device) else {
+            return;
+        };
+        let rings = self.owner("receive ring", name.clone(), None);
+        let others = self.owner("device memory", name, None);
+        let mut walk = Driver {
+            types,
+            owners: [rings, others],
+            slots: 0,
+            seen: HashSet::new(),
+            waiting: vec![(private, shape, 1, false)],
+        };
+        self.below("net_device", device, |search| {
+            while let Some((at, id, count, receives)) = walk.waiting.pop() {
+                let what = types.type_name(id).to_owned();
+                let pointers = types.pointers(id);
+                let Some(size) = types.type_size(id).filter(|size| *size > 0) else {
+                    continue;
+                };
+                for index in 0..count {
+                    let at = at.add(index * size);
+                    search.below(&what, at, |search| {
+                        search.members(&mut walk, at, size, &pointers, receives);
+                    });
+                    if search.left == 0 {
+                        return;
+                    }
+                }
+            }
+        });
+        if let Some(claimant) = self.claims.claimants.get_mut(rings as usize) {
+            claimant.most = Some(walk.slots);
+        }
+    }
+
+    /// Looks at what one struct points to.
+    fn members(
+        &mut self,
+        walk: &mut Driver<'_>,
+        at: VirtAddr,
+        size: u64,
+        pointers: &[PointerAt],
+        receives: bool,
+    ) {
+        let mut bytes = vec![0; size as usize];
+        if self.kernel.memory.read(at, &mut bytes).is_err() {
+            return;
+        }
+        for pointer in pointers {
+            let word = usize::try_from(pointer.offset).ok();
+            let word = word.and_then(|at| bytes.get(at..)?.first_chunk());
+            let to = VirtAddr(word.map_or(0, |word| u64::from_le_bytes(*word)));
+            if to.0 >> 63 == 0 {
+                continue;
+            }
+            let types = walk.types;
+            let name = types.pointer_name(pointer);
+            let receives = receives || is_receiving(name);
+            let owner = walk.owners[usize::from(!receives)];
+            match pointer.target {
+                Target::Struct(id) if types.is_own(id) => {
+                    let receives = receives || is_receiving(types.type_name(id));
+                    walk.follow(to, id, self.elements(to, types.type_size(id)), receives);
+                }
+                Target::Struct(id) if types.type_name(id) == "page" => {
+                    walk.slots += u64::from(receives) * self.unit_at(to);
+                    self.page(owner, to);
+                }
+                Target::Struct(id) if types.type_name(id) == "virtqueue" => {
+                    walk.slots += self.virtqueue(owner, to);
+                }
+                Target::Struct(_) => {}
+                Target::Pointers(id) if types.is_own(id) => {
+                    let receives = receives || is_receiving(types.type_name(id));
+                    for index in 0..self.elements(to, Some(8)) {
+                        let Ok(to) = self.kernel.memory.ptr(to.add(index * 8)) else {
+                            break;
+                        };
+                        if to.0 >> 63 == 1 {
+                            walk.follow(to, id, 1, receives);
+                        }
+                    }
+                }
+                Target::Pointers(_) => {}
+                Target::Bytes => {
+                    let direct = self.kernel.memory.space.direct.phys(to);
+                    if let Some(phys) = direct {
+                        let pfn = phys.pfn(self.kernel.page_shift());
+                        if self.pages.map.class(pfn).is_censused() {
+                            walk.slots += u64::from(receives) * self.pages.map.unit(pfn).len();
+                            self.frame(owner, pfn);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The buffers that a virtqueue has given to its device, each named by where it
+    /// begins or, where it is large, by the first page of a chain through
+    /// `page->private`; returns how many it has room for.
+    fn virtqueue(&mut self, owner: u32, queue: VirtAddr) -> u64 {
+        let kernel = self.kernel;
+        // `struct virtqueue` is its first member.
+        let states = kernel.pointer(queue, Field::VringState);
+        let count = kernel.field(queue, Field::VringNum);
+        let size = kernel.layouts.size(Struct::VringDescState);
+        let (Ok(states), Ok(count), Ok(size)) = (states, count, size) else {
+            return 0;
+        };
+        let mut room = 0;
+        self.below("vring_virtqueue", queue, |search| {
+            for index in 0..count.min(MOST_SLOTS) {
+                let state = states.add(index * size);
+                let Ok(data) = kernel.pointer(state, Field::VringStateData) else {
+                    break;
+                };
+                room += 1;
+                if let Some(pfn) = search.pages.memmap.pfn(data) {
+                    room += search.chain(owner, pfn).saturating_sub(1);
+                }
+                if let Some(phys) = kernel.memory.space.direct.phys(data) {
+                    search.frame(owner, phys.pfn(kernel.page_shift()));
+                }
+            }
+        });
+        room
+    }
+
+    /// The pages of a chain through `page->private`, as drivers make it; returns how
+    /// many there are.
+    fn chain(&mut self, owner: u32, first: Pfn) -> u64 {
+        let pages = self.pages;
+        let mut structs = pages.memmap.struct_pages(self.kernel);
+        let mut page = Some(first);
+        let mut count = 0;
+        while let Some(pfn) = page.filter(|_| count < MOST_CHAINED) {
+            count += 1;
+            self.frame(owner, pfn);
+            let bytes = structs.get(pfn);
+            let next = bytes.map_or(0, |bytes| pages.decoder.words(bytes).private());
+            page = pages.memmap.pfn(VirtAddr(next));
+        }
+        count
+    }
+
+    /// How many elements of a size there are from an address to the end of the
+    /// slab object or vmalloc area it begins; one where it begins none.
+    fn elements(&self, at: VirtAddr, size: Option<u64>) -> u64 {
+        match (self.room(at), size) {
+            (Some(room), Some(size)) => (room / size.max(1)).max(1),
+            _ => 1,
+        }
+    }
+
+    /// Bytes of the slab object or vmalloc area that begins at an address.
+    fn room(&self, at: VirtAddr) -> Option<u64> {
+        let pages = self.pages;
+        let shift = self.kernel.page_shift();
+        let object = self.kernel.memory.space.direct.phys(at).and_then(|phys| {
+            let object = pages.slabs.object_at(&pages.map, phys, shift)?;
+            (object.start == phys && !object.free).then_some(object.size)
+        });
+        object.or_else(|| {
+            let area = area_at(&pages.areas, at)?;
+            let count = area.vm.as_ref()?.nr_pages;
+            (area.start == at).then_some(count << shift)
+        })
+    }
+
+    /// Pages of the unit that a `struct page` belongs to.
+    fn unit_at(&self, page: VirtAddr) -> u64 {
+        let pfn = self.pages.memmap.pfn(page);
+        pfn.map_or(0, |pfn| self.pages.map.unit(pfn).len())
+    }
+
+    /// The private part of a device and its type: of the module's structs the
+    /// largest that has pointers to a `net_device`, all of which are this one.
+    fn private_part(&self, types: &Btf, device: VirtAddr) -> Option<(VirtAddr, u32)> {
+        let kernel = self.kernel;
+        let private = match kernel.layouts.get(Field::NetDevPriv) {
+            Some(place) => device.add(place.offset),
+            None => {
+                let size = kernel.layouts.size(Struct::NetDevice).ok()?;
+                device.add(size.next_multiple_of(PRIVATE_ALIGN))
+            }
+        };
+        let fits = |id: &u32| {
+            let pointers = types.pointers(*id);
+            let devices = pointers.iter().filter(|pointer| match pointer.target {
+                Target::Struct(to) => types.type_name(to) == "net_device",
+                _ => false,
+            });
+            let mut any = false;
+            let all = devices
+                .map(|pointer| kernel.memory.ptr(private.add(pointer.offset)))
+                .inspect(|_| any = true)
+                .all(|to| to == Ok(device));
+            all && any
+        };
+        let structs = types.own_structs().filter(fits);
+        let largest = structs.max_by_key(|&id| types.type_size(id))?;
+        Some((private, largest))
+    }
+}
+
+/// The walk through one driver's structs.
+struct Driver<'t> {
+    types: &'t Btf,
+    /// Of what it receives into, and of the rest.
+    owners: [u32; 2],
+    /// Pages in all places for a receive buffer.
+    slots: u64,
+    seen: HashSet<(u64, u32)>,
+    /// Address, type, how many of them, whether they belong to a receive ring.
+    waiting: Vec<(VirtAddr, u32, u64, bool)>,
+}
+
+impl Driver<'_> {
+    fn follow(&mut self, at: VirtAddr, id: u32, count: u64, receives: bool) {
+        if self.seen.len() < MOST_STRUCTS && self.seen.insert((at.0, id)) {
+            self.waiting.push((at, id, count, receives));
+        }
+    }
+}
+
+/// Whether a name is of what is received: drivers call it so in all families.
+fn is_receiving(name: &str) -> bool {
+    name.split('_')
+        .any(|part| matches!(part, "rx" | "rxq" | "rq" | "recv" | "receive"))
+}
