@@ -18,7 +18,7 @@ impl Exit {
     pub const NOT_FOUND: Exit = Exit(1);
     /// Could not be carried out.
     pub const FAILED: Exit = Exit(2);
-    /// Nothing found lost, but what could not be read might hide it.
+    /// Nothing found lost, but what was not read might hide it.
     pub const UNSURE: Exit = Exit(3);
     /// Ended by Ctrl-C.
     pub const INTERRUPTED: Exit = Exit(130);

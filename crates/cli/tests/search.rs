@@ -107,7 +107,7 @@ fn a_part_of_memory() {
     let (start, end, length) = (
         format!("{start:x}"),
         format!("{end:x}"),
-        format!("{:x}", end - start),
+        format!("{}", end - start),
     );
     for range in [["-s", &start, "-e", &end], ["-s", &start, "-l", &length]] {
         let (found, status, _) = search(DUMP, &[&word[..], &range[..]].concat());

@@ -70,14 +70,19 @@ impl MemoryLimit {
 
     /// Whether a dump of so much memory can be diagnosed at all.
     pub(crate) fn check_frames(self, dump: &Dump, threads: usize) -> Result<(), TooLittleMemory> {
-        let memory = dump.memory.as_ref();
+        self.check(
+            &Need::of_frames(dump, threads),
+            dump.memory.page_size() as u64,
+        )
+    }
+
+    /// Whether a sample of it can be.
+    pub(crate) fn check_sample(self, dump: &Dump, threads: usize) -> Result<(), TooLittleMemory> {
         let need = Need {
-            frames: memory.end_pfn().0,
-            bitmaps: has_bitmaps(dump),
-            threads: threads as u64,
-            ..Need::default()
+            sampled: true,
+            ..Need::of_frames(dump, threads)
         };
-        self.check(&need, memory.page_size() as u64)
+        self.check(&need, dump.memory.page_size() as u64)
     }
 
     /// Whether what the page map shows can be decided over.
@@ -93,7 +98,9 @@ impl MemoryLimit {
             units: Units::of(&pages.map).len() as u64,
             slabs: pages.slabs.len() as u64,
             objects: pages.slabs.objects(),
+            claimed: pages.claims.len() as u64,
             threads: threads as u64,
+            sampled: false,
         };
         self.check(&need, dump.memory.page_size() as u64)
     }
@@ -125,15 +132,30 @@ struct Need {
     units: u64,
     slabs: u64,
     objects: u64,
+    /// Units with an owner by the kernel's own structures.
+    claimed: u64,
     threads: u64,
+    /// Only a sample is looked at: all frames have their place in the map, and no bits.
+    sampled: bool,
 }
 
 impl Need {
+    /// What the size of the machine alone asks for.
+    fn of_frames(dump: &Dump, threads: usize) -> Need {
+        Need {
+            frames: dump.memory.end_pfn().0,
+            bitmaps: has_bitmaps(dump),
+            threads: threads as u64,
+            ..Need::default()
+        }
+    }
+
     /// Bytes resident at most.
     fn bytes(&self) -> u64 {
         // The page map's byte, and bits of which as many as nine are set in all of
         // memory: units, slabs, what is named, held and reached, what is to be read.
-        let mut frames = self.frames + self.frames / 8 * 9;
+        let bits = if self.sampled { 1 } else { 9 };
+        let mut frames = self.frames + self.frames / 8 * bits;
         if self.bitmaps {
             // And how many bits are set before every 512.
             frames += self.frames / 8 * 2 + self.frames / 64;
@@ -143,7 +165,9 @@ impl Need {
         let units = self.units * 9;
         // A row a slab; of an object whether it is free, reached, and to be read.
         let slabs = self.slabs * 24 + self.objects / 8 * 3;
-        PROGRAM + self.threads * THREAD + CACHE.0 + frames + units + slabs
+        // A table of them that is half full.
+        let claims = self.claimed * 32;
+        PROGRAM + self.threads * THREAD + CACHE.0 + frames + units + slabs + claims
     }
 }
 

@@ -264,23 +264,24 @@ fn nothing_present_gives_nothing() {
     check(&memory, &reference_patterns(), None, everything);
 }
 
+/// What is read together must not show: a page is a text, whichever pages lie
+/// beside it.
 #[test]
-fn regular_expressions_see_runs_of_memory_as_one_text() {
+fn regular_expressions_see_each_page_as_a_text_of_its_own() {
     let mut memory = holey();
     let mut want = Vec::new();
-    // Ends of pages 62, 79 and 143: within a chunk, at its edges by both file
-    // orders' counting, and before a page that is not there.
     for (pfn, offset, text) in [
-        (62, 4090, &b"eth0: Link is Down"[..]),
-        (79, 4095, b"eth1: Link is Up"),
-        (80, 4000, b"eth77: Link is Sideways"),
-        (144, 4093, b"eth2: Link is Up"),
-        (20, 0, b"eth3: Link is Up"),
+        (62, 4080, &b"eth0: Link is Up"[..]),
+        (79, 0, b"eth1: Link is Up"),
+        (80, 0, b"eth77: Link is Sideways"),
+        (144, 0, b"eth2: Link is Up"),
+        (20, 4000, b"eth3: Link is Up"),
     ] {
         memory.write((pfn << 12) + offset, text);
         want.push((pfn, offset as u32, Found::Bytes(text.len() as u32)));
     }
-    memory.write((99 << 12) + 4090, b"eth4: Link is gone with the next page");
+    // Goes on in the next page.
+    memory.write((99 << 12) + 4090, b"eth4: Link is Up");
     want.sort_unstable_by_key(|(pfn, ..)| *pfn);
     let pattern = Pattern::Regex(r"eth\d+: Link is [A-Z]\w+".into());
     let set = PatternSet::compile(&[pattern], None, 4096).unwrap();
@@ -304,61 +305,42 @@ fn regular_expressions_see_runs_of_memory_as_one_text() {
 }
 
 #[test]
-fn a_match_over_a_chunk_edge_is_reported_once() {
+fn expressions_begin_and_end_with_the_page() {
     let mut memory = holey();
-    for edge in 17..100u64 {
-        memory.write((edge << 12) - 100, &[b'x'; 150]);
+    for pfn in 17..100u64 {
+        memory.write(pfn << 12, b"RING");
+        memory.write((pfn << 12) + 4092, b"TAIL");
     }
-    let pattern = Pattern::Regex("x+".into());
-    let set = PatternSet::compile(std::slice::from_ref(&pattern), None, 4096).unwrap();
-    for (name, memory, threads) in paths(&memory) {
-        let mut got = Vec::new();
-        search(
-            &Pass {
-                threads,
-                ..Pass::new(&memory)
-            },
-            &set,
-            everything,
-            |matches| {
-                got.extend(matches.iter().map(|m| (m.pfn.0, m.offset, m.found)));
-                ControlFlow::Continue(())
-            },
-        );
-        got.sort_unstable_by_key(|(pfn, ..)| *pfn);
-        // Page 60 is broken: the text before it is cut, that after it starts there.
-        let want: Vec<_> = (16..99)
-            .map(|pfn| match pfn {
-                59 => (59, 3996, Found::Bytes(100)),
-                60 => (61, 0, Found::Bytes(50)),
-                _ => (pfn, 3996, Found::Bytes(150)),
-            })
-            .collect();
-        assert_eq!(got, want, "{name}");
-    }
-    // An expression bound to an offset may overlap its match in the page before.
-    let set = PatternSet::compile(&[Pattern::Regex("(?s)x.{4090}".into())], Some(4000), 4096);
-    let set = set.unwrap();
-    for (name, memory, threads) in paths(&memory) {
-        let mut got = Vec::new();
-        search(
-            &Pass {
-                threads,
-                ..Pass::new(&memory)
-            },
-            &set,
-            |pfn| pfn.0 < 30,
-            |matches| {
-                got.extend(matches.iter().map(|m| (m.pfn.0, m.offset)));
-                ControlFlow::Continue(())
-            },
-        );
-        got.sort_unstable();
-        assert_eq!(
-            got,
-            (16..30).map(|pfn| (pfn, 4000)).collect::<Vec<_>>(),
-            "{name}"
-        );
+    for (text, at, offset, len) in [
+        ("^RING", None, 0, 4),
+        (r"\ARING", Some(0), 0, 4),
+        ("TAIL$", None, 4092, 4),
+        ("(?s)^RING.*$", None, 0, 4096),
+        ("(?s)TAIL.*", Some(4092), 4092, 4),
+    ] {
+        let set = PatternSet::compile(&[Pattern::Regex(text.into())], at, 4096).unwrap();
+        for (name, memory, threads) in paths(&memory) {
+            let mut got = Vec::new();
+            search(
+                &Pass {
+                    threads,
+                    ..Pass::new(&memory)
+                },
+                &set,
+                |pfn| (17..100).contains(&pfn.0),
+                |matches| {
+                    got.extend(matches.iter().map(|m| (m.pfn.0, m.offset, m.found)));
+                    ControlFlow::Continue(())
+                },
+            );
+            got.sort_unstable_by_key(|(pfn, ..)| *pfn);
+            // Page 60 is broken.
+            let want: Vec<_> = (17..100)
+                .filter(|pfn| *pfn != 60)
+                .map(|pfn| (pfn, offset, Found::Bytes(len)))
+                .collect();
+            assert_eq!(got, want, "{text} {name}");
+        }
     }
 }
 

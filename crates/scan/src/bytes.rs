@@ -43,10 +43,6 @@ impl ByteFinders {
         self.finders.iter()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.finders.is_empty()
-    }
-
     /// Length of the longest pattern in bytes.
     pub(crate) fn longest(&self) -> usize {
         let lengths = self.finders.iter().map(|(_, finder)| finder.len());

@@ -1,5 +1,6 @@
 //! What can be searched for.
 
+use std::fmt;
 use std::ops::Range;
 
 /// Longest byte pattern accepted, so that a pattern can cross at most one page
@@ -27,6 +28,32 @@ pub enum Pattern {
     /// A regular expression over bytes; Unicode classes are off, `(?u)` turns
     /// them on.
     Regex(String),
+}
+
+impl fmt::Display for Pattern {
+    /// Words and ranges in hex, bytes in pairs of digits with `?` for what does not
+    /// matter, expressions as they are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pattern::Value { value, mask, width } => {
+                let digits = width.bytes() * 2;
+                write!(f, "{value:0digits$x}")?;
+                match mask {
+                    0 => Ok(()),
+                    mask => write!(f, " -m {mask:0digits$x}"),
+                }
+            }
+            Pattern::Range(range) => write!(f, "{:x}..{:x}", range.start, range.end),
+            Pattern::Bytes(bytes) => bytes.iter().try_for_each(|byte| {
+                let digit = |shift: u32| match byte.care >> shift & 0xf {
+                    0 => '?',
+                    _ => char::from_digit(u32::from(byte.value >> shift & 0xf), 16).unwrap_or('?'),
+                };
+                write!(f, "{}{}", digit(4), digit(0))
+            }),
+            Pattern::Regex(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Size of a word.

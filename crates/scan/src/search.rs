@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use pagehound_vmcore::{PageState, Pfn, PhysicalMemory};
 
 use crate::pass::Pass;
-use crate::set::{Found, Match, PatternSet, sort};
+use crate::set::{Match, PatternSet, sort};
 use crate::tally::Tally;
 
 /// Gives `sink` the matches in the pages for which `select` says yes, one batch
@@ -14,25 +14,22 @@ use crate::tally::Tally;
 /// memory and is never empty. The pass's progress is told of matches before
 /// `sink` sees them.
 ///
-/// Bytes and regular expressions also match across a page boundary when the
-/// physically next page is present, whether it is selected or not; the match
-/// belongs to the page in which it starts. A match of a regular expression
-/// that ends neither in its own 256 KiB nor in the page after them is cut there
-/// or missed; bytes are never cut.
+/// Bytes also match across a page boundary when the physically next page is
+/// present, whether it is selected or not; the match belongs to the page in which
+/// it starts. A regular expression sees each page as a text of its own: where it
+/// begins and ends must not depend on what is read together.
 pub fn search(
     pass: &Pass<'_>,
     set: &PatternSet,
     select: impl Fn(Pfn) -> bool + Sync,
     mut sink: impl FnMut(&[Match]) -> ControlFlow<()> + Send,
 ) -> Tally {
-    let mut overlaps = Overlaps::new(set, pass.memory.page_shift());
     pass.ordered(
         select,
         || Finder::new(set, pass.memory),
         Finder::run,
         |finder| std::mem::take(&mut finder.out),
-        |mut matches: Vec<Match>| {
-            matches.retain(|found| overlaps.is_new(found));
+        |matches: Vec<Match>| {
             if matches.is_empty() {
                 return ControlFlow::Continue(());
             }
@@ -40,43 +37,6 @@ pub fn search(
             sink(&matches)
         },
     )
-}
-
-/// Knows where the last match of each regular expression lay: what the next
-/// chunk finds inside it is the rest of that match, seen again.
-struct Overlaps<'s> {
-    set: &'s PatternSet,
-    page_shift: u32,
-    /// First and following physical address of the last match, by pattern.
-    last: Vec<(u128, u128)>,
-}
-
-impl<'s> Overlaps<'s> {
-    fn new(set: &'s PatternSet, page_shift: u32) -> Self {
-        Overlaps {
-            set,
-            page_shift,
-            last: vec![(0, 0); set.len()],
-        }
-    }
-
-    fn is_new(&mut self, found: &Match) -> bool {
-        let Found::Bytes(len) = found.found else {
-            return true;
-        };
-        if !self.set.keeps_apart(found.pattern) {
-            return true;
-        }
-        let Some((start, end)) = self.last.get_mut(found.pattern as usize) else {
-            return true;
-        };
-        let at = (u128::from(found.pfn.0) << self.page_shift) + u128::from(found.offset);
-        if *start <= at && at < *end {
-            return false;
-        }
-        (*start, *end) = (at, at + u128::from(len));
-        true
-    }
 }
 
 /// One thread's share of a search.
@@ -104,21 +64,22 @@ impl<'s> Finder<'s> {
         for (pfn, page) in (first.0..).zip(run.chunks_exact(page_size)) {
             self.set.find_words(page, Pfn(pfn), &mut self.out);
         }
-        if self.set.crosses_pages() {
+        let ahead = self.set.look_ahead(page_size);
+        if ahead > 0 {
             let next = Pfn(first.0.saturating_add((own / page_size) as u64));
             if self.memory.state(next) == PageState::Present {
                 run.resize(own + page_size, 0);
                 let page = run.get_mut(own..).unwrap_or_default();
                 // A next page that cannot be read is reported by its own visit.
                 let seen = match self.memory.read_pages(next, page) {
-                    Ok(()) => self.set.look_ahead(page_size),
+                    Ok(()) => ahead,
                     Err(_) => 0,
                 };
                 run.truncate(own + seen);
             }
-            self.set
-                .find_bytes(run, own, page_size, first, &mut self.out);
         }
+        self.set
+            .find_bytes(run, own, page_size, first, &mut self.out);
         sort(&mut self.out, sorted);
     }
 }

@@ -115,27 +115,12 @@ impl PatternSet {
     pub fn find(&self, page: &[u8], pfn: Pfn, out: &mut Vec<Match>) {
         let from = out.len();
         self.find_words(page, pfn, out);
-        if self.crosses_pages() {
-            self.find_bytes(page, page.len(), page.len(), pfn, out);
-        }
+        self.find_bytes(page, page.len(), page.len(), pfn, out);
         sort(out, from);
-    }
-
-    /// Whether a match may reach into the next page.
-    pub(crate) fn crosses_pages(&self) -> bool {
-        !self.bytes.is_empty() || !self.regexes.is_empty()
-    }
-
-    /// Whether matches of this pattern must not overlap.
-    pub(crate) fn keeps_apart(&self, pattern: u32) -> bool {
-        self.at.is_none() && self.regexes.iter().any(|(index, _)| *index == pattern)
     }
 
     /// Bytes of the page after the last one that have to be seen.
     pub(crate) fn look_ahead(&self, page_size: usize) -> usize {
-        if !self.regexes.is_empty() {
-            return page_size;
-        }
         self.bytes.longest().saturating_sub(1).min(page_size)
     }
 
@@ -214,13 +199,12 @@ impl PatternSet {
                         push(start, finder.len(), *pattern);
                     }
                 }
-                let end = start.saturating_add(page_size).min(run.len());
-                let part = run.get(..end).unwrap_or_default();
+                let page = run.get(start - at..start - at + page_size);
                 for (pattern, regex) in &self.regexes {
                     let found = regex
-                        .find_at(part, start)
-                        .filter(|found| found.start() == start);
-                    if let Some(found) = found.filter(|found| !found.is_empty()) {
+                        .find_at(page.unwrap_or_default(), at)
+                        .filter(|found| found.start() == at && !found.is_empty());
+                    if let Some(found) = found {
                         push(start, found.len(), *pattern);
                     }
                 }
@@ -230,9 +214,10 @@ impl PatternSet {
         self.bytes
             .find(run, own, |start, pattern, len| push(start, len, pattern));
         for (pattern, regex) in &self.regexes {
-            for found in regex.find_iter(run).take_while(|found| found.start() < own) {
-                if !found.is_empty() {
-                    push(found.start(), found.len(), *pattern);
+            let pages = run.get(..own).unwrap_or_default().chunks(page_size.max(1));
+            for (number, page) in pages.enumerate() {
+                for found in regex.find_iter(page).filter(|found| !found.is_empty()) {
+                    push(number * page_size + found.start(), found.len(), *pattern);
                 }
             }
         }

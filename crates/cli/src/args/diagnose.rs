@@ -14,7 +14,8 @@ Examples:
   pagehound diagnose vmcore --quiet --fail-on lost:64M || page-the-operator
 
 Exit status: 0 nothing lost, 1 pages lost, 2 could not be carried out, 3 nothing
-found lost but what could not be read might hide it, 130 ended by Ctrl-C.";
+found lost but what was not read might hide it, 130 ended by Ctrl-C; the second ends
+at once. --quick proves nothing: it ends with 3, and takes no --fail-on.";
 
 /// Arguments of `diagnose`.
 #[derive(clap::Args, Clone, Debug)]

@@ -64,7 +64,7 @@ Exit status of diagnose:
   0    answered, nothing lost
   1    pages are lost (--fail-on moves the line)
   2    could not be carried out
-  3    nothing found lost, but what could not be read might hide it
+  3    nothing found lost, but what was not read might hide it
   130  ended by Ctrl-C";
 
 const HEADING: &str = "Options of every command";

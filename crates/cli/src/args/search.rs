@@ -18,11 +18,12 @@ Examples:
   pagehound search vmcore --text RINGBUF2 --in raw
   pagehound search vmcore --regex 'eth[0-9]+: link up'
   pagehound search vmcore --range ffffea0000000000..ffffea0001000000
-  pagehound search vmcore deadbeef -w -p -s 100000 -l 1000
+  pagehound search vmcore deadbeef -w -p -s 100000 -l 4096
 
 Prints a line for every match, as crash does; counts and coverage go to standard
-error. crash's -m, -w, -p, -k, -s, -e and -l work as there; -h is help, as
-everywhere. Exit status, as grep's: 0 found, 1 not found, 2 could not be carried
+error. crash's -m, -w, -p, -k, -s, -e and -l work as there, with addresses of the
+direct map; -h is help, as everywhere. Bytes and text may go on in the next page. With
+--state, and with `why`, `pages` and `ledger`, the whole diagnosis is made first. Exit status, as grep's: 0 found, 1 not found, 2 could not be carried
 out, 130 ended by Ctrl-C.";
 
 /// Arguments of `search`.
@@ -63,7 +64,7 @@ pub struct Search {
     #[arg(long, value_name = "TEXT", value_parser = text, group = "what")]
     pub text: Vec<Pattern>,
 
-    /// A regular expression over bytes
+    /// A regular expression over the bytes of each page: `^` is where a page begins
     #[arg(long, value_name = "REGEX", value_parser = regex, group = "what")]
     pub regex: Vec<Pattern>,
 
@@ -87,8 +88,8 @@ pub struct Search {
     #[arg(short, value_name = "END", value_parser = value::hex, conflicts_with = "length")]
     pub end: Option<u64>,
 
-    /// Only in so many bytes from START on, in hex
-    #[arg(short, value_name = "LENGTH", value_parser = value::hex, requires = "start")]
+    /// Only in so many bytes from START on: decimal, or hex with 0x
+    #[arg(short, value_name = "LENGTH", value_parser = value::number, requires = "start")]
     pub length: Option<u64>,
 
     /// Addresses given and printed are physical, not kernel addresses
@@ -190,7 +191,7 @@ mod tests {
     fn addresses() {
         let of = |line: &str| search(line).unwrap().addresses();
         let range = |start, end| Ok(Some(AddressRange { start, end }));
-        assert_eq!(of("1 -s 1000 -l 1000"), range(0x1000, 0x2000));
+        assert_eq!(of("1 -s 1000 -l 4096"), range(0x1000, 0x2000));
         assert_eq!(of("1 -e 1000"), range(0, 0x1000));
         assert_eq!(of("1 -s 1000"), range(0x1000, u64::MAX));
         assert!(of("1 -s 2000 -e 1000").is_err());

@@ -10,7 +10,7 @@ use crate::render::number::{percent, size, thousands};
 use anyhow::{Context as _, bail};
 use pagehound_hunt::{Diagnosis, Standing};
 use pagehound_kernel::{Class, Kernel, Linear, Pages};
-use pagehound_scan::{End, Found, Match, Pass, PatternSet, Tally};
+use pagehound_scan::{End, Found, Match, Pass, Pattern, PatternSet, Tally};
 use pagehound_vmcore::{Dump, PageCache, Pfn, PhysAddr, VirtAddr, hex};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -51,7 +51,7 @@ pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit
         range,
         kind,
     };
-    search.run(&set, context)
+    search.run(&patterns, &set, context)
 }
 
 /// Which kind of pages to search.
@@ -145,7 +145,12 @@ struct Totals {
 }
 
 impl Search<'_> {
-    fn run(&self, set: &PatternSet, context: &Context) -> anyhow::Result<Exit> {
+    fn run(
+        &self,
+        patterns: &[Pattern],
+        set: &PatternSet,
+        context: &Context,
+    ) -> anyhow::Result<Exit> {
         let memory = self.dump.memory.as_ref();
         let bar = Bar::new();
         let pass = Pass {
@@ -179,7 +184,7 @@ impl Search<'_> {
             written
         })?;
         if tally.end != End::Stopped {
-            self.summary(&totals, &tally, start.elapsed().as_secs_f64());
+            self.summary(patterns, &totals, &tally, start.elapsed().as_secs_f64());
         }
         Ok(match tally.end {
             End::Cancelled => Exit::INTERRUPTED,
@@ -251,7 +256,7 @@ impl Search<'_> {
     }
 
     /// Counts and coverage, apart from the matches so that these can be piped.
-    fn summary(&self, totals: &Totals, tally: &Tally, seconds: f64) {
+    fn summary(&self, patterns: &[Pattern], totals: &Totals, tally: &Tally, seconds: f64) {
         let all: u64 = totals.matches.iter().sum();
         let mut lines = vec![format!(
             "{} matches in {} pages",
@@ -259,12 +264,11 @@ impl Search<'_> {
             thousands(totals.pages.len() as u64)
         )];
         if totals.matches.len() > 1 {
-            let each: Vec<String> = totals
-                .matches
-                .iter()
-                .map(|count| thousands(*count))
+            let each = totals.matches.iter().zip(patterns);
+            let each: Vec<String> = each
+                .map(|(count, pattern)| format!("{} of {pattern}", thousands(*count)))
                 .collect();
-            lines.push(format!("by pattern: {}", each.join(", ")));
+            lines.push(each.join(", "));
         }
         let coverage = self.dump.memory.coverage();
         let missing = coverage.excluded.saturating_add(coverage.absent);

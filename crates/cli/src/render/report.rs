@@ -141,12 +141,17 @@ fn about(finding: &Finding, report: &Report) -> String {
     bounded(finding.pages, finding.estimate, report)
 }
 
-/// `64.0 GiB (61.2 to 66.9 GiB)`.
+/// `about 64.0 GiB (95 %: 61.2 GiB to 66.9 GiB)`.
 fn bounded(pages: u64, estimate: Option<Estimate>, report: &Report) -> String {
     let size = |pages: u64| size(pages.saturating_mul(report.target.page_size));
     match estimate {
         Some(Estimate { low, high }) => {
-            format!("about {} ({} to {})", size(pages), size(low), size(high))
+            format!(
+                "about {} (95 %: {} to {})",
+                size(pages),
+                size(low),
+                size(high)
+            )
         }
         None => size(pages),
     }
@@ -210,7 +215,7 @@ fn answer(report: &Report) -> (Style, &'static str, String) {
         Verdict::Incomplete => (
             DOUBT,
             "UNDECIDED",
-            "nothing found lost, but what could not be read might hide it".to_owned(),
+            "nothing found lost, but what was not read might hide it".to_owned(),
         ),
     }
 }

@@ -170,7 +170,11 @@ impl Diagnosis {
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
         warnings.extend(reasons);
-        let unread = coverage::unread(kernel, &pages, &units, &prints);
+        let unread = match census.cancelled {
+            // What was not come to may well be there.
+            true => 0,
+            false => coverage::unread(kernel, &pages, &units, &prints),
+        };
         if unread > 0 {
             warnings.push(format!(
                 "the content of {} unaccounted pages cannot be read: whose they are is not known",

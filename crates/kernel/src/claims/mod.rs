@@ -101,6 +101,16 @@ impl Claims {
             .is_some_and(|owner| DATA.contains(&owner.kind))
     }
 
+    /// Units that have an owner.
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    /// Whether no unit has an owner.
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
     /// All owners.
     pub fn owners(&self) -> &[Claimant] {
         &self.claimants

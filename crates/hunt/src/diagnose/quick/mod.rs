@@ -87,8 +87,7 @@ pub fn quick(
         pass.threads = threads;
     }
     if let Some(limit) = options.memory {
-        // It has the same map of all frames as the whole.
-        limit.check_frames(kernel.dump, making.threads.get())?;
+        limit.check_sample(kernel.dump, making.threads.get())?;
     }
     let pages = Pages::of(kernel, making)?;
     let sample = drawn.into_inner().unwrap_or_default();
