@@ -47,7 +47,7 @@ enum {
 	KIND_PERF = 47,
 	KIND_USER = 48,
 	KIND_POISONED = 52,
-	KIND_BPF_RING = 55,
+	KIND_BPFRING = 55,
 };
 
 static size_t page_size;
@@ -199,13 +199,13 @@ static void hold_bpf(unsigned int number)
 	fd = syscall(SYS_bpf, BPF_MAP_CREATE, &map_of, sizeof(map_of));
 	if (fd < 0)
 		fail("BPF ring buffer");
-	print_frames(map(page_size, fd, 0), page_size, KIND_BPF_RING);
+	print_frames(map(page_size, fd, 0), page_size, KIND_BPFRING);
 	/* The producer's page and the data can be read only. */
 	start = mmap(NULL, page_size + size, PROT_READ, MAP_SHARED, fd,
 		     page_size);
 	if (start == MAP_FAILED)
 		fail("mmap of a BPF ring buffer");
-	print_frames(start, page_size + size, KIND_BPF_RING);
+	print_frames(start, page_size + size, KIND_BPFRING);
 }
 
 /* Blocks of 64 KiB and of one page: compound pages and single ones. */

@@ -70,7 +70,7 @@ enum kind {
 	KIND_POISONED = 52,	/* held: taken out of use for a memory error */
 	KIND_TYPED_KMALLOC = 53, /* counted: as KIND_LOST_KMALLOC, of a page type */
 	KIND_SOCKET = 54,	/* held: fragments in a socket's receive queue */
-	KIND_BPF_RING = 55,	/* held: BPF ring buffer */
+	KIND_BPFRING = 55,	/* held: BPF ring buffer */
 };
 
 /* records.c */

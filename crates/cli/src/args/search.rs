@@ -23,8 +23,8 @@ Examples:
 Prints a line for every match, as crash does; counts and coverage go to standard
 error. crash's -m, -w, -p, -k, -s, -e and -l work as there, with addresses of the
 direct map; -h is help, as everywhere. Bytes and text may go on in the next page. With
---state, and with `why`, `pages` and `ledger`, the whole diagnosis is made first. Exit status, as grep's: 0 found, 1 not found, 2 could not be carried
-out, 130 ended by Ctrl-C.";
+--state, as with `why`, `pages` and `ledger`, the whole diagnosis is made first. Exit
+status, as grep's: 0 found, 1 not found, 2 could not be carried out, 130 ended by Ctrl-C.";
 
 /// Arguments of `search`.
 #[derive(clap::Args, Clone, Debug)]
