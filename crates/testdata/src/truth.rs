@@ -360,6 +360,6 @@ mod tests {
                 seen += 1;
             }
         }
-        assert_eq!(seen, 5);
+        assert_eq!(seen, 6);
     }
 }
