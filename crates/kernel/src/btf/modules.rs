@@ -9,6 +9,8 @@ use crate::net::whole_or_part;
 
 /// More modules than any kernel loads.
 const MOST_MODULES: usize = 1 << 12;
+/// Bytes of types of all modules together: ten times what large ones have.
+const MOST_BYTES: u64 = 128 << 20;
 
 impl Kernel<'_> {
     /// Reads the types of loaded modules (CONFIG_DEBUG_INFO_BTF_MODULES), and places
@@ -23,15 +25,17 @@ impl Kernel<'_> {
         let (Some(base), Some(head)) = (&self.btf, self.address("btf_modules")) else {
             return Vec::new();
         };
+        let mut left = MOST_BYTES;
         let entries = whole_or_part(self.list_of(head, Field::BtfModuleList, MOST_MODULES));
-        let read = |entry: VirtAddr| {
+        let mut read = |entry: VirtAddr| {
             let module = self.pointer(entry, Field::BtfModuleModule).ok()?;
             let btf = self.pointer(entry, Field::BtfModuleBtf).ok()?;
             let data = self.pointer(btf, Field::BtfData).ok()?;
             let size = self.field(btf, Field::BtfDataSize).ok()?;
+            left = left.checked_sub(size)?;
             let types = Btf::of_module(base, &self.memory, data, size).ok()?;
             Some((self.module_name(module)?, types))
         };
-        entries.into_iter().filter_map(read).collect()
+        entries.into_iter().filter_map(&mut read).collect()
     }
 }

@@ -126,8 +126,10 @@ impl Claims {
     }
 }
 
-/// Structures followed in all: a list that was damaged leads anywhere.
-const MOST_STEPS: u64 = 1 << 26;
+/// Structures followed for each frame of the machine, and besides: more than own all
+/// of its memory. A list that was damaged leads anywhere.
+const STEPS_A_FRAME: u64 = 4;
+const SPARE_STEPS: u64 = 1 << 20;
 
 /// The walk through all owners.
 struct Search<'a> {
@@ -151,7 +153,7 @@ impl<'a> Search<'a> {
             trail: Vec::new(),
             wanted: None,
             found: Vec::new(),
-            left: MOST_STEPS,
+            left: SPARE_STEPS.saturating_add(pages.map.end().0.saturating_mul(STEPS_A_FRAME)),
         }
     }
 
