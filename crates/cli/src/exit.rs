@@ -53,10 +53,9 @@ impl Exit {
 
 /// Whether it is only that Ctrl-C came.
 pub(crate) fn is_interruption(error: &anyhow::Error) -> bool {
-    let kernels = error.chain().filter_map(|cause| cause.downcast_ref());
-    kernels
-        .into_iter()
-        .any(|cause| matches!(cause, KernelError::Interrupted))
+    error
+        .chain()
+        .any(|cause| matches!(cause.downcast_ref(), Some(KernelError::Interrupted)))
 }
 
 impl From<Exit> for ExitCode {

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pagehound_kernel::{Class, Kernel, Pages, Symbolizer};
+use pagehound_kernel::{Class, Kernel, ObjectAt, Pages, StructPages, Symbolizer};
 use pagehound_model::HeapLoss;
 use pagehound_scan::{Pass, words_in_ranges};
 use pagehound_vmcore::{PhysAddr, VirtAddr};
 
-use crate::census::{Bits, Census, Fate};
+use crate::census::{Bits, Census, Naming};
 
 /// Objects of a cache that are read for what they point to.
 const READ: usize = 4096;
@@ -42,7 +42,28 @@ pub(crate) fn lost(
 #[derive(Default)]
 struct Tally {
     live: u64,
-    unreached: Vec<u64>,
+    unreached: u64,
+    /// Numbers of some of those: every so manieth.
+    some: Vec<u64>,
+    step: u64,
+}
+
+impl Tally {
+    fn unreached(&mut self, number: u64) {
+        if self.some.len() == READ {
+            let mut keep = false;
+            self.some.retain(|_| {
+                keep = !keep;
+                keep
+            });
+            self.step *= 2;
+        }
+        if self.unreached.is_multiple_of(self.step.max(1)) {
+            self.some.push(number);
+        }
+        self.step = self.step.max(1);
+        self.unreached += 1;
+    }
 }
 
 fn objects(
@@ -53,21 +74,19 @@ fn objects(
 ) -> Vec<HeapLoss> {
     let slabs = &pages.slabs;
     let mut caches: BTreeMap<u32, Tally> = BTreeMap::new();
-    let mut first = 0;
     for (_, slab) in slabs.iter() {
         let tally = caches.entry(slab.cache).or_default();
         for index in (0..slab.objects).filter(|&index| !slab.is_free(index)) {
-            let number = first + u64::from(index);
+            let number = slab.first + u64::from(index);
             tally.live += 1;
             if census.is_object_reached(number) == Some(false) {
-                tally.unreached.push(number);
+                tally.unreached(number);
             }
         }
-        first += u64::from(slab.objects);
     }
+    let naming = Naming::new(kernel, pages);
     let mut all = Vec::new();
     for (cache, tally) in caches {
-        let count = tally.unreached.len() as u64;
         let Some(cache) = slabs.caches.get(cache as usize) else {
             continue;
         };
@@ -75,19 +94,22 @@ fn objects(
             true => SMALLEST_PART_OF_SIZES,
             false => SMALLEST_PART,
         };
-        if count < FEWEST || count * part < tally.live {
+        let count = tally.unreached;
+        if count < FEWEST || count.saturating_mul(part) < tally.live {
             continue;
         }
-        let shift = kernel.page_shift();
         let mut points: BTreeMap<String, u64> = BTreeMap::new();
-        for &number in tally.unreached.iter().take(READ) {
-            let Some(object) = slabs.object(&pages.map, number, shift) else {
+        let mut of_files = 0;
+        let mut structs = pages.memmap.struct_pages(kernel);
+        for &number in &tally.some {
+            let Some(object) = slabs.object(&pages.map, number, kernel.page_shift()) else {
                 continue;
             };
             let mut bytes = vec![0; object.size as usize];
             if kernel.memory.cache.read(object.start, &mut bytes).is_err() {
                 continue;
             }
+            of_files += usize::from(is_of_file(pages, &naming, &mut structs, &object, &bytes));
             let words = bytes.as_chunks::<8>().0.iter();
             let words = words.map(|word| VirtAddr(u64::from_le_bytes(*word)));
             let mut named: Vec<String> = words
@@ -100,16 +122,45 @@ fn objects(
                 *points.entry(name).or_default() += 1;
             }
         }
+        if of_files * 2 > tally.some.len() {
+            continue;
+        }
         all.push(HeapLoss {
             kind: "slab".into(),
             name: String::from_utf8_lossy(&cache.name).into_owned(),
             count,
             of: tally.live,
-            bytes: count * u64::from(cache.size),
+            bytes: count.saturating_mul(cache.size.into()),
             points_to: most(points),
         });
     }
     all
+}
+
+/// Whether a page of a file has an object for its file system (`page->private`), as
+/// it has buffer heads: the object names a page that names it. The census does not
+/// go by what `struct page`s of files say.
+fn is_of_file(
+    pages: &Pages,
+    naming: &Naming,
+    structs: &mut StructPages<'_>,
+    object: &ObjectAt,
+    bytes: &[u8],
+) -> bool {
+    let mut is = false;
+    naming.names(bytes, |_, _, named| {
+        if pages.map.class(named) == Class::File
+            && let Some(bytes) = structs.get(pages.map.head(named))
+        {
+            // The first of a ring of them, which is one page's.
+            let private = pages.decoder.words(bytes).private();
+            let own = pages.slabs.slab(object.head).map(|slab| slab.cache);
+            let there = naming.page(private).map(|pfn| pages.map.head(pfn));
+            let there = there.and_then(|head| pages.slabs.slab(head));
+            is |= own.is_some() && there.map(|slab| slab.cache) == own;
+        }
+    });
+    is
 }
 
 /// The most frequent of names.
@@ -138,11 +189,10 @@ fn areas(
 ) -> Vec<HeapLoss> {
     let areas = &pages.areas;
     let of_all = areas.iter().filter_map(|area| area.vm.as_ref());
-    let of_all: u64 = of_all
+    let of_all = of_all
         .filter(|vm| vm.is_allocated())
-        .map(|vm| vm.nr_pages)
-        .sum();
-    if of_all * WORTH_IT < pages.map.end().0 {
+        .fold(0u64, |sum, vm| sum.saturating_add(vm.nr_pages));
+    if of_all.saturating_mul(WORTH_IT) < pages.map.end().0 {
         return Vec::new();
     }
     let (Some(first), Some(last)) = (areas.first(), areas.last()) else {
@@ -174,12 +224,7 @@ fn areas(
         .collect();
     let direct = kernel.memory.space.direct.virt.clone();
     pass.fold(
-        |pfn| {
-            let class = pages.map.class(pfn);
-            let held = || census.fate(pages, pages.map.head(pfn)) == Fate::Held;
-            let read = || pages.is_read_when_held(pages.map.head(pfn));
-            class.is_root() || class == Class::Raw && held() && read()
-        },
+        |pfn| census.is_referrer(pages, pfn),
         || (),
         |(), pfn, page| {
             let class = pages.map.class(pfn);
@@ -233,7 +278,7 @@ fn areas(
         sum.all += 1;
         if !named.get(number) {
             sum.lost += 1;
-            sum.pages += vm.nr_pages;
+            sum.pages = sum.pages.saturating_add(vm.nr_pages);
         }
     }
     callers
@@ -244,7 +289,7 @@ fn areas(
             name,
             count: sum.lost,
             of: sum.all,
-            bytes: sum.pages << shift,
+            bytes: sum.pages.saturating_mul(1 << shift),
             points_to: Vec::new(),
         })
         .collect()

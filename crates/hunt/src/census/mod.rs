@@ -223,6 +223,17 @@ impl Census {
         })
     }
 
+    /// Whether words in a frame are references: it has an owner, or is held and no
+    /// data.
+    pub(crate) fn is_referrer(&self, pages: &Pages, pfn: Pfn) -> bool {
+        let class = pages.map.class(pfn);
+        let held = || {
+            let head = pages.map.head(pfn);
+            self.held.get(head) && pages.is_read_when_held(head)
+        };
+        class.is_root() || class.is_read_when_held() && held()
+    }
+
     /// Notes that the page map is in doubt, so that no orphan may be called
     /// lost.
     pub(crate) fn doubt(&mut self) {

@@ -79,19 +79,6 @@ impl Strict {
         self.units.get(head)
     }
 
-    /// Marks what pages of files have for their file system (`page->private`): buffer
-    /// heads, and what is kept of a folio's blocks.
-    fn of_files(&self, kernel: &Kernel<'_>, pages: &Pages, naming: &Naming) {
-        let mut structs = pages.memmap.struct_pages(kernel);
-        for head in pages.map.heads(Class::File) {
-            let private = structs.get(head);
-            let private = private.map_or(0, |bytes| pages.decoder.words(bytes).private());
-            if let Some(named) = naming.page(private) {
-                self.reach(pages, naming, private, named, kernel.page_shift());
-            }
-        }
-    }
-
     /// Follows everything that is marked; `false` if that was ended early.
     fn follow(
         &self,
@@ -288,7 +275,6 @@ impl Census {
         for &(pfn, _) in &pages.mapped {
             strict.units.set(pages.map.head(pfn));
         }
-        strict.of_files(kernel, pages, naming);
         if !strict.follow(kernel, pages, naming, cancel) {
             self.cancelled = true;
             return;

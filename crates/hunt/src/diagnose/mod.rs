@@ -156,7 +156,7 @@ impl Diagnosis {
         let unclaimed = units
             .heads()
             .filter(|&head| pages.claims.owner(head).is_none());
-        let climb = Climb::from(kernel, &pages, &pass, census.roots_of(unclaimed));
+        let climb = Climb::from(kernel, &pages, &census, &pass, census.roots_of(unclaimed));
         let (found, groups, ids) = findings::findings(&Seen {
             kernel,
             pages: &pages,
@@ -181,6 +181,11 @@ impl Diagnosis {
                 thousands(unread)
             ));
         }
+        // What nothing reaches is lost only where everything was searched.
+        let heap = match census.is_proof() {
+            true => heap::lost(kernel, &pages, &census, &pass),
+            false => Vec::new(),
+        };
         let report = Report {
             schema: model::SCHEMA.into(),
             tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -194,7 +199,7 @@ impl Diagnosis {
             control: census.control,
             findings: found,
             holders: owned::holders(&pages.claims),
-            heap: heap::lost(kernel, &pages, &census, &pass),
+            heap,
             warnings,
             timing: model::Timing {
                 seconds: begin.elapsed().as_secs_f64(),

@@ -8,7 +8,7 @@ use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_scan::Pass;
 use pagehound_vmcore::PhysAddr;
 
-use crate::census::{Bits, Naming};
+use crate::census::{Bits, Census, Naming};
 
 /// Steps up at most; each is another pass over what has an owner.
 const LEVELS: usize = 4;
@@ -21,6 +21,10 @@ pub struct Climb {
 
 /// The part of all objects, one of so many, for which another step up is not made.
 const WORTH_IT: usize = 8;
+
+/// Objects that are climbed from at most: there may be as many as held pages, and
+/// each takes some forty bytes.
+const MOST: usize = 1 << 16;
 
 /// How much a place says about whose an object is; the least says most.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -42,6 +46,7 @@ impl Climb {
     pub fn from(
         kernel: &Kernel<'_>,
         pages: &Pages,
+        census: &Census,
         pass: &Pass<'_>,
         from: impl Iterator<Item = PhysAddr>,
     ) -> Climb {
@@ -54,13 +59,14 @@ impl Climb {
         let mut wanted: Vec<u64> = from.filter_map(number).collect();
         wanted.sort_unstable();
         wanted.dedup();
+        wanted.truncate(MOST);
         let all = wanted.len();
         for _ in 0..LEVELS {
             // For the last few another pass is not worth it.
             if wanted.len() * WORTH_IT <= all || pass.is_cancelled() {
                 break;
             }
-            let found = climb.level(kernel, pages, pass, &wanted);
+            let found = climb.level(kernel, pages, census, pass, &wanted);
             wanted = found.into_iter().filter_map(number).collect();
             wanted.retain(|number| !climb.above.contains_key(number));
             wanted.sort_unstable();
@@ -74,6 +80,7 @@ impl Climb {
         &mut self,
         kernel: &Kernel<'_>,
         pages: &Pages,
+        census: &Census,
         pass: &Pass<'_>,
         wanted: &[u64],
     ) -> Vec<PhysAddr> {
@@ -91,7 +98,7 @@ impl Climb {
             }
         }
         let outcome = pass.fold(
-            |pfn| pages.map.class(pfn).is_root() || pages.is_read_when_held(pages.map.head(pfn)),
+            |pfn| census.is_referrer(pages, pfn),
             HashMap::new,
             |above: &mut HashMap<u64, (Rank, PhysAddr)>, pfn, page| {
                 let class = pages.map.class(pfn);

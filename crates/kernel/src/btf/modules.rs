@@ -1,5 +1,7 @@
 //! Types of loaded modules, which the kernel keeps where it verifies BPF.
 
+use std::sync::Arc;
+
 use pagehound_vmcore::VirtAddr;
 
 use super::Btf;
@@ -17,12 +19,13 @@ impl Kernel<'_> {
     /// members that the kernel's own types do not have. What cannot be read is left
     /// out.
     pub(crate) fn read_module_types(&mut self) {
-        self.module_types = self.all_module_types();
-        self.layouts.add(&self.module_types);
+        let Some(base) = self.btf.clone() else { return };
+        self.module_types = self.all_module_types(&base);
+        self.layouts.add(&base, &self.module_types);
     }
 
-    fn all_module_types(&self) -> Vec<(String, Btf)> {
-        let (Some(base), Some(head)) = (&self.btf, self.address("btf_modules")) else {
+    fn all_module_types(&self, base: &Arc<Btf>) -> Vec<(String, Btf)> {
+        let Some(head) = self.address("btf_modules") else {
             return Vec::new();
         };
         let mut left = MOST_BYTES;

@@ -5,6 +5,8 @@ use super::types::{ARRAY, FWD, INT, MAX_DEPTH, PTR, STRUCT, Type, UNION};
 
 /// Pointers told of one struct; the largest have some hundreds.
 const MOST_POINTERS: usize = 1 << 12;
+/// Members looked at for one struct; the largest have some thousands.
+const MEMBER_BUDGET: u32 = 1 << 16;
 /// Elements of an array that are told.
 const MOST_ELEMENTS: u32 = 256;
 
@@ -28,6 +30,12 @@ pub(crate) struct PointerAt {
     name: u32,
     /// What it points to.
     pub(crate) target: Target,
+}
+
+/// What is found, and how many members more are looked at.
+struct Walk {
+    found: Vec<PointerAt>,
+    budget: u32,
 }
 
 impl Btf {
@@ -64,21 +72,26 @@ impl Btf {
 
     /// All pointers in a struct, those of structs and arrays in it too, by offset.
     pub(crate) fn pointers(&self, id: u32) -> Vec<PointerAt> {
-        let mut found = Vec::new();
-        self.pointers_in(id, 0, 0, MAX_DEPTH, &mut found);
-        found.sort_by_key(|pointer| pointer.offset);
-        found
+        let mut walk = Walk {
+            found: Vec::new(),
+            budget: MEMBER_BUDGET,
+        };
+        self.pointers_in(id, 0, 0, MAX_DEPTH, &mut walk);
+        walk.found.sort_by_key(|pointer| pointer.offset);
+        walk.found
     }
 
-    fn pointers_in(&self, id: u32, base: u64, name: u32, depth: u32, found: &mut Vec<PointerAt>) {
+    fn pointers_in(&self, id: u32, base: u64, name: u32, depth: u32, walk: &mut Walk) {
         let (Some(depth), Some(this)) = (depth.checked_sub(1), self.resolve(id)) else {
             return;
         };
-        if found.len() >= MOST_POINTERS {
+        // Broken BTF may nest without end.
+        walk.budget = walk.budget.saturating_sub(1);
+        if walk.budget == 0 || walk.found.len() >= MOST_POINTERS {
             return;
         }
         match this.head.kind {
-            PTR => found.extend(self.target(this).map(|target| PointerAt {
+            PTR => walk.found.extend(self.target(this).map(|target| PointerAt {
                 offset: base,
                 name,
                 target,
@@ -93,7 +106,7 @@ impl Btf {
                         } else {
                             member.name_off
                         };
-                        self.pointers_in(member.type_id, at, named, depth, found);
+                        self.pointers_in(member.type_id, at, named, depth, walk);
                     }
                 }
             }
@@ -104,9 +117,9 @@ impl Btf {
                 let size = self.size(element).unwrap_or(0);
                 for index in 0..u64::from(count.min(MOST_ELEMENTS)) {
                     let at = base.saturating_add(index.saturating_mul(size));
-                    self.pointers_in(element, at, name, depth, found);
+                    self.pointers_in(element, at, name, depth, walk);
                     // An array without pointers is looked at once.
-                    if found.last().is_none_or(|last| last.offset < at) {
+                    if walk.found.last().is_none_or(|last| last.offset < at) {
                         return;
                     }
                 }

@@ -57,13 +57,14 @@ pub struct Claims {
 }
 
 /// Kinds whose pages hold data: words that a user wrote, that came by the network, or
-/// that were written down for later. They refer to nothing, whatever they are.
+/// that were written down for later. They refer to nothing, whatever they are. Not
+/// among them is what may have been spliced into a pipe, or hold the head of an
+/// `sk_buff` with its fragments.
 const DATA: &[&str] = &[
     BPF_RING,
     IO_URING,
     PACKET_RING,
     PERF_BUFFER,
-    PIPE,
     TRACE_BUFFER,
     ZSMALLOC,
 ];
@@ -72,7 +73,6 @@ const BPF_RING: &str = "bpf ring buffer";
 const IO_URING: &str = "io_uring";
 const PACKET_RING: &str = "packet ring";
 const PERF_BUFFER: &str = "perf buffer";
-const PIPE: &str = "pipe";
 const TRACE_BUFFER: &str = "trace buffer";
 const ZSMALLOC: &str = "zsmalloc";
 
@@ -179,12 +179,18 @@ impl<'a> Search<'a> {
         number
     }
 
+    /// Whether anything more is looked at; counts a step.
+    fn step(&mut self) -> bool {
+        let left = self.left.checked_sub(1);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
+
     /// Walks what lies below a structure.
     fn below(&mut self, what: &str, at: VirtAddr, walk: impl FnOnce(&mut Self)) {
-        let Some(left) = self.left.checked_sub(1) else {
+        if !self.step() {
             return;
-        };
-        self.left = left;
+        }
         // Only the way to one page is ever read.
         if self.wanted.is_some() {
             let what = what.to_owned();
@@ -229,10 +235,9 @@ impl<'a> Search<'a> {
         let shift = self.kernel.page_shift();
         let pages = size.div_ceil(1 << shift).max(1);
         for page in 0..pages {
-            let Some(left) = self.left.checked_sub(1) else {
+            if !self.step() {
                 return;
-            };
-            self.left = left;
+            }
             match self.kernel.phys(start.add(page << shift)) {
                 Ok(phys) => self.frame(owner, phys.pfn(shift)),
                 Err(_) => return,

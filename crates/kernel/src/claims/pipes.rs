@@ -2,7 +2,7 @@
 
 use pagehound_vmcore::VirtAddr;
 
-use super::{PIPE, Search};
+use super::Search;
 use crate::layouts::{Field, Struct};
 use crate::virt::VirtualRead;
 
@@ -32,9 +32,12 @@ impl Search<'_> {
         let spare = kernel.layouts.get(Field::PipeTmpPage);
         let spares = spare.map_or(0, |place| place.size / 8);
         let most = field(Field::PipeMaxUsage).map(|most| most + spares);
-        let owner = self.owner(PIPE, process.to_owned(), most);
+        let owner = self.owner("pipe", process.to_owned(), most);
         self.below("pipe_inode_info", pipe, |search| {
             for index in 0..used {
+                if !search.step() {
+                    break;
+                }
                 let slot = tail.wrapping_add(index) & mask;
                 let buffer = VirtAddr(buffers).add(slot * size);
                 let Ok(page) = kernel.pointer(buffer, Field::PipeBufferPage) else {

@@ -3,7 +3,7 @@
 //! followed (module BTF): from the private part of the device along all pointers
 //! to structs of the same module.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pagehound_vmcore::{Pfn, VirtAddr};
 
@@ -14,15 +14,19 @@ use crate::pagemap::Class;
 use crate::virt::VirtualRead;
 use crate::vmalloc::area_at;
 
+/// Types of one module that are looked at; the largest has some ten thousand.
+const MOST_SHAPES: usize = 1 << 14;
 /// Structs of one driver that are looked at.
 const MOST_STRUCTS: usize = 1 << 20;
 /// A virtqueue has at most so many (`VIRTQUEUE_MAX_SIZE` of the specification).
 const MOST_SLOTS: u64 = 1 << 15;
 /// Pages of one buffer, `MAX_SKB_FRAGS` and two.
-const MOST_CHAINED: u64 = 64;
+const MOST_CHAINED: usize = 64;
 /// Of a driver without types an array that names fewer pages is not taken for one of
 /// buffers.
 const FEWEST_BUFFERS: usize = 16;
+/// No driver has a struct beyond this; what BTF says is of it is not looked at.
+const LARGEST_STRUCT: u64 = 1 << 20;
 /// Steps from a driver's private part to such an array: by way of its queues and what
 /// these are made of.
 const DEEPEST: u32 = 3;
@@ -36,18 +40,24 @@ impl Search<'_> {
     pub(super) fn receive_rings(&mut self) {
         let kernel = self.kernel;
         let devices = kernel.net_devices().unwrap_or_default();
+        let types: HashMap<&str, &Btf> = kernel
+            .module_types
+            .iter()
+            .map(|(module, types)| (module.as_str(), types))
+            .collect();
+        // A host may have thousands of devices of one driver.
+        let mut shapes: HashMap<&str, Vec<Shape>> = HashMap::new();
         for device in &devices {
-            let Some(module) = &device.module else {
+            let Some(module) = device.module.as_deref() else {
                 continue;
             };
             let driver = device.driver.as_deref().unwrap_or(module);
             let name = format!("{} ({driver})", device.name);
-            let own = kernel.module_types.iter();
-            match own
-                .map(|(of, types)| (of == module, types))
-                .find(|own| own.0)
-            {
-                Some((_, types)) => self.driver(types, device.addr, name),
+            match types.get(module) {
+                Some(types) => {
+                    let shapes = shapes.entry(module).or_insert_with(|| shapes_of(types));
+                    self.driver(types, shapes, device.addr, name);
+                }
                 None => self.untyped_driver(device.addr, name),
             }
         }
@@ -110,8 +120,8 @@ impl Search<'_> {
         self.room(at)
     }
 
-    fn driver(&mut self, types: &Btf, device: VirtAddr, name: String) {
-        let Some((private, shape)) = self.private_part(types, device) else {
+    fn driver(&mut self, types: &Btf, shapes: &[Shape], device: VirtAddr, name: String) {
+        let Some((private, shape)) = self.private_part(shapes, device) else {
             return;
         };
         let rings = self.owner("receive ring", name.clone(), None);
@@ -119,7 +129,6 @@ impl Search<'_> {
         let mut walk = Driver {
             types,
             owners: [rings, others],
-            slots: 0,
             seen: HashSet::new(),
             waiting: vec![(private, shape, 1, false)],
         };
@@ -141,9 +150,6 @@ impl Search<'_> {
                 }
             }
         });
-        if let Some(claimant) = self.claims.claimants.get_mut(rings as usize) {
-            claimant.most = Some(walk.slots);
-        }
     }
 
     /// Looks at what one struct points to.
@@ -155,7 +161,7 @@ impl Search<'_> {
         pointers: &[PointerAt],
         receives: bool,
     ) {
-        let mut bytes = vec![0; size as usize];
+        let mut bytes = vec![0; size.min(LARGEST_STRUCT) as usize];
         if self.kernel.memory.read(at, &mut bytes).is_err() {
             return;
         }
@@ -175,17 +181,17 @@ impl Search<'_> {
                     let receives = receives || is_receiving(types.type_name(id));
                     walk.follow(to, id, self.elements(to, types.type_size(id)), receives);
                 }
-                Target::Struct(id) if types.type_name(id) == "page" => {
-                    walk.slots += u64::from(receives) * self.unit_at(to);
-                    self.page(owner, to);
-                }
+                Target::Struct(id) if types.type_name(id) == "page" => self.page(owner, to),
                 Target::Struct(id) if types.type_name(id) == "virtqueue" => {
-                    walk.slots += self.virtqueue(owner, to);
+                    self.virtqueue(owner, to);
                 }
                 Target::Struct(_) => {}
                 Target::Pointers(id) if types.is_own(id) => {
                     let receives = receives || is_receiving(types.type_name(id));
                     for index in 0..self.elements(to, Some(8)) {
+                        if !self.step() {
+                            break;
+                        }
                         let Ok(to) = self.kernel.memory.ptr(to.add(index * 8)) else {
                             break;
                         };
@@ -198,11 +204,7 @@ impl Search<'_> {
                 Target::Bytes => {
                     let direct = self.kernel.memory.space.direct.phys(to);
                     if let Some(phys) = direct {
-                        let pfn = phys.pfn(self.kernel.page_shift());
-                        if self.pages.map.class(pfn).is_censused() {
-                            walk.slots += u64::from(receives) * self.pages.map.unit(pfn).len();
-                            self.frame(owner, pfn);
-                        }
+                        self.frame(owner, phys.pfn(self.kernel.page_shift()));
                     }
                 }
             }
@@ -211,50 +213,47 @@ impl Search<'_> {
 
     /// The buffers that a virtqueue has given to its device, each named by where it
     /// begins or, where it is large, by the first page of a chain through
-    /// `page->private`; returns how many it has room for.
-    fn virtqueue(&mut self, owner: u32, queue: VirtAddr) -> u64 {
+    /// `page->private`.
+    fn virtqueue(&mut self, owner: u32, queue: VirtAddr) {
         let kernel = self.kernel;
         // `struct virtqueue` is its first member.
         let states = kernel.pointer(queue, Field::VringState);
         let count = kernel.field(queue, Field::VringNum);
         let size = kernel.layouts.size(Struct::VringDescState);
         let (Ok(states), Ok(count), Ok(size)) = (states, count, size) else {
-            return 0;
+            return;
         };
-        let mut room = 0;
         self.below("vring_virtqueue", queue, |search| {
             for index in 0..count.min(MOST_SLOTS) {
+                if !search.step() {
+                    break;
+                }
                 let state = states.add(index * size);
                 let Ok(data) = kernel.pointer(state, Field::VringStateData) else {
                     break;
                 };
-                room += 1;
                 if let Some(pfn) = search.pages.memmap.pfn(data) {
-                    room += search.chain(owner, pfn).saturating_sub(1);
+                    search.chain(owner, pfn);
                 }
                 if let Some(phys) = kernel.memory.space.direct.phys(data) {
                     search.frame(owner, phys.pfn(kernel.page_shift()));
                 }
             }
         });
-        room
     }
 
-    /// The pages of a chain through `page->private`, as drivers make it; returns how
-    /// many there are.
-    fn chain(&mut self, owner: u32, first: Pfn) -> u64 {
+    /// The pages of a chain through `page->private`, as drivers make it.
+    fn chain(&mut self, owner: u32, first: Pfn) {
         let pages = self.pages;
         let mut structs = pages.memmap.struct_pages(self.kernel);
         let mut page = Some(first);
-        let mut count = 0;
-        while let Some(pfn) = page.filter(|_| count < MOST_CHAINED) {
-            count += 1;
+        for _ in 0..MOST_CHAINED {
+            let Some(pfn) = page else { break };
             self.frame(owner, pfn);
             let bytes = structs.get(pfn);
             let next = bytes.map_or(0, |bytes| pages.decoder.words(bytes).private());
             page = pages.memmap.pfn(VirtAddr(next));
         }
-        count
     }
 
     /// How many elements of a size there are from an address to the end of the
@@ -281,15 +280,9 @@ impl Search<'_> {
         })
     }
 
-    /// Pages of the unit that a `struct page` belongs to.
-    fn unit_at(&self, page: VirtAddr) -> u64 {
-        let pfn = self.pages.memmap.pfn(page);
-        pfn.map_or(0, |pfn| self.pages.map.unit(pfn).len())
-    }
-
     /// The private part of a device and its type: of the module's structs the
     /// largest that has pointers to a `net_device`, all of which are this one.
-    fn private_part(&self, types: &Btf, device: VirtAddr) -> Option<(VirtAddr, u32)> {
+    fn private_part(&self, shapes: &[Shape], device: VirtAddr) -> Option<(VirtAddr, u32)> {
         let kernel = self.kernel;
         let private = match kernel.layouts.get(Field::NetDevPriv) {
             Some(place) => device.add(place.offset),
@@ -298,23 +291,42 @@ impl Search<'_> {
                 device.add(size.next_multiple_of(PRIVATE_ALIGN))
             }
         };
-        let fits = |id: &u32| {
-            let pointers = types.pointers(*id);
-            let devices = pointers.iter().filter(|pointer| match pointer.target {
-                Target::Struct(to) => types.type_name(to) == "net_device",
-                _ => false,
-            });
-            let mut any = false;
-            let all = devices
-                .map(|pointer| kernel.memory.ptr(private.add(pointer.offset)))
-                .inspect(|_| any = true)
-                .all(|to| to == Ok(device));
-            all && any
+        let fits = |shape: &&Shape| {
+            let mut devices = shape.devices.iter();
+            devices.all(|&at| kernel.memory.ptr(private.add(at)) == Ok(device))
         };
-        let structs = types.own_structs().filter(fits);
-        let largest = structs.max_by_key(|&id| types.type_size(id))?;
-        Some((private, largest))
+        let largest = shapes.iter().filter(fits).max_by_key(|shape| shape.size)?;
+        Some((private, largest.id))
     }
+}
+
+/// A struct of a module that has pointers to network devices.
+struct Shape {
+    id: u32,
+    size: u64,
+    /// Where those lie in it; one at least.
+    devices: Vec<u64>,
+}
+
+fn shapes_of(types: &Btf) -> Vec<Shape> {
+    let shape = |id| {
+        let pointers = types.pointers(id);
+        let devices = pointers.iter().filter(|pointer| match pointer.target {
+            Target::Struct(to) => types.type_name(to) == "net_device",
+            _ => false,
+        });
+        let devices: Vec<u64> = devices.map(|pointer| pointer.offset).collect();
+        (!devices.is_empty()).then_some(Shape {
+            id,
+            size: types.type_size(id)?,
+            devices,
+        })
+    };
+    types
+        .own_structs()
+        .take(MOST_SHAPES)
+        .filter_map(shape)
+        .collect()
 }
 
 /// The walk through one driver's structs.
@@ -322,8 +334,6 @@ struct Driver<'t> {
     types: &'t Btf,
     /// Of what it receives into, and of the rest.
     owners: [u32; 2],
-    /// Pages in all places for a receive buffer.
-    slots: u64,
     seen: HashSet<(u64, u32)>,
     /// Address, type, how many of them, whether they belong to a receive ring.
     waiting: Vec<(VirtAddr, u32, u64, bool)>,

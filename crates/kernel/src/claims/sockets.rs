@@ -154,6 +154,9 @@ impl Search<'_> {
         self.below("packet_sock", sock, |search| {
             search.below(what, ring, |search| {
                 for block in 0..blocks {
+                    if !search.step() {
+                        break;
+                    }
                     let slot = array.add(block * size);
                     let Ok(buffer) = kernel.pointer(slot, Field::PgvBuffer) else {
                         break;

@@ -136,12 +136,12 @@ impl Search<'_> {
     /// An array of the addresses of pages.
     fn array(&mut self, owner: u32, array: VirtAddr, count: u64) {
         for index in 0..count {
+            if !self.step() {
+                return;
+            }
             let Ok(page) = self.kernel.memory.ptr(array.add(index * 8)) else {
                 return;
             };
-            if self.left == 0 {
-                return;
-            }
             self.memory(owner, page, 1);
         }
     }
@@ -149,13 +149,12 @@ impl Search<'_> {
     /// An array of the addresses of `struct page`s.
     fn page_array(&mut self, owner: u32, array: VirtAddr, count: u64) {
         for index in 0..count.min(MOST_PAGES) {
+            if !self.step() {
+                return;
+            }
             let Ok(page) = self.kernel.memory.ptr(array.add(index * 8)) else {
                 return;
             };
-            self.left = self.left.saturating_sub(1);
-            if self.left == 0 {
-                return;
-            }
             self.page(owner, page);
         }
     }

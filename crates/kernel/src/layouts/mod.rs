@@ -109,15 +109,21 @@ impl Layouts {
     }
 
     /// Places what only the types of modules tell: structures of drivers, and of what
-    /// some kernels have built in and others load.
-    pub(crate) fn add(&mut self, modules: &[(String, Btf)]) {
+    /// some kernels have built in and others load. Of a structure that is the kernel's
+    /// own nothing is taken from a module: one built against other headers has another
+    /// idea of it.
+    pub(crate) fn add(&mut self, base: &Btf, modules: &[(String, Btf)]) {
+        let is_own = |path: &str| {
+            let name = path.split('.').next().unwrap_or(path);
+            base.size_of(name).is_some()
+        };
         for (row, field) in rows::FIELDS.iter().zip(&mut self.fields) {
-            if field.is_none() {
+            if field.is_none() && !row.paths.iter().any(|path| is_own(path)) {
                 *field = modules.iter().find_map(|(_, btf)| place(btf, row));
             }
         }
         for (row, size) in rows::STRUCTS.iter().zip(&mut self.structs) {
-            if size.is_none() {
+            if size.is_none() && !is_own(row.name) {
                 *size = modules.iter().find_map(|(_, btf)| btf.size_of(row.name));
             }
         }

@@ -294,8 +294,6 @@ fields! {
 
     // Pools that pages name. page_pool.slow came with 6.7 (5027ec19f104).
     PoolDev 8 ["page_pool.p.dev"] [];
-    PoolOrder 4 ["page_pool.p.order"] [];
-    PoolSize 4 ["page_pool.p.pool_size"] [];
     PoolNetdev 8 ["page_pool.slow.netdev"] [];
     // Before 6.0 (68f2736a8583) the pool is behind the inode of its pages.
     AddressSpacePrivate 8 ["address_space.i_private_data", "address_space.private_data"] [];

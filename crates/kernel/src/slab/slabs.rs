@@ -16,7 +16,7 @@ pub struct Slab<'a> {
     /// (`kfence_guarded_alloc`), or a damaged slab.
     pub(super) is_cut: bool,
     /// Number of its first object among those of all slabs.
-    pub(super) first: u64,
+    pub first: u64,
     /// A bit an object of all slabs, set where the object is free.
     free: &'a [u64],
 }
