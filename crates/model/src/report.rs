@@ -414,7 +414,7 @@ pub struct NodePages {
 /// Something that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// Kind of check: `references`, `control`, `content`, `owner`, `blame`, or a
+    /// Kind of check: `references`, `control`, `content`, `owner`, `blame`, `bound`, `features`, or a
     /// new one.
     pub kind: String,
     /// How many were checked.
@@ -434,6 +434,8 @@ impl Evidence {
     pub const CONTENT: &str = "content";
     /// How many pages holders have against the most they may have.
     pub const BOUND: &str = "bound";
+    /// What pages look like of which no name is known.
+    pub const FEATURES: &str = "features";
     /// Why the owners are the owners.
     pub const OWNER: &str = "owner";
     /// Where the pages were lost, as it follows the words *Lost in*:

@@ -96,7 +96,7 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
             [one] => format!("{} {}", one.kind, one.name),
             all => all.first().map_or(String::new(), |first| {
                 let more = thousands(all.len() as u64 - 1);
-                format!("{}s {}, {more} more", first.kind, first.name)
+                format!("{} {}, {more} more", first.kind, first.name)
             }),
         };
         if finding.holders.iter().any(Holder::is_beyond) {

@@ -6,7 +6,7 @@ use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::{
     Confidence, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, Reach, State,
 };
-use pagehound_vmcore::Mac;
+use pagehound_vmcore::{Mac, Pfn};
 
 use super::members::Members;
 use super::signature;
@@ -14,6 +14,8 @@ use crate::attribution::Attribution;
 use crate::fingerprint::{Fingerprints, Key, Shared, order};
 use crate::holders::HolderName;
 
+/// Units looked at for what they have in common.
+const FEATURED: usize = 4096;
 /// Sample frames named a finding.
 const SAMPLES: usize = 8;
 
@@ -140,10 +142,54 @@ impl Parts<'_> {
     pub(super) fn holder(&self, holder: &HolderName, units: &Members<'_>) -> Holder {
         Holder {
             kind: holder.kind.into(),
-            name: holder.name.clone(),
+            name: match holder.pid {
+                Some(pid) => format!("{} (pid {pid})", holder.name),
+                None => holder.name.clone(),
+            },
             pages: units.pages(),
-            pid: None,
+            pid: holder.pid,
             most_pages: None,
+        }
+    }
+
+    /// What can be said of pages when nobody's name can.
+    pub(super) fn features(&self, units: &Members<'_>) -> Evidence {
+        let step = units.len().div_ceil(FEATURED).max(1);
+        let heads: Vec<Pfn> = units.heads().step_by(step).collect();
+        let mut structs = self.pages.memmap.struct_pages(self.kernel);
+        let mut features: [BTreeMap<String, u64>; 3] = Default::default();
+        for &head in &heads {
+            let count = structs
+                .get(head)
+                .map(|bytes| self.pages.decoder.words(bytes).refcount());
+            let content = signature::group(self.prints.key(head));
+            let told = [
+                Some(format!("order {}", order(self.pages, head))),
+                count.map(|count| format!("reference count {count}")),
+                Some(content),
+            ];
+            for (feature, told) in features.iter_mut().zip(told) {
+                *feature
+                    .entry(told.unwrap_or_else(|| "unread".into()))
+                    .or_default() += 1;
+            }
+        }
+        let all = heads.len().max(1) as u64;
+        let told: Vec<String> = features
+            .into_iter()
+            .map(|feature| {
+                let mut feature: Vec<(String, u64)> = feature.into_iter().collect();
+                feature.sort_by_key(|(_, units)| std::cmp::Reverse(*units));
+                let most = feature.into_iter().take(3);
+                let most = most.map(|(name, units)| format!("{name} ({} %)", units * 100 / all));
+                most.collect::<Vec<_>>().join(", ")
+            })
+            .collect();
+        Evidence {
+            kind: Evidence::FEATURES.into(),
+            checked: heads.len() as u64,
+            matched: heads.len() as u64,
+            text: format!("no name for what holds them: {}", told.join("; ")),
         }
     }
 

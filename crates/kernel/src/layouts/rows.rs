@@ -176,6 +176,7 @@ fields! {
     VmCaller 8 ["vm_struct.caller"] [];
 
     // Per-CPU allocator.
+    ChunkList 16 ["pcpu_chunk.list"] [];
     ChunkBase 8 ["pcpu_chunk.base_addr"] [];
     ChunkPages 4 ["pcpu_chunk.nr_pages"] [];
 
