@@ -21,6 +21,8 @@ pub struct HolderName {
     pub name: String,
     /// The process whose it is, if it is one's.
     pub pid: Option<u32>,
+    /// The loaded module whose code or data it is.
+    pub module: Option<String>,
 }
 
 impl HolderName {
@@ -30,6 +32,7 @@ impl HolderName {
             kind,
             name: name.into(),
             pid: None,
+            module: None,
         }
     }
 
@@ -127,7 +130,7 @@ impl<'a> Holders<'a> {
         match (unit.start.0..unit.end.0).find_map(|pfn| mapped.get(&pfn)) {
             // The kernel's half of the addresses.
             Some(&at) if at.0 >> 63 == 1 => match area_at(&self.pages.areas, at) {
-                Some(area) => HolderName::new("vmalloc", self.caller(area)),
+                Some(area) => self.area(area),
                 None => HolderName::new("mapping", "kernel page table"),
             },
             Some(_) => HolderName::new("mapping", "memory of a process"),
@@ -231,7 +234,10 @@ impl<'a> Holders<'a> {
             return HolderName::new("percpu", "dynamic");
         }
         if let Some(module) = self.symbols.module(virt) {
-            return HolderName::new("module", module.name.clone());
+            return HolderName {
+                module: Some(module.name.clone()),
+                ..HolderName::new("module", module.name.clone())
+            };
         }
         let Some(area) = area_at(&self.pages.areas, virt) else {
             return HolderName::new("vmalloc", "unknown area");
@@ -241,7 +247,23 @@ impl<'a> Holders<'a> {
         {
             return holder;
         }
-        HolderName::new("vmalloc", self.caller(area))
+        self.area(area)
+    }
+
+    /// Who asked for an area.
+    fn area(&self, area: &VmapArea) -> HolderName {
+        let Some(vm) = &area.vm else {
+            return HolderName::new("vmalloc", "vm_map_ram");
+        };
+        let name = self
+            .symbols
+            .symbolize(vm.caller)
+            .unwrap_or_else(|| format!("caller {:#x}", vm.caller));
+        let module = self.symbols.module(vm.caller);
+        HolderName {
+            module: module.map(|module| module.name.clone()),
+            ..HolderName::new("vmalloc", name)
+        }
     }
 
     /// The owner of a stack or of per-CPU memory in the direct map.
@@ -267,15 +289,7 @@ impl<'a> Holders<'a> {
             kind: "stack",
             name: String::from_utf8_lossy(&task.comm).into_owned(),
             pid: Some(task.pid),
+            module: None,
         })
-    }
-
-    fn caller(&self, area: &VmapArea) -> String {
-        let Some(vm) = &area.vm else {
-            return "vm_map_ram".into();
-        };
-        self.symbols
-            .symbolize(vm.caller)
-            .unwrap_or_else(|| format!("caller {:#x}", vm.caller))
     }
 }

@@ -1,6 +1,8 @@
 //! What the bytes of a dump mean: the kernel in it, without debuginfo.
 
 mod btf;
+mod build_id;
+mod cgroups;
 mod claims;
 mod counters;
 mod frame_index;
@@ -31,6 +33,7 @@ mod vmcoreinfo;
 mod zones;
 
 pub use btf::{Btf, BtfError, Member};
+pub use cgroups::{Charges, Memcg};
 pub use claims::{Claimant, Claims, Step};
 pub use frame_index::FrameIndex;
 pub use host::HostInfo;

@@ -220,7 +220,8 @@ impl Maker<'_> {
         let map = &self.parts.pages.map;
         let units = units.heads().map(|head| (head, map.unit(head).len()));
         finding.holders = owned::among(&self.parts.pages.claims, units);
-        finding.evidence = owned::evidence(&finding);
+        let bounds = owned::evidence(&finding);
+        finding.evidence.extend(bounds);
         finding
     }
 

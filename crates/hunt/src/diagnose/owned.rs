@@ -35,6 +35,7 @@ impl Sum {
             name: name.to_owned(),
             pages: self.pages,
             pid: self.pid,
+            module: None,
             most_pages: (self.bounded == self.owners).then_some(self.most),
         }
     }
@@ -69,6 +70,7 @@ pub(super) fn largest(holders: &mut Vec<Holder>, kind: &str) {
             name: format!("{} others", thousands(rest.len() as u64)),
             pages: rest.iter().map(|holder| holder.pages).sum(),
             pid: None,
+            module: None,
             most_pages: None,
         });
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::{
     Confidence, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, Reach, State,
+    thousands,
 };
 use pagehound_vmcore::{Mac, Pfn};
 
@@ -65,6 +66,7 @@ impl Parts<'_> {
         let first = orders.next();
         let same = orders.all(|order| Some(order) == first);
         let step = units.len().div_ceil(SAMPLES).max(1);
+        let nodes = self.nodes(units);
         Finding {
             id: 0,
             signature,
@@ -79,8 +81,10 @@ impl Parts<'_> {
             patterns: Vec::new(),
             owners: Vec::new(),
             holders: Vec::new(),
-            nodes: self.nodes(units),
-            evidence: Vec::new(),
+            evidence: self.place(&nodes).into_iter().collect(),
+            nodes,
+            cgroups: Vec::new(),
+            modules: Vec::new(),
             confidence: Confidence::Likely,
             known_issues: Vec::new(),
             sample_pfns: units.heads().step_by(step).map(|head| head.0).collect(),
@@ -148,8 +152,33 @@ impl Parts<'_> {
             },
             pages: units.pages(),
             pid: holder.pid,
+            module: holder.module.clone(),
             most_pages: None,
         }
+    }
+
+    /// Which devices are near a leak, where it is on one NUMA node of several.
+    pub(super) fn place(&self, nodes: &[NodePages]) -> Option<Evidence> {
+        let all: u64 = nodes.iter().map(|node| node.pages).sum();
+        let most = nodes.iter().max_by_key(|node| node.pages)?;
+        if self.pages.nodes.len() < 2 || most.pages.saturating_mul(10) < all.saturating_mul(9) {
+            return None;
+        }
+        let near = match self.attribution.near(most.node).as_slice() {
+            [] => "no network device says that it is near it".into(),
+            devices => format!("near it are {}", devices.join(", ")),
+        };
+        Some(Evidence {
+            kind: Evidence::NODE.into(),
+            checked: all,
+            matched: most.pages,
+            text: format!(
+                "{} of {} pages are on node {}; {near}",
+                thousands(most.pages),
+                thousands(all),
+                most.node
+            ),
+        })
     }
 
     /// What can be said of pages when nobody's name can.
