@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * holder WHAT COUNT: holds kernel memory from user space until the guest is
- * dumped. It prints "pfn kind order" lines of what it holds, and returns to
+ * dumped. It prints "pfn kind order pid" lines of what it holds, and returns to
  * the shell once all is in place; a child stays behind and keeps it.
  *
  *   pipe     COUNT pipes, filled; the module writes down their buffers
@@ -12,6 +12,8 @@
  *            down the fragments that wait
  *   tcp      COUNT connections over loopback, likewise
  *   bpf      COUNT BPF ring buffers
+ *   taskfrag COUNT processes that keep page fragments of their own
+ *   swap     COUNT pages of memory, swapped out
  *   mapped   COUNT mappings of 64 pages that the module makes
  *   poison   COUNT pages declared to have a memory error
  *   user     COUNT pages of memory, private and shared, filled with the
@@ -50,6 +52,11 @@ enum {
 	KIND_BPFRING = 55,
 };
 
+#ifndef MADV_PAGEOUT
+/* Of Linux 5.4; the C library's headers may be older. */
+#define MADV_PAGEOUT 21
+#endif
+
 static size_t page_size;
 
 _Noreturn static void fail(const char *what)
@@ -86,9 +93,9 @@ static void print_frames(void *start, size_t size, int kind)
 			fail("pagemap");
 		/* Bit 63: present; the frame is in bits 0 to 54. */
 		if (entry >> 63)
-			printf("%llu %d 0\n",
+			printf("%llu %d 0 %d\n",
 			       (unsigned long long)(entry & ((1ULL << 55) - 1)),
-			       kind);
+			       kind, getpid());
 	}
 	close(pagemap);
 }
@@ -159,6 +166,23 @@ static void hold_stream(unsigned int number)
 	fill_socket(ends[0], ends[1]);
 }
 
+static void connect_over_loopback(const struct sockaddr_in *here, int ends[2])
+{
+	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int server = socket(AF_INET, SOCK_STREAM, 0);
+
+	ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+	if (server < 0 || ends[0] < 0 || ioctl(server, SIOCSIFFLAGS, &loopback))
+		fail("loopback");
+	if (bind(server, (const struct sockaddr *)here, sizeof(*here)) ||
+	    listen(server, 1) ||
+	    connect(ends[0], (const struct sockaddr *)here, sizeof(*here)))
+		fail("connection");
+	ends[1] = accept(server, NULL, NULL);
+	if (ends[1] < 0)
+		fail("accept");
+}
+
 static void hold_tcp(unsigned int number)
 {
 	struct sockaddr_in here = {
@@ -166,20 +190,49 @@ static void hold_tcp(unsigned int number)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 		.sin_port = htons(5000 + number),
 	};
-	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int server = socket(AF_INET, SOCK_STREAM, 0);
-	int from = socket(AF_INET, SOCK_STREAM, 0), to;
+	int ends[2];
 
-	if (server < 0 || from < 0 || ioctl(server, SIOCSIFFLAGS, &loopback))
-		fail("loopback");
-	if (bind(server, (struct sockaddr *)&here, sizeof(here)) ||
-	    listen(server, 1) ||
-	    connect(from, (struct sockaddr *)&here, sizeof(here)))
-		fail("connection");
-	to = accept(server, NULL, NULL);
-	if (to < 0)
-		fail("accept");
-	fill_socket(from, to);
+	connect_over_loopback(&here, ends);
+	fill_socket(ends[0], ends[1]);
+}
+
+/*
+ * Sent data lies in page fragments of the process, which stay its own for the
+ * next time when it was read and is gone.
+ */
+static void hold_task_frag(unsigned int number)
+{
+	struct sockaddr_in here = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(6000 + number),
+	};
+	int ends[2], ready[2];
+	char data[600];
+
+	if (pipe(ready))
+		fail("pipe");
+	switch (fork()) {
+	case -1:
+		fail("fork");
+	case 0:
+		connect_over_loopback(&here, ends);
+		memset(data, 'f', sizeof(data));
+		if (write(ends[0], data, sizeof(data)) != sizeof(data) ||
+		    read(ends[1], data, sizeof(data)) != sizeof(data))
+			fail("data over loopback");
+		usleep(100000);
+		write_down("taskfrag", 0);
+		if (write(ready[1], "!", 1) != 1)
+			fail("ready");
+		for (;;)
+			pause();
+	default:
+		close(ready[1]);
+		if (read(ready[0], data, 1) != 1)
+			exit(1);
+		close(ready[0]);
+	}
 }
 
 static void hold_bpf(unsigned int number)
@@ -317,6 +370,21 @@ static void hold_user(unsigned int pages)
 	print_frames(shared, size, KIND_USER);
 }
 
+/* Pages that compress to a half: a page is a word, then noise. */
+static void hold_swap(unsigned int pages)
+{
+	size_t size = pages * page_size, i;
+	char *start = map(size, -1, 0);
+	int noise = open("/dev/urandom", O_RDONLY);
+
+	for (i = 0; i < size; i += page_size)
+		if (read(noise, start + i, page_size / 2) != page_size / 2)
+			fail("/dev/urandom");
+	close(noise);
+	if (madvise(start, size, MADV_PAGEOUT))
+		fail("MADV_PAGEOUT");
+}
+
 static void hold(const char *what, unsigned int count)
 {
 	static const struct {
@@ -330,6 +398,7 @@ static void hold(const char *what, unsigned int count)
 		{ "stream", hold_stream },
 		{ "tcp", hold_tcp },
 		{ "bpf", hold_bpf },
+		{ "taskfrag", hold_task_frag },
 		{ "mapped", hold_mapped },
 		{ "poison", hold_poison },
 	};
@@ -337,6 +406,10 @@ static void hold(const char *what, unsigned int count)
 
 	if (!strcmp(what, "user")) {
 		hold_user(count);
+		return;
+	}
+	if (!strcmp(what, "swap")) {
+		hold_swap(count);
 		return;
 	}
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

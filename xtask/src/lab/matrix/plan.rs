@@ -17,6 +17,10 @@ const SCENARIOS: [&str; 12] = [
     "healthy", BUSY,
 ];
 
+/// What must be called by its owner's name. All but one of its guests are of
+/// x86_64, which has most sorts of owners.
+const OWNERS: &str = "owners";
+
 /// Too large for a copy of all its memory.
 const BUSY: &str = "busy";
 
@@ -110,6 +114,14 @@ pub(super) fn whole() -> Result<Vec<Guest>> {
                 &ways(kernel, arch, scenario, crashes),
             )?);
         }
+    }
+    for kernel in KERNELS {
+        let arch = match kernel {
+            Series::V6_12 => Arch::Aarch64,
+            _ => Arch::X86_64,
+        };
+        let ways = ways(kernel, arch, OWNERS, kernel == Series::V6_1);
+        guests.push(Guest::new(kernel, arch, OWNERS, &ways)?);
     }
     Ok(guests)
 }
