@@ -14,6 +14,7 @@
  *   bpf      COUNT BPF ring buffers
  *   taskfrag COUNT processes that keep page fragments of their own
  *   swap     COUNT pages of memory, swapped out
+ *   kvm      COUNT virtual machines that touched a page in each 2 MiB of 1 GiB
  *   mapped   COUNT mappings of 64 pages that the module makes
  *   poison   COUNT pages declared to have a memory error
  *   user     COUNT pages of memory, private and shared, filled with the
@@ -27,6 +28,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/io_uring.h>
+#include <linux/kvm.h>
 #include <linux/perf_event.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -98,6 +100,16 @@ static void print_frames(void *start, size_t size, int kind)
 			       kind, getpid());
 	}
 	close(pagemap);
+}
+
+/* Writes down how many pages a kind of owner has, where no mapping tells which. */
+static void owned(size_t pages, const char *kind)
+{
+	FILE *file = fopen("/tmp/owned", "a");
+
+	if (!file || fprintf(file, "%zu %d %s\n", pages, getpid(), kind) < 0 ||
+	    fclose(file))
+		fail("/tmp/owned");
 }
 
 /* Prints what a mapping of the descriptor shows, and keeps every second. */
@@ -310,7 +322,9 @@ static void hold_perf(unsigned int number)
 
 	if (fd < 0)
 		fail("perf_event_open");
+	/* Since 6.16 it is mapped without pages that a process could see. */
 	show(fd, 0, (1 + 64) * page_size, KIND_PERF, 1);
+	owned(1 + 64, "perf buffer");
 }
 
 static void hold_mapped(unsigned int number)
@@ -322,6 +336,59 @@ static void hold_mapped(unsigned int number)
 	map(64 * page_size, module, number % 2 * page_size);
 	close(module);
 }
+
+#ifdef __x86_64__
+/* In 32-bit mode without paging: a byte every 2 MiB up to 1 GiB, then halt. */
+static const unsigned char touch[] = {
+	0xb8, 0x00, 0x00, 0x20, 0x00,	/* mov $0x200000, %eax */
+	0xc6, 0x00, 0x01,		/* movb $1, (%eax) */
+	0x05, 0x00, 0x00, 0x20, 0x00,	/* add $0x200000, %eax */
+	0x3d, 0x00, 0x00, 0x00, 0x40,	/* cmp $0x40000000, %eax */
+	0x72, 0xf1,			/* jb to the movb */
+	0xf4,				/* hlt */
+};
+
+static void hold_kvm(unsigned int number)
+{
+	size_t size = 1 << 30;
+	int kvm = open("/dev/kvm", O_RDWR), machine, processor;
+	struct kvm_userspace_memory_region memory = { .memory_size = size };
+	struct kvm_regs registers = { .rip = 0x1000, .rflags = 2 };
+	struct kvm_sregs special;
+	struct kvm_run *run;
+	char *start;
+
+	(void)number;
+	if (kvm < 0)
+		fail("/dev/kvm");
+	machine = ioctl(kvm, KVM_CREATE_VM, 0);
+	processor = ioctl(machine, KVM_CREATE_VCPU, 0);
+	if (machine < 0 || processor < 0)
+		fail("virtual machine");
+	start = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (start == MAP_FAILED || madvise(start, size, MADV_NOHUGEPAGE))
+		fail("memory of a virtual machine");
+	memcpy(start + 0x1000, touch, sizeof(touch));
+	memory.userspace_addr = (uintptr_t)start;
+	run = mmap(NULL, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0),
+		   PROT_READ | PROT_WRITE, MAP_SHARED, processor, 0);
+	if (run == MAP_FAILED ||
+	    ioctl(machine, KVM_SET_USER_MEMORY_REGION, &memory) ||
+	    ioctl(processor, KVM_GET_SREGS, &special))
+		fail("virtual processor");
+	special.cr0 |= 1;
+	special.cs.base = special.ds.base = 0;
+	special.cs.limit = special.ds.limit = ~0U;
+	special.cs.g = special.ds.g = special.cs.db = special.ds.db = 1;
+	if (ioctl(processor, KVM_SET_SREGS, &special) ||
+	    ioctl(processor, KVM_SET_REGS, &registers) ||
+	    ioctl(processor, KVM_RUN, 0) || run->exit_reason != KVM_EXIT_HLT) {
+		fprintf(stderr, "exit reason %u\n", run->exit_reason);
+		fail("run of a virtual processor");
+	}
+}
+#endif
 
 static void do_nothing(int signal)
 {
@@ -399,6 +466,9 @@ static void hold(const char *what, unsigned int count)
 		{ "tcp", hold_tcp },
 		{ "bpf", hold_bpf },
 		{ "taskfrag", hold_task_frag },
+#ifdef __x86_64__
+		{ "kvm", hold_kvm },
+#endif
 		{ "mapped", hold_mapped },
 		{ "poison", hold_poison },
 	};

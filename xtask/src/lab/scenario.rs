@@ -324,6 +324,17 @@ pub(super) const ALL: &[Scenario] = &[
         ..FRAMES
     },
     Scenario {
+        name: "kvm",
+        about: "two virtual machines in a guest whose processor emulates AMD's; frames lost",
+        held: &[("array", 100)],
+        lost: &[("text", 300)],
+        takes: &[("frames", 1000)],
+        holders: &[("kvm", 2)],
+        modules: &["kvm_amd"],
+        machine: &["-cpu", "max,arch-capabilities=off,-la57,+svm"],
+        ..FRAMES
+    },
+    Scenario {
         name: "busy",
         about: "8 GiB under load of every sort; nothing is planted, nothing may be called lost",
         memory: 8192,

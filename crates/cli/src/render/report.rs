@@ -2,7 +2,7 @@
 
 use super::number::{percent, size, thousands};
 use super::page::{BAD, DOUBT, FAINT, GOOD, LABEL, Page};
-use super::{Detail, finding, ledger};
+use super::{Detail, bounds, finding, ledger};
 use anstyle::Style;
 use pagehound_model::{Estimate, Finding, Report, State, Verdict};
 use std::io;
@@ -58,6 +58,7 @@ pub fn report(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()
             }
         }
     }
+    bounds::beyond(report, page)?;
     heap(report, page)?;
     page.gap()?;
     ledger(report, detail, page)?;

@@ -7,8 +7,11 @@
 //! kernel's tables do not tell, or a dump does not have, is passed over: such pages
 //! then have no owner here.
 
+mod balloons;
 mod files;
 mod frags;
+mod iommu;
+mod kvm;
 mod pipes;
 mod pools;
 mod rings;
@@ -164,6 +167,8 @@ impl<'a> Search<'a> {
         self.page_pools();
         self.zsmalloc();
         self.receive_rings();
+        self.balloons();
+        self.iommu_tables();
     }
 
     /// A new owner, whose pages are added next.
@@ -205,7 +210,9 @@ impl<'a> Search<'a> {
     /// Gives the unit of a frame to an owner, if nobody has it yet.
     fn frame(&mut self, owner: u32, pfn: Pfn) {
         let map = &self.pages.map;
-        let ours = |class: Class| class.is_censused() || class == Class::Zsmalloc;
+        let ours = |class: Class| {
+            class.is_censused() || matches!(class, Class::Zsmalloc | Class::Offline)
+        };
         if pfn >= map.end() || !ours(map.class(pfn)) {
             return;
         }

@@ -134,7 +134,7 @@ impl Search<'_> {
     }
 
     /// An array of the addresses of pages.
-    fn array(&mut self, owner: u32, array: VirtAddr, count: u64) {
+    pub(super) fn array(&mut self, owner: u32, array: VirtAddr, count: u64) {
         for index in 0..count {
             if !self.step() {
                 return;
