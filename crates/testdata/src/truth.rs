@@ -194,9 +194,17 @@ impl Truth {
         Ok(truth)
     }
 
-    /// What is known by its count only.
+    /// What is known by its count only: what the guest wrote down, and tables of IOMMUs,
+    /// which the kernel counts since 6.11.
     pub fn owned(&self) -> impl Iterator<Item = Owned> {
-        self.lines("owned").filter_map(owned)
+        let count = |line: &str| line.strip_prefix("nr_iommu_pages ")?.parse().ok();
+        let tables = self.lines("vmstat").find_map(count).filter(|&pages| pages > 0);
+        let tables = tables.map(|pages| Owned {
+            pages,
+            pid: None,
+            name: "IOMMU tables".to_owned(),
+        });
+        self.lines("owned").filter_map(owned).chain(tables)
     }
 
     /// Frames of a kind, every page of each block, with the processes that own
@@ -384,6 +392,9 @@ mod tests {
         let owned: Vec<_> = truth.owned().map(|one| (one.pages, one.pid)).collect();
         assert_eq!(owned, [(1032, None), (16, Some(9))]);
         assert_eq!(truth.owned().next().unwrap().name, "trace buffer");
+        let text = "== vmstat\nnr_iommu_pages 273\n== planted\n== end\n";
+        let tables = Truth::parse(text).unwrap().owned().next().unwrap();
+        assert_eq!((tables.name.as_str(), tables.pages), ("IOMMU tables", 273));
         assert!(Truth::parse("== planted\n== owned\n5 pipe\n== end\n").is_err());
         assert!(Truth::parse("== planted\n1 44 0 x\n== end\n").is_err());
     }

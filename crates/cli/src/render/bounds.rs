@@ -1,7 +1,7 @@
 //! What is held beyond its bound, in words.
 
 use super::number::thousands;
-use super::page::{LABEL, Page};
+use super::page::{LABEL, PLAIN, Page};
 use pagehound_model::{Holder, Report};
 use std::io;
 
@@ -21,7 +21,7 @@ pub(super) fn beyond(report: &Report, page: &mut Page) -> io::Result<()> {
     page.gap()?;
     page.line(LABEL, "Held, beyond its bound")?;
     for holder in beyond.iter().take(TOLD) {
-        page.indented(&format!(
+        page.paragraph(2, PLAIN, &format!(
             "{} {}: {} pages, {} allowed; {}",
             holder.kind,
             holder.name,
@@ -31,7 +31,7 @@ pub(super) fn beyond(report: &Report, page: &mut Page) -> io::Result<()> {
         ))?;
     }
     if let Some(more) = beyond.len().checked_sub(TOLD).filter(|more| *more > 0) {
-        page.indented(&format!("{} more", thousands(more as u64)))?;
+        page.paragraph(2, PLAIN, &format!("{} more", thousands(more as u64)))?;
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Tables of Intel's IOMMUs, as these find them themselves: from the root table by bus,
 //! device and function (Intel Virtualization Technology for Directed I/O, chapter 9).
 
+use std::collections::{BTreeMap, HashSet};
+
 use pagehound_vmcore::{PhysAddr, VirtAddr};
 
 use super::Search;
@@ -70,6 +72,8 @@ impl Search<'_> {
         self.memory(own, root, 1);
         let segment = kernel.field(iommu, Field::IommuSegment).unwrap_or(0);
         let Ok(root) = kernel.phys(root) else { return };
+        // Devices of a group have the same tables.
+        let mut tables: BTreeMap<(u64, u64), Vec<String>> = BTreeMap::new();
         for (bus, entry) in self.entries(root).iter().step_by(2).enumerate() {
             if entry & PRESENT == 0 {
                 continue;
@@ -83,22 +87,36 @@ impl Search<'_> {
                 if low & PRESENT == 0 || low >> 2 & 3 > 1 {
                     continue;
                 }
-                let levels = (high & 7) + 2;
                 let (device, function) = (function >> 3, function & 7);
                 let name = format!("{segment:04x}:{bus:02x}:{device:02x}.{function}");
-                let owner = self.owner(KIND, format!("of {name}"), None);
-                self.translation(owner, PhysAddr(low & ADDRESS), levels);
+                let levels = (high & 7) + 2;
+                let devices = tables.entry((low & ADDRESS, levels)).or_default();
+                devices.push(name);
             }
+        }
+        for ((top, levels), devices) in tables {
+            let name = match devices.as_slice() {
+                [one] => format!("of {one}"),
+                [first, rest @ ..] => format!("of {first} and {} more", rest.len()),
+                [] => continue,
+            };
+            let owner = self.owner(KIND, name, None);
+            self.translation(owner, PhysAddr(top), levels);
         }
     }
 
     /// A tree of so many levels.
     fn translation(&mut self, owner: u32, top: PhysAddr, levels: u64) {
         let shift = self.kernel.page_shift();
+        // A damaged table may lead back to one above it.
+        let mut seen = HashSet::new();
         let mut waiting = vec![(top, levels)];
         while let Some((table, level)) = waiting.pop() {
             if !self.step() {
                 return;
+            }
+            if !seen.insert(table.0) {
+                continue;
             }
             self.frame(owner, table.pfn(shift));
             if level <= 1 {

@@ -19,6 +19,9 @@ mod skb;
 mod sockets;
 mod trace;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use pagehound_vmcore::{Pfn, VirtAddr};
@@ -210,9 +213,8 @@ impl<'a> Search<'a> {
     /// Gives the unit of a frame to an owner, if nobody has it yet.
     fn frame(&mut self, owner: u32, pfn: Pfn) {
         let map = &self.pages.map;
-        let ours = |class: Class| {
-            class.is_censused() || matches!(class, Class::Zsmalloc | Class::Offline)
-        };
+        let ours =
+            |class: Class| class.is_censused() || matches!(class, Class::Zsmalloc | Class::Offline);
         if pfn >= map.end() || !ours(map.class(pfn)) {
             return;
         }

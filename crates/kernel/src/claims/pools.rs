@@ -143,7 +143,7 @@ impl Search<'_> {
         let slots = kernel.field(pool, Field::PoolRingSize).ok()?;
         let order = kernel.field(pool, Field::PoolOrder).ok()?;
         let is_sane = (1..=MOST_SLOTS).contains(&slots) && order <= LARGEST_ORDER;
-        is_sane.then_some((2 * slots + CACHE_SLOTS) << order)
+        is_sane.then(|| (2 * slots + CACHE_SLOTS) << order)
     }
 
     /// What a page_pool is for.

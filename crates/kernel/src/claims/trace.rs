@@ -78,7 +78,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn trace_ring(&mut self, owner: u32, ring: VirtAddr) -> Result<(), KernelError> {
+    pub(super) fn trace_ring(&mut self, owner: u32, ring: VirtAddr) -> Result<(), KernelError> {
         let kernel = self.kernel;
         let link = kernel.layouts.offset(Field::BufferPageList)?;
         let reader = kernel.pointer(ring, Field::TraceCpuReader)?;
