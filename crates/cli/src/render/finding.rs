@@ -3,8 +3,8 @@
 use super::number::{count, percent, thousands};
 use super::page::{PLAIN, Page};
 use pagehound_model::{
-    Confidence, Content, Evidence, Finding, Holder, KnownIssue, Owner, OwnerRole, Pattern, Reach,
-    Report, State,
+    Confidence, Content, Evidence, Finding, Holder, KnownIssue, Module, Owner, OwnerRole, Pattern,
+    Reach, Report, State,
 };
 use std::collections::BTreeSet;
 use std::io;
@@ -96,7 +96,7 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
             [one] => format!("{} {}", one.kind, one.name),
             all => all.first().map_or(String::new(), |first| {
                 let more = thousands(all.len() as u64 - 1);
-                format!("{}s {}, {more} more", first.kind, first.name)
+                format!("{} {}, {more} more", first.kind, first.name)
             }),
         };
         if finding.holders.iter().any(Holder::is_beyond) {
@@ -192,6 +192,7 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         ("Checked", of(Evidence::REFERENCES)),
         ("Owner", of(Evidence::OWNER)),
         ("Lost in", of(Evidence::BLAME)),
+        ("Near", of(Evidence::NODE)),
     ];
     for (label, texts) in labels.into_iter().filter(|(_, texts)| !texts.is_empty()) {
         page.item(label, &texts.join("; "))?;
@@ -217,6 +218,23 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         };
         page.item(label, &holders.join(", "))?;
     }
+    if let [module] = finding.modules.as_slice() {
+        page.item("Module", &identity(module))?;
+    } else {
+        for module in &finding.modules {
+            page.item("Modules", &identity(module))?;
+        }
+    }
+    if !finding.cgroups.is_empty() {
+        let groups = finding.cgroups.iter();
+        let groups: Vec<String> = groups
+            .map(|group| {
+                let dying = if group.dying { ", removed" } else { "" };
+                format!("{} ({}{dying})", group.path, count(group.pages, "page"))
+            })
+            .collect();
+        page.item("Charged to", &groups.join(", "))?;
+    }
     if finding.nodes.len() > 1 {
         let nodes: Vec<String> = finding
             .nodes
@@ -226,6 +244,29 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         page.item("Nodes", &nodes.join(", "))?;
     }
     Ok(())
+}
+
+/// `e1000 1.0, srcversion 05A…, build id 8c1f…, out of tree (OE)`.
+fn identity(module: &Module) -> String {
+    let mut text = module.name.clone();
+    if let Some(version) = &module.version {
+        text.push_str(&format!(" {version}"));
+    }
+    let parts = [
+        ("srcversion", &module.srcversion),
+        ("build id", &module.build_id),
+    ];
+    for (what, part) in parts {
+        if let Some(part) = part {
+            text.push_str(&format!(", {what} {part}"));
+        }
+    }
+    match module.taints.as_str() {
+        "" => text.push_str(", of the kernel's tree"),
+        taints if taints.contains('O') => text.push_str(&format!(", out of tree ({taints})")),
+        taints => text.push_str(&format!(", taints {taints}")),
+    }
+    text
 }
 
 /// Leaks on record that are like this one; empty where there are none.
