@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use pagehound_vmcore::{PhysAddr, VirtAddr};
 
-use super::Search;
+use super::{IOMMU_TABLES, Search};
 use crate::layouts::Field;
 use crate::text::printable;
 use crate::virt::VirtualRead;
 
-const KIND: &str = "IOMMU tables";
 /// More units than a host has.
 const MOST_UNITS: usize = 1 << 10;
 /// Entries of a root, context or translation table's page.
@@ -52,7 +51,7 @@ impl Search<'_> {
         let name = kernel.member(iommu, Field::IommuName).ok();
         let name = name.and_then(|name| kernel.memory.cstr(name, 16).ok());
         let name = printable(&name.unwrap_or_default());
-        let own = self.owner(KIND, format!("of {name} itself"), None);
+        let own = self.owner(IOMMU_TABLES, format!("of {name} itself"), None);
         let some = |at, field| kernel.pointer(at, field).ok().filter(|at| at.0 != 0);
         if let Some(queue) = some(iommu, Field::IommuQueue)
             && let Some(entries) = some(queue, Field::IommuQueueDesc)
@@ -100,7 +99,7 @@ impl Search<'_> {
                 [first, rest @ ..] => format!("of {first} and {} more", rest.len()),
                 [] => continue,
             };
-            let owner = self.owner(KIND, name, None);
+            let owner = self.owner(IOMMU_TABLES, name, None);
             self.translation(owner, PhysAddr(top), levels);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use pagehound_vmcore::{PhysAddr, VirtAddr};
 
-use super::Search;
+use super::{KVM_TABLES, Search};
 use crate::kernel::KernelError;
 use crate::layouts::Field;
 use crate::pagemap::Class;
@@ -23,7 +23,7 @@ impl Search<'_> {
     /// are made without a list (the TDP MMU) only the roots are on one.
     pub(super) fn virtual_machine(&mut self, kvm: VirtAddr, process: &str) {
         let kernel = self.kernel;
-        let owner = self.owner("KVM tables", process.to_owned(), None);
+        let owner = self.owner(KVM_TABLES, process.to_owned(), None);
         self.below("kvm", kvm, |search| {
             if let Ok(ring) = kernel.pointer(kvm, Field::KvmMmioRing)
                 && ring.0 != 0

@@ -75,6 +75,12 @@ const DATA: &[&str] = &[
     ZSMALLOC,
 ];
 
+/// Kinds whose pages are tables that hardware walks, found by the walk from what is in
+/// use: the entries on the way are references, although they are no addresses.
+const TABLES: &[&str] = &[IOMMU_TABLES, KVM_TABLES];
+
+const IOMMU_TABLES: &str = "IOMMU tables";
+const KVM_TABLES: &str = "KVM tables";
 const BPF_RING: &str = "bpf ring buffer";
 const IO_URING: &str = "io_uring";
 const PACKET_RING: &str = "packet ring";
@@ -105,6 +111,17 @@ impl Claims {
     pub fn is_data(&self, head: Pfn) -> bool {
         self.owner(head)
             .is_some_and(|owner| DATA.contains(&owner.kind))
+    }
+
+    /// First frames of the units that are tables which hardware walks: what a walk of
+    /// their entries came to, and so is in use.
+    pub fn tables(&self) -> impl Iterator<Item = Pfn> {
+        let is_table = |number: u32| {
+            let owner = self.claimants.get(number as usize);
+            owner.is_some_and(|owner| TABLES.contains(&owner.kind))
+        };
+        let tables = self.units.iter().filter(move |&(_, &number)| is_table(number));
+        tables.map(|(&head, _)| Pfn(head))
     }
 
     /// Units that have an owner.
