@@ -322,7 +322,7 @@ static void hold_perf(unsigned int number)
 
 	if (fd < 0)
 		fail("perf_event_open");
-	/* Since 6.16 it is mapped without pages that a process could see. */
+	/* Newer kernels map it without pages that a process could see. */
 	show(fd, 0, (1 + 64) * page_size, KIND_PERF, 1);
 	owned(1 + 64, "perf buffer");
 }

@@ -198,7 +198,10 @@ impl Truth {
     /// which the kernel counts since 6.11.
     pub fn owned(&self) -> impl Iterator<Item = Owned> {
         let count = |line: &str| line.strip_prefix("nr_iommu_pages ")?.parse().ok();
-        let tables = self.lines("vmstat").find_map(count).filter(|&pages| pages > 0);
+        let tables = self
+            .lines("vmstat")
+            .find_map(count)
+            .filter(|&pages| pages > 0);
         let tables = tables.map(|pages| Owned {
             pages,
             pid: None,

@@ -21,14 +21,18 @@ pub(super) fn beyond(report: &Report, page: &mut Page) -> io::Result<()> {
     page.gap()?;
     page.line(LABEL, "Held, beyond its bound")?;
     for holder in beyond.iter().take(TOLD) {
-        page.paragraph(2, PLAIN, &format!(
-            "{} {}: {} pages, {} allowed; {}",
-            holder.kind,
-            holder.name,
-            thousands(holder.pages),
-            thousands(holder.most_pages.unwrap_or_default()),
-            meaning(&holder.kind),
-        ))?;
+        page.paragraph(
+            2,
+            PLAIN,
+            &format!(
+                "{} {}: {} pages, {} allowed; {}",
+                holder.kind,
+                holder.name,
+                thousands(holder.pages),
+                thousands(holder.most_pages.unwrap_or_default()),
+                meaning(&holder.kind),
+            ),
+        )?;
     }
     if let Some(more) = beyond.len().checked_sub(TOLD).filter(|more| *more > 0) {
         page.paragraph(2, PLAIN, &format!("{} more", thousands(more as u64)))?;

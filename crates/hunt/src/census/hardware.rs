@@ -84,8 +84,8 @@ impl Census {
 
     /// Holds the tables that hardware walks for an owner who is in use (IOMMUs, virtual
     /// machines): a walk of their entries found them, which need not look like tables.
-    /// Since 6.3 (0df9dab891ff) no list has the objects that name those of a virtual
-    /// machine, only `page->private` of the tables.
+    /// In newer kernels (the lab's 6.12) no list has the objects that name those of a
+    /// virtual machine, only `page->private` of the tables.
     pub(super) fn owned_tables(&mut self, pages: &Pages, strict: Option<&Strict>) {
         for head in pages.claims.tables() {
             if !self.held.get(head) {

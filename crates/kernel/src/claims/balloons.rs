@@ -19,7 +19,7 @@ const SILENT: [(&str, &str); 3] = [
 
 impl Search<'_> {
     /// Pages of balloons: `page->private` is the `balloon_dev_info` that has them
-    /// (`balloon_page_insert()`, mm/balloon_compaction.c, since 4.1).
+    /// (`balloon_page_insert()` of the kernel).
     pub(super) fn balloons(&mut self) {
         let pages = self.pages;
         let symbols = self.kernel.symbolizer();

@@ -120,7 +120,10 @@ impl Claims {
             let owner = self.claimants.get(number as usize);
             owner.is_some_and(|owner| TABLES.contains(&owner.kind))
         };
-        let tables = self.units.iter().filter(move |&(_, &number)| is_table(number));
+        let tables = self
+            .units
+            .iter()
+            .filter(move |&(_, &number)| is_table(number));
         tables.map(|(&head, _)| Pfn(head))
     }
 

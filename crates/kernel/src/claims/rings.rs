@@ -273,11 +273,11 @@ impl Search<'_> {
                 let Ok(data) = kernel.pointer(state, Field::VringStateData) else {
                     break;
                 };
-                if let Some(pfn) = search.pages.memmap.pfn(data) {
-                    if search.chain(owner, pfn) > 1 {
-                        let frags = kernel.layouts.get(Field::SharedFragArray);
-                        longest = longest.max(frags.map_or(0, |frags| frags.size / FRAG) + 1);
-                    }
+                if let Some(pfn) = search.pages.memmap.pfn(data)
+                    && search.chain(owner, pfn) > 1
+                {
+                    let frags = kernel.layouts.get(Field::SharedFragArray);
+                    longest = longest.max(frags.map_or(0, |frags| frags.size / FRAG) + 1);
                 }
                 if let Some(phys) = kernel.memory.space.direct.phys(data) {
                     let pfn = phys.pfn(kernel.page_shift());

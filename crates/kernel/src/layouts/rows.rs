@@ -326,7 +326,7 @@ fields! {
     KvmVcpuPioData 8 ["kvm_vcpu.arch.pio_data"] [];
     KvmVcpuPageCache 8 ["kvm_vcpu.arch.mmu_shadow_page_cache"] [];
     KvmCacheCount 4 ["kvm_mmu_memory_cache.nobjs"] [];
-    // A pointer to them since 6.0 (837f66c71207).
+    // The objects themselves up to 5.19, a pointer to them since.
     KvmCacheObjects 8 ["kvm_mmu_memory_cache.objects"] [];
 
     // Balloons.
