@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * holder WHAT COUNT: holds kernel memory from user space until the guest is
- * dumped. It prints "pfn kind order" lines of what it holds, and returns to
+ * dumped. It prints "pfn kind order pid" lines of what it holds, and returns to
  * the shell once all is in place; a child stays behind and keeps it.
  *
  *   pipe     COUNT pipes, filled; the module writes down their buffers
@@ -12,6 +12,9 @@
  *            down the fragments that wait
  *   tcp      COUNT connections over loopback, likewise
  *   bpf      COUNT BPF ring buffers
+ *   taskfrag COUNT processes that keep page fragments of their own
+ *   swap     COUNT pages of memory, swapped out
+ *   kvm      COUNT virtual machines that touched a page in each 2 MiB of 1 GiB
  *   mapped   COUNT mappings of 64 pages that the module makes
  *   poison   COUNT pages declared to have a memory error
  *   user     COUNT pages of memory, private and shared, filled with the
@@ -25,6 +28,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/io_uring.h>
+#include <linux/kvm.h>
 #include <linux/perf_event.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -49,6 +53,11 @@ enum {
 	KIND_POISONED = 52,
 	KIND_BPFRING = 55,
 };
+
+#ifndef MADV_PAGEOUT
+/* Of Linux 5.4; the C library's headers may be older. */
+#define MADV_PAGEOUT 21
+#endif
 
 static size_t page_size;
 
@@ -86,11 +95,21 @@ static void print_frames(void *start, size_t size, int kind)
 			fail("pagemap");
 		/* Bit 63: present; the frame is in bits 0 to 54. */
 		if (entry >> 63)
-			printf("%llu %d 0\n",
+			printf("%llu %d 0 %d\n",
 			       (unsigned long long)(entry & ((1ULL << 55) - 1)),
-			       kind);
+			       kind, getpid());
 	}
 	close(pagemap);
+}
+
+/* Writes down how many pages a kind of owner has, where no mapping tells which. */
+static void owned(size_t pages, const char *kind)
+{
+	FILE *file = fopen("/tmp/owned", "a");
+
+	if (!file || fprintf(file, "%zu %d %s\n", pages, getpid(), kind) < 0 ||
+	    fclose(file))
+		fail("/tmp/owned");
 }
 
 /* Prints what a mapping of the descriptor shows, and keeps every second. */
@@ -159,6 +178,23 @@ static void hold_stream(unsigned int number)
 	fill_socket(ends[0], ends[1]);
 }
 
+static void connect_over_loopback(const struct sockaddr_in *here, int ends[2])
+{
+	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int server = socket(AF_INET, SOCK_STREAM, 0);
+
+	ends[0] = socket(AF_INET, SOCK_STREAM, 0);
+	if (server < 0 || ends[0] < 0 || ioctl(server, SIOCSIFFLAGS, &loopback))
+		fail("loopback");
+	if (bind(server, (const struct sockaddr *)here, sizeof(*here)) ||
+	    listen(server, 1) ||
+	    connect(ends[0], (const struct sockaddr *)here, sizeof(*here)))
+		fail("connection");
+	ends[1] = accept(server, NULL, NULL);
+	if (ends[1] < 0)
+		fail("accept");
+}
+
 static void hold_tcp(unsigned int number)
 {
 	struct sockaddr_in here = {
@@ -166,20 +202,49 @@ static void hold_tcp(unsigned int number)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 		.sin_port = htons(5000 + number),
 	};
-	struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int server = socket(AF_INET, SOCK_STREAM, 0);
-	int from = socket(AF_INET, SOCK_STREAM, 0), to;
+	int ends[2];
 
-	if (server < 0 || from < 0 || ioctl(server, SIOCSIFFLAGS, &loopback))
-		fail("loopback");
-	if (bind(server, (struct sockaddr *)&here, sizeof(here)) ||
-	    listen(server, 1) ||
-	    connect(from, (struct sockaddr *)&here, sizeof(here)))
-		fail("connection");
-	to = accept(server, NULL, NULL);
-	if (to < 0)
-		fail("accept");
-	fill_socket(from, to);
+	connect_over_loopback(&here, ends);
+	fill_socket(ends[0], ends[1]);
+}
+
+/*
+ * Sent data lies in page fragments of the process, which stay its own for the
+ * next time when it was read and is gone.
+ */
+static void hold_task_frag(unsigned int number)
+{
+	struct sockaddr_in here = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons(6000 + number),
+	};
+	int ends[2], ready[2];
+	char data[600];
+
+	if (pipe(ready))
+		fail("pipe");
+	switch (fork()) {
+	case -1:
+		fail("fork");
+	case 0:
+		connect_over_loopback(&here, ends);
+		memset(data, 'f', sizeof(data));
+		if (write(ends[0], data, sizeof(data)) != sizeof(data) ||
+		    read(ends[1], data, sizeof(data)) != sizeof(data))
+			fail("data over loopback");
+		usleep(100000);
+		write_down("taskfrag", 0);
+		if (write(ready[1], "!", 1) != 1)
+			fail("ready");
+		for (;;)
+			pause();
+	default:
+		close(ready[1]);
+		if (read(ready[0], data, 1) != 1)
+			exit(1);
+		close(ready[0]);
+	}
 }
 
 static void hold_bpf(unsigned int number)
@@ -257,7 +322,9 @@ static void hold_perf(unsigned int number)
 
 	if (fd < 0)
 		fail("perf_event_open");
+	/* Newer kernels map it without pages that a process could see. */
 	show(fd, 0, (1 + 64) * page_size, KIND_PERF, 1);
+	owned(1 + 64, "perf buffer");
 }
 
 static void hold_mapped(unsigned int number)
@@ -269,6 +336,59 @@ static void hold_mapped(unsigned int number)
 	map(64 * page_size, module, number % 2 * page_size);
 	close(module);
 }
+
+#ifdef __x86_64__
+/* In 32-bit mode without paging: a byte every 2 MiB up to 1 GiB, then halt. */
+static const unsigned char touch[] = {
+	0xb8, 0x00, 0x00, 0x20, 0x00,	/* mov $0x200000, %eax */
+	0xc6, 0x00, 0x01,		/* movb $1, (%eax) */
+	0x05, 0x00, 0x00, 0x20, 0x00,	/* add $0x200000, %eax */
+	0x3d, 0x00, 0x00, 0x00, 0x40,	/* cmp $0x40000000, %eax */
+	0x72, 0xf1,			/* jb to the movb */
+	0xf4,				/* hlt */
+};
+
+static void hold_kvm(unsigned int number)
+{
+	size_t size = 1 << 30;
+	int kvm = open("/dev/kvm", O_RDWR), machine, processor;
+	struct kvm_userspace_memory_region memory = { .memory_size = size };
+	struct kvm_regs registers = { .rip = 0x1000, .rflags = 2 };
+	struct kvm_sregs special;
+	struct kvm_run *run;
+	char *start;
+
+	(void)number;
+	if (kvm < 0)
+		fail("/dev/kvm");
+	machine = ioctl(kvm, KVM_CREATE_VM, 0);
+	processor = ioctl(machine, KVM_CREATE_VCPU, 0);
+	if (machine < 0 || processor < 0)
+		fail("virtual machine");
+	start = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (start == MAP_FAILED || madvise(start, size, MADV_NOHUGEPAGE))
+		fail("memory of a virtual machine");
+	memcpy(start + 0x1000, touch, sizeof(touch));
+	memory.userspace_addr = (uintptr_t)start;
+	run = mmap(NULL, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0),
+		   PROT_READ | PROT_WRITE, MAP_SHARED, processor, 0);
+	if (run == MAP_FAILED ||
+	    ioctl(machine, KVM_SET_USER_MEMORY_REGION, &memory) ||
+	    ioctl(processor, KVM_GET_SREGS, &special))
+		fail("virtual processor");
+	special.cr0 |= 1;
+	special.cs.base = special.ds.base = 0;
+	special.cs.limit = special.ds.limit = ~0U;
+	special.cs.g = special.ds.g = special.cs.db = special.ds.db = 1;
+	if (ioctl(processor, KVM_SET_SREGS, &special) ||
+	    ioctl(processor, KVM_SET_REGS, &registers) ||
+	    ioctl(processor, KVM_RUN, 0) || run->exit_reason != KVM_EXIT_HLT) {
+		fprintf(stderr, "exit reason %u\n", run->exit_reason);
+		fail("run of a virtual processor");
+	}
+}
+#endif
 
 static void do_nothing(int signal)
 {
@@ -317,6 +437,21 @@ static void hold_user(unsigned int pages)
 	print_frames(shared, size, KIND_USER);
 }
 
+/* Pages that compress to a half: a page is a word, then noise. */
+static void hold_swap(unsigned int pages)
+{
+	size_t size = pages * page_size, i;
+	char *start = map(size, -1, 0);
+	int noise = open("/dev/urandom", O_RDONLY);
+
+	for (i = 0; i < size; i += page_size)
+		if (read(noise, start + i, page_size / 2) != page_size / 2)
+			fail("/dev/urandom");
+	close(noise);
+	if (madvise(start, size, MADV_PAGEOUT))
+		fail("MADV_PAGEOUT");
+}
+
 static void hold(const char *what, unsigned int count)
 {
 	static const struct {
@@ -330,6 +465,10 @@ static void hold(const char *what, unsigned int count)
 		{ "stream", hold_stream },
 		{ "tcp", hold_tcp },
 		{ "bpf", hold_bpf },
+		{ "taskfrag", hold_task_frag },
+#ifdef __x86_64__
+		{ "kvm", hold_kvm },
+#endif
 		{ "mapped", hold_mapped },
 		{ "poison", hold_poison },
 	};
@@ -337,6 +476,10 @@ static void hold(const char *what, unsigned int count)
 
 	if (!strcmp(what, "user")) {
 		hold_user(count);
+		return;
+	}
+	if (!strcmp(what, "swap")) {
+		hold_swap(count);
 		return;
 	}
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -71,12 +71,15 @@ enum kind {
 	KIND_TYPED_KMALLOC = 53, /* counted: as KIND_LOST_KMALLOC, of a page type */
 	KIND_SOCKET = 54,	/* held: fragments in a socket's receive queue */
 	KIND_BPFRING = 55,	/* held: BPF ring buffer */
+	KIND_TASK_FRAG = 56,	/* held: a process's page fragments */
+	KIND_POOL_BEYOND = 57,	/* held: in flight, more than the pool's size */
 };
 
 /* records.c */
 int records_init(unsigned int capacity);
 void records_free(void);
 bool record(unsigned long pfn, enum kind kind, unsigned int order);
+bool record_own(unsigned long pfn, enum kind kind, unsigned int order);
 int records_show(struct seq_file *m, void *v);
 ssize_t names_read(struct file *file, char __user *to, size_t len, loff_t *pos);
 

@@ -3,8 +3,21 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/pipe_fs_i.h>
+#include <linux/sched.h>
 
 #include "plant.h"
+
+int record_task_frag(unsigned int unused)
+{
+	struct page *page = current->task_frag.page;
+
+	if (!page)
+		return -ENOENT;
+	page = compound_head(page);
+	if (!record_own(page_to_pfn(page), KIND_TASK_FRAG, compound_order(page)))
+		return -ENOMEM;
+	return 0;
+}
 
 int record_pipe(unsigned int fd)
 {
@@ -23,7 +36,7 @@ int record_pipe(unsigned int fd)
 	for (at = pipe->tail; at != pipe->head && !err; at++) {
 		struct page *page = pipe->bufs[at & (pipe->ring_size - 1)].page;
 
-		if (!record(page_to_pfn(page), KIND_PIPE, 0))
+		if (!record_own(page_to_pfn(page), KIND_PIPE, 0))
 			err = -ENOMEM;
 	}
 	fput(file);

@@ -42,12 +42,12 @@ extern struct holders {
 	u64 **tables;
 	void **kmalloc, **frags;
 	struct page_frag_cache frag_cache;
-	struct page **blocks_of_pages, **flight;
+	struct page **blocks_of_pages, **flight, **beyond;
 	struct xarray xarray;
 	struct list_head lru;
 	struct sg_table *sg;
 	struct sk_buff_head queue, netmem;
-	struct page_pool *pool;
+	struct page_pool *pool, *small_pool;
 	void *vmapped;
 } holders;
 
@@ -90,6 +90,7 @@ int hold_netmem(unsigned int count);
 /* pools.c */
 int lose_pool(unsigned int count);
 int hold_pool(unsigned int count);
+int hold_pool_beyond(unsigned int count);
 
 /* hold.c */
 int hold_vmalloc(unsigned int count);
@@ -121,6 +122,8 @@ int hold_balloon(unsigned int count);
 
 /* pipes.c: the buffers of the caller's file descriptor, a pipe */
 int record_pipe(unsigned int fd);
+/* pipes.c: the caller's own page fragments */
+int record_task_frag(unsigned int unused);
 
 /* sockets.c: what waits to be read from the caller's file descriptor */
 int record_socket(unsigned int fd);

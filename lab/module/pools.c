@@ -39,14 +39,17 @@ static struct page *pool_page(struct page_pool *pool, enum kind kind,
 	return page;
 }
 
-/* `count` pages in flight, known to the driver, and as many in the ring. */
+/*
+ * `count` pages in flight, known to the driver, and as many in the ring: the
+ * pool is full, and has what its size allows.
+ */
 int hold_pool(unsigned int count)
 {
 	struct page **ring = pointers(count);
 	unsigned int n;
 
 	holders.flight = pointers(count);
-	holders.pool = new_pool(2 * count);
+	holders.pool = new_pool(count);
 	if (!ring || !holders.flight || IS_ERR(holders.pool))
 		return -ENOMEM;
 	for (n = 0; n < count; n++) {
@@ -61,6 +64,28 @@ int hold_pool(unsigned int count)
 		page_pool_put_full_page(holders.pool, ring[n], false);
 	memset(ring, 0, array_size(count, sizeof(*ring)));
 	vfree(ring);
+	return 0;
+}
+
+/* Size of a pool that has many more pages in flight. */
+#define SMALL 64
+
+/* `count` pages in flight, all known to the driver, which gives none back. */
+int hold_pool_beyond(unsigned int count)
+{
+	unsigned int n;
+
+	holders.beyond = pointers(count);
+	holders.small_pool = new_pool(SMALL);
+	if (!holders.beyond || IS_ERR(holders.small_pool))
+		return -ENOMEM;
+	for (n = 0; n < count; n++) {
+		holders.beyond[n] = pool_page(holders.small_pool,
+					      KIND_POOL_BEYOND,
+					      "beyond the size of a page_pool");
+		if (!holders.beyond[n])
+			return -ENOMEM;
+	}
 	return 0;
 }
 

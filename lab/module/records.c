@@ -4,6 +4,7 @@
  * with kind and order in the upper half the 64-bit word looks like none.
  */
 #include <linux/mutex.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -14,6 +15,8 @@ struct entry {
 	u32 pfn;
 	u16 kind;
 	u16 order;
+	/* 0 where no process owns it. */
+	u64 pid;
 };
 
 static struct entry *entries;
@@ -34,17 +37,29 @@ void records_free(void)
 	vfree(entries);
 }
 
-/* False when the table is full: the caller must then not plant the page. */
-bool record(unsigned long pfn, enum kind kind, unsigned int order)
+static bool record_of(unsigned long pfn, enum kind kind, unsigned int order,
+		      pid_t pid)
 {
 	bool fits;
 
 	spin_lock_bh(&lock);
 	fits = used < room;
 	if (fits)
-		entries[used++] = (struct entry){ pfn, kind, order };
+		entries[used++] = (struct entry){ pfn, kind, order, pid };
 	spin_unlock_bh(&lock);
 	return fits;
+}
+
+/* False when the table is full: the caller must then not plant the page. */
+bool record(unsigned long pfn, enum kind kind, unsigned int order)
+{
+	return record_of(pfn, kind, order, 0);
+}
+
+/* The same for what the process that asks for it owns. */
+bool record_own(unsigned long pfn, enum kind kind, unsigned int order)
+{
+	return record_of(pfn, kind, order, current->tgid);
 }
 
 int records_show(struct seq_file *m, void *v)
@@ -52,8 +67,8 @@ int records_show(struct seq_file *m, void *v)
 	unsigned int i;
 
 	for (i = 0; i < used; i++)
-		seq_printf(m, "%u %u %u\n", entries[i].pfn, entries[i].kind,
-			   entries[i].order);
+		seq_printf(m, "%u %u %u %llu\n", entries[i].pfn,
+			   entries[i].kind, entries[i].order, entries[i].pid);
 	return 0;
 }
 

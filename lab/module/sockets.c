@@ -104,7 +104,8 @@ static int record_frags(struct sk_buff *skb, struct page **before)
 		page = compound_head(page);
 		if (page == *before)
 			continue;
-		if (!record(page_to_pfn(page), KIND_SOCKET, compound_order(page)))
+		if (!record_own(page_to_pfn(page), KIND_SOCKET,
+				compound_order(page)))
 			return -ENOMEM;
 		*before = page;
 	}

@@ -51,7 +51,10 @@ fn json(text: &str) -> serde_json::Value {
 fn states(dump: &Path) -> HashMap<u64, String> {
     let rows = run("pages", dump, &["--each"], 0);
     let mut rows = rows.lines();
-    assert_eq!(rows.next(), Some("pfn,class,order,refcount,state,finding"));
+    assert_eq!(
+        rows.next(),
+        Some("pfn,class,order,refcount,state,finding,holder_kind,holder,holder_pid")
+    );
     rows.map(|row| {
         let mut columns = row.split(',');
         let pfn = columns.next().unwrap().parse().unwrap();
@@ -180,7 +183,7 @@ fn runs_of_pages_add_up_to_the_report() {
     let mut rows = all.lines();
     assert_eq!(
         rows.next(),
-        Some("pfn,count,class,order,refcount,state,finding")
+        Some("pfn,count,class,order,refcount,state,finding,holder_kind,holder,holder_pid")
     );
     let mut sums: HashMap<String, u64> = HashMap::new();
     let mut end = 0;

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use patched::Damage;
 pub use score::Score;
-pub use truth::{Fate, KINDS, Planted, Truth, fate, kind};
+pub use truth::{Fate, KINDS, OWNERS, Owned, Planted, Truth, fate, kind, kind_name};
 
 /// The folder of the corpus, whether or not it is there.
 pub fn corpus_folder() -> PathBuf {

@@ -1,7 +1,7 @@
 //! Truth files: what a guest said of itself just before it was dumped, as
 //! `== section` headings with lines below them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub enum Fate {
 }
 
 /// Number, name and fate of every kind, as `lab/module/pagelab.h` has them.
-pub const KINDS: [(u32, &str, Fate); 55] = [
+pub const KINDS: [(u32, &str, Fate); 57] = [
     (1, "frames", Fate::Lost),
     (2, "text", Fate::Lost),
     (3, "order2", Fate::Lost),
@@ -75,6 +75,24 @@ pub const KINDS: [(u32, &str, Fate); 55] = [
     (53, "typedkmalloc", Fate::Counted),
     (54, "socket", Fate::Held),
     (55, "bpfring", Fate::Held),
+    (56, "taskfrag", Fate::Held),
+    (57, "poolbeyond", Fate::Held),
+];
+
+/// Kinds that must be called by their owner's name: the kind's number, how the
+/// owner's kind and name begin, and whether the truth has all that the owner has.
+pub const OWNERS: [(u32, &str, bool); 11] = [
+    (41, "page_pool", false),
+    (42, "page_pool", false),
+    (57, "page_pool", false),
+    (44, "pipe", false),
+    (45, "packet ring", true),
+    (46, "io_uring", false),
+    (47, "perf buffer", true),
+    (51, "balloon", false),
+    (54, "socket queue", false),
+    (55, "bpf ring buffer", false),
+    (56, "page fragments", false),
 ];
 
 /// One planted block.
@@ -86,6 +104,17 @@ pub struct Planted {
     pub kind: u32,
     /// Frames as a power of two.
     pub order: u32,
+}
+
+/// Pages of which the guest knows the owner and how many there are, and not which.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Owned {
+    /// How many.
+    pub pages: u64,
+    /// The process that has the owner open.
+    pub pid: Option<u32>,
+    /// How the owner's kind and name begin.
+    pub name: String,
 }
 
 /// What a truth file says.
@@ -102,6 +131,7 @@ struct Run {
     frames: Range<u64>,
     kind: u32,
     order: u32,
+    pid: Option<u32>,
 }
 
 impl Run {
@@ -131,7 +161,7 @@ impl Truth {
     /// # Errors
     ///
     /// When it has no end mark, or a line of the planted pages is not
-    /// `pfn kind order` with a known kind and a sane order. Instead of the first
+    /// `pfn kind order` with a known kind and a sane order, and perhaps a process. Instead of the first
     /// frame of one block there may be `START..END`, the frames of blocks one
     /// behind the other, its end not among them.
     pub fn parse(text: &str) -> Result<Truth, String> {
@@ -158,7 +188,34 @@ impl Truth {
             })
             .collect();
         truth.planted = planted?;
+        if let Some(line) = truth.lines("owned").find(|line| owned(line).is_none()) {
+            return Err(format!("{line:?} is not `pages pid kind`"));
+        }
         Ok(truth)
+    }
+
+    /// What is known by its count only: what the guest wrote down, and tables of IOMMUs,
+    /// which the kernel counts since 6.11.
+    pub fn owned(&self) -> impl Iterator<Item = Owned> {
+        let count = |line: &str| line.strip_prefix("nr_iommu_pages ")?.parse().ok();
+        let tables = self
+            .lines("vmstat")
+            .find_map(count)
+            .filter(|&pages| pages > 0);
+        let tables = tables.map(|pages| Owned {
+            pages,
+            pid: None,
+            name: "IOMMU tables".to_owned(),
+        });
+        self.lines("owned").filter_map(owned).chain(tables)
+    }
+
+    /// Frames of a kind, every page of each block, with the processes that own
+    /// them where the truth has these.
+    pub fn processes(&self, kind: u32) -> BTreeMap<u64, Option<u32>> {
+        let runs = self.planted.iter().filter(|run| run.kind == kind);
+        runs.flat_map(|run| run.frames.clone().map(|pfn| (pfn, run.pid)))
+            .collect()
     }
 
     /// Lines below `== name` up to the next heading; what follows the name in
@@ -241,6 +298,12 @@ pub fn fate(kind: u32) -> Option<Fate> {
         .map(|&(_, _, fate)| fate)
 }
 
+/// The name of a kind; empty if there is none.
+pub fn kind_name(kind: u32) -> &'static str {
+    let found = KINDS.iter().find(|(number, ..)| *number == kind);
+    found.map_or("", |&(_, name, _)| name)
+}
+
 /// The number of the kind with that name.
 ///
 /// # Panics
@@ -268,11 +331,24 @@ fn run(line: &str) -> Option<Run> {
             pfn..pfn.checked_add(block)?
         }
     };
+    let pid: u32 = words.next().map_or(Ok(0), str::parse).ok()?;
     let length = frames.end.checked_sub(frames.start)?;
     (length > 0 && length % block == 0).then_some(Run {
         frames,
         kind,
         order,
+        pid: (pid > 0).then_some(pid),
+    })
+}
+
+fn owned(line: &str) -> Option<Owned> {
+    let (pages, rest) = line.split_once(' ')?;
+    let (pid, name) = rest.split_once(' ')?;
+    let pid: u32 = pid.parse().ok()?;
+    Some(Owned {
+        pages: pages.parse().ok()?,
+        pid: (pid > 0).then_some(pid),
+        name: name.to_owned(),
     })
 }
 
@@ -306,6 +382,24 @@ mod tests {
         for broken in ["8..15 3 2", "8..8 1 0", "9..8 1 0", "8.. 1 0", "..8 1 0"] {
             assert!(Truth::parse(&format!("{head}{broken}\n== end\n")).is_err());
         }
+    }
+
+    #[test]
+    fn owners_are_processes_or_counts() {
+        let text = "== leaked\n== planted\n100 44 1 17\n200 41 0 0\n300 6 0\n\
+                    == owned (pages pid kind)\n1032 0 trace buffer\n16 9 pipe\n== end\n";
+        let truth = Truth::parse(text).unwrap();
+        let pipes = BTreeMap::from([(100, Some(17)), (101, Some(17))]);
+        assert_eq!(truth.processes(44), pipes);
+        assert_eq!(truth.processes(41), BTreeMap::from([(200, None)]));
+        let owned: Vec<_> = truth.owned().map(|one| (one.pages, one.pid)).collect();
+        assert_eq!(owned, [(1032, None), (16, Some(9))]);
+        assert_eq!(truth.owned().next().unwrap().name, "trace buffer");
+        let text = "== vmstat\nnr_iommu_pages 273\n== planted\n== end\n";
+        let tables = Truth::parse(text).unwrap().owned().next().unwrap();
+        assert_eq!((tables.name.as_str(), tables.pages), ("IOMMU tables", 273));
+        assert!(Truth::parse("== planted\n== owned\n5 pipe\n== end\n").is_err());
+        assert!(Truth::parse("== planted\n1 44 0 x\n== end\n").is_err());
     }
 
     #[test]

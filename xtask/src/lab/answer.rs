@@ -1,6 +1,6 @@
 //! What pagehound says of a dump.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,6 +9,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use pagehound_model::{Report, SCHEMA, State, Verdict};
+use serde::Deserialize;
+
+use super::named::is_called;
 
 /// Which pagehound answers.
 #[derive(Args)]
@@ -41,10 +44,20 @@ impl Binary {
     }
 }
 
+/// Who has a page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Owner {
+    /// Kind and name, with a blank between them.
+    pub(super) name: String,
+    pub(super) pid: Option<u32>,
+}
+
 /// Its answer to one dump.
 pub(super) struct Answer {
     /// Frame numbers of all pages it calls lost.
     pub(super) lost: BTreeSet<u64>,
+    /// Runs of pages that have an owner, by the first: their end and the owner.
+    owned: BTreeMap<u64, (u64, Owner)>,
     /// How long `diagnose` took.
     pub(super) seconds: f64,
     /// What `diagnose --json` printed.
@@ -62,20 +75,47 @@ impl Answer {
             .arg("--json"))?;
         let seconds = start.elapsed().as_secs_f64();
         let report = parse(&report)?;
-        let mut lost = BTreeSet::new();
+        let mut rows = Vec::new();
         // Without page structs to be read no page is called anything.
         if report.verdict != Verdict::Incomplete {
             let pages = ask(Command::new(&program)
                 .arg("pages")
                 .arg(dump)
-                .args(["--each", "--state", "lost", "--format", "csv"]))?;
-            lost = frame_numbers(&pages)?;
+                .args(["--format", "jsonl"]))?;
+            rows = runs(&pages)?;
         }
-        Ok(Self {
-            lost,
+        Ok(Self::new(&rows, seconds, report))
+    }
+
+    fn new(rows: &[Row], seconds: f64, report: Report) -> Self {
+        let lost = rows.iter().filter(|row| row.state == "lost");
+        let owned = rows.iter().filter_map(|row| {
+            let kind = row.holder_kind.as_ref()?;
+            let name = format!("{kind} {}", row.holder.as_deref().unwrap_or_default());
+            let pid = row.holder_pid;
+            Some((row.pfn, (row.pfn + row.count, Owner { name, pid })))
+        });
+        Self {
+            lost: lost.flat_map(|row| row.pfn..row.pfn + row.count).collect(),
+            owned: owned.collect(),
             seconds,
             report,
-        })
+        }
+    }
+
+    /// Who has a page.
+    pub(super) fn owner(&self, pfn: u64) -> Option<&Owner> {
+        let (_, (end, owner)) = self.owned.range(..=pfn).next_back()?;
+        (pfn < *end).then_some(owner)
+    }
+
+    /// Pages of all owners that are called so.
+    pub(super) fn pages_of(&self, name: &str, pid: Option<u32>) -> u64 {
+        let owned = self.owned.iter();
+        owned
+            .filter(|(_, (_, owner))| is_called(owner, name, pid))
+            .map(|(start, (end, _))| end - start)
+            .sum()
     }
 
     /// The control group: pages missed, pages checked.
@@ -151,34 +191,64 @@ fn ask(command: &mut Command) -> Result<String> {
     }
 }
 
-/// The first column of `pfn,class,order,refcount,state,finding` rows.
-fn frame_numbers(csv: &str) -> Result<BTreeSet<u64>> {
-    let mut lines = csv.lines();
-    let header = lines.next().unwrap_or("");
-    if header.split(',').next() != Some("pfn") {
-        bail!("the pages start with {header:?}, not with a column pfn");
-    }
+/// A row of `pages --format jsonl`, as far as it is compared.
+#[derive(Deserialize)]
+struct Row {
+    pfn: u64,
+    count: u64,
+    state: String,
+    holder_kind: Option<String>,
+    holder: Option<String>,
+    holder_pid: Option<u32>,
+}
+
+fn runs(lines: &str) -> Result<Vec<Row>> {
     lines
-        .map(|line| {
-            let pfn = line.split(',').next().unwrap_or("").parse();
-            pfn.with_context(|| format!("{line:?} does not start with a frame number"))
-        })
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("{line:?} is no page")))
         .collect()
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::ops::Range;
+
     use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
-    fn rows_without_the_header_are_refused() {
-        let rows = "pfn,class,order,refcount,state,finding\n10,raw,0,1,lost,1\n31,raw,0,1,lost,1\n";
-        assert_eq!(frame_numbers(rows).unwrap(), BTreeSet::from([10, 31]));
-        assert!(frame_numbers("pfn\n0x1f\n").is_err());
-        assert!(frame_numbers("10,raw,0,1,lost,f1\n").is_err());
-        assert!(frame_numbers("pfn\nx\n").is_err());
+    fn rows_are_runs_of_pages() {
+        let run = |state: &str, holder: Value| {
+            let row = json!({"pfn": 10, "count": 3, "class": "raw", "order": 0, "refcount": 1,
+                             "state": state, "finding": 1, "holder_kind": holder,
+                             "holder": "dd", "holder_pid": 7});
+            let rows = runs(&format!("{row}\n")).unwrap();
+            Answer::new(&rows, 0.0, of_kernel("6.1").report)
+        };
+        let lost = run("lost", Value::Null);
+        assert_eq!(lost.lost, BTreeSet::from([10, 11, 12]));
+        assert_eq!(lost.owner(10), None);
+        let held = run("held", json!("pipe"));
+        assert!(held.lost.is_empty());
+        assert_eq!(held.owner(12).unwrap().name, "pipe dd");
+        assert_eq!((held.owner(9), held.owner(13)), (None, None));
+        assert_eq!(held.pages_of("pipe", Some(7)), 3);
+        assert_eq!(held.pages_of("pipe", Some(8)), 0);
+        assert!(runs("pfn,count\n").is_err());
+        assert!(runs("{\"pfn\": 1}\n").is_err());
+    }
+
+    /// The answer to a dump in which these pages have these owners.
+    pub(in crate::lab) fn with_owners(owners: &[(Range<u64>, &str, Option<u32>)]) -> Answer {
+        let owned = owners.iter().map(|(pages, name, pid)| {
+            let (name, pid) = ((*name).to_owned(), *pid);
+            (pages.start, (pages.end, Owner { name, pid }))
+        });
+        Answer {
+            owned: owned.collect(),
+            ..of_kernel("6.1")
+        }
     }
 
     /// A finding with owners that have such drivers.
@@ -226,6 +296,7 @@ pub(super) mod tests {
         report["target"]["kernel"] = json!(release);
         Answer {
             lost: BTreeSet::new(),
+            owned: BTreeMap::new(),
             seconds: 0.0,
             report: parse(&report.to_string()).unwrap(),
         }

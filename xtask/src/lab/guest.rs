@@ -142,7 +142,7 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
     if !keep {
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
-    scores.iter().try_for_each(score::Score::judge)
+    scores.iter().try_for_each(score::Comparison::judge)
 }
 
 #[cfg(test)]

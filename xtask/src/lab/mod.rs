@@ -22,6 +22,7 @@ pub(crate) mod kdump;
 mod kernel;
 mod matrix;
 mod modules;
+mod named;
 mod packages;
 mod process;
 mod programs;

@@ -187,6 +187,9 @@ impl Guest {
             let device = format!("virtio-9p-pci,fsdev={TAG},mount_tag={TAG}");
             command.args(["-device", &device]);
         }
+        if scenario.balloon > 0 {
+            command.args(["-device", "virtio-balloon-pci"]);
+        }
         let mut mac = variant.mac;
         for (number, link) in links.iter().enumerate() {
             let id = format!("n{number}");
@@ -198,8 +201,10 @@ impl Guest {
         }
         let mut machine = Running::start(&mut command, &dir.join("qemu.log"))?;
         let sender = Sender::start(links, variant.mac);
-        let reached = follow(&mut machine, &report, &sender, dir).and_then(|truth| {
-            let monitor = Monitor::connect(&socket)?;
+        let reached = Monitor::connect(&socket).and_then(|mut monitor| {
+            let truth = follow(&mut machine, &report, &sender, dir, |mib| {
+                monitor.balloon(memory.saturating_sub(mib).into())
+            })?;
             Ok((truth, monitor))
         });
         // A connection needs its name no more, and QEMU does not always remove it.
@@ -298,8 +303,15 @@ fn report_options(arch: Arch, report: &Path) -> Vec<OsString> {
 }
 
 /// Does what the guest's `@` lines ask for; returns the truth once it is whole.
-fn follow(machine: &mut Running, report: &Path, sender: &Sender, dir: &Path) -> Result<String> {
+fn follow(
+    machine: &mut Running,
+    report: &Path,
+    sender: &Sender,
+    dir: &Path,
+    mut balloon: impl FnMut(u32) -> Result<()>,
+) -> Result<String> {
     let start = Instant::now();
+    let mut inflated = false;
     loop {
         let text = fs::read(report).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).replace('\r', "");
@@ -314,6 +326,11 @@ fn follow(machine: &mut Running, report: &Path, sender: &Sender, dir: &Path) -> 
                 "the guest could not plant: {line}; see {}",
                 console(dir).display()
             );
+        }
+        let wanted = words().find_map(|line| line.strip_prefix("balloon "));
+        if let Some(mib) = wanted.filter(|_| !inflated) {
+            balloon(mib.trim_end().parse().context("the balloon's size")?)?;
+            inflated = true;
         }
         match words().next_back() {
             Some("send large") => sender.set(Traffic::Large),

@@ -79,6 +79,11 @@ impl Monitor {
         self.execute("cont", &json!({}))
     }
 
+    /// Leaves the guest so many MiB of its memory.
+    pub(super) fn balloon(&mut self, mib: u64) -> Result<()> {
+        self.execute("balloon", &json!({ "value": mib << 20 }))
+    }
+
     /// Writes guest memory to `path`; returns when the file is complete.
     pub(super) fn dump(&mut self, format: Format, path: &Path) -> Result<()> {
         let path = path.to_str().context("the dump's path is not UTF-8")?;

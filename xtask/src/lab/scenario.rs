@@ -39,6 +39,10 @@ pub(super) struct Scenario {
     /// MiB of a zram device, three quarters of it written, or a file system on
     /// it where there is load; 0 for none.
     pub(super) zram: u32,
+    /// MiB of swap behind zswap, on a zram device of its own; 0 for none.
+    pub(super) swap: u32,
+    /// MiB that the hypervisor's balloon takes; 0 for no balloon.
+    pub(super) balloon: u32,
     /// Seconds that `lab/guest/load.c` is at work before the dump; 0 for none.
     pub(super) load: u32,
     /// Whether frames go on arriving until the guest stops.
@@ -130,6 +134,8 @@ const FRAMES: Scenario = Scenario {
     users: &[],
     trace: 0,
     zram: 0,
+    swap: 0,
+    balloon: 0,
     load: 0,
     busy: false,
     modules: &[],
@@ -268,7 +274,12 @@ pub(super) const ALL: &[Scenario] = &[
         name: "owners",
         about: "what must be called by its owner's name; objects and areas that are lost",
         memory: 512,
-        held: &[("array", 100), ("pool", 300), ("balloon", 300)],
+        held: &[
+            ("array", 100),
+            ("pool", 300),
+            ("poolbeyond", 1000),
+            ("balloon", 300),
+        ],
         lost: &[("text", 300), ("lostobjects", 3000), ("lostareas", 200)],
         takes: &[("frames", 1000)],
         holders: &[
@@ -279,10 +290,14 @@ pub(super) const ALL: &[Scenario] = &[
             ("stream", 8),
             ("tcp", 4),
             ("bpf", 4),
+            ("taskfrag", 16),
+            ("swap", 4000),
         ],
         trace: 2048,
         zram: 64,
-        modules: &["zram"],
+        swap: 64,
+        balloon: 16,
+        modules: &["zram", "virtio_pci", "virtio_balloon"],
         ..FRAMES
     },
     Scenario {
@@ -306,6 +321,17 @@ pub(super) const ALL: &[Scenario] = &[
         takes: &[("frames", 3000), ("list", 300)],
         machine: &["-machine", "q35", "-device", "intel-iommu"],
         append: "intel_iommu=on",
+        ..FRAMES
+    },
+    Scenario {
+        name: "kvm",
+        about: "two virtual machines in a guest whose processor emulates AMD's; frames lost",
+        held: &[("array", 100)],
+        lost: &[("text", 300)],
+        takes: &[("frames", 1000)],
+        holders: &[("kvm", 2)],
+        modules: &["kvm_amd"],
+        machine: &["-cpu", "max,arch-capabilities=off,-la57,+svm"],
         ..FRAMES
     },
     Scenario {
@@ -380,7 +406,7 @@ impl Scenario {
     /// The guest's copy: shell assignments that its init reads.
     pub(super) fn plan(&self) -> String {
         format!(
-            "bond={}\nbusy={}\nsmall={}\npipes={}\nfiles={}\ntrace={}\nzram={}\nload={}\n\
+            "bond={}\nbusy={}\nsmall={}\npipes={}\nfiles={}\ntrace={}\nzram={}\nswap={}\nballoon={}\nload={}\n\
              plants='{} {}'\ntakes='{}'\nholders='{}'\nusers='{}'\n",
             u8::from(self.bond),
             u8::from(self.busy),
@@ -389,6 +415,8 @@ impl Scenario {
             self.files,
             self.trace,
             self.zram,
+            self.swap,
+            self.balloon,
             self.load,
             words(self.held),
             words(self.lost),

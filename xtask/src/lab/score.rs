@@ -10,6 +10,7 @@ pub(super) use pagehound_testdata::Score;
 use pagehound_testdata::{Fate, KINDS, Truth};
 
 use super::answer::{Answer, Binary};
+use super::named::Named;
 
 /// Frame numbers shown of each kind of mistake.
 const SHOWN: usize = 8;
@@ -40,8 +41,26 @@ pub(super) fn check_kernel(truth: &Truth, answer: &Answer) -> Result<()> {
     Ok(())
 }
 
+/// How an answer compares with the truth.
+pub(super) struct Comparison {
+    /// What is lost and what is not.
+    pub(super) score: Score,
+    /// What is called by its owner's name.
+    pub(super) named: Vec<Named>,
+}
+
+impl Comparison {
+    /// An error with every goal that was missed.
+    pub(super) fn judge(&self) -> Result<()> {
+        self.score.judge()?;
+        let missed: Vec<String> = self.named.iter().filter_map(Named::missed).collect();
+        ensure!(missed.is_empty(), "goals missed: {}", missed.join("; "));
+        Ok(())
+    }
+}
+
 /// Asks pagehound about `dump` and prints how its answer compares.
-pub(super) fn score(binary: &Binary, dump: &Path, path: &Path) -> Result<Score> {
+pub(super) fn score(binary: &Binary, dump: &Path, path: &Path) -> Result<Comparison> {
     let truth = truth(path)?;
     let answer = Answer::of(binary, dump)?;
     check_kernel(&truth, &answer)?;
@@ -50,7 +69,7 @@ pub(super) fn score(binary: &Binary, dump: &Path, path: &Path) -> Result<Score> 
 }
 
 /// Prints and returns how an answer compares.
-pub(super) fn print(truth: &Truth, answer: &Answer) -> Score {
+pub(super) fn print(truth: &Truth, answer: &Answer) -> Comparison {
     let lost = &answer.lost;
     let score = Score::of(truth, lost);
     for (number, name, fate) in KINDS {
@@ -68,6 +87,18 @@ pub(super) fn print(truth: &Truth, answer: &Answer) -> Score {
             "  {fate:<6}{name:<13}{:>7} planted {:>7} called lost",
             pfns.len(),
             called_lost,
+        );
+    }
+    let named = Named::of(truth, answer);
+    for one in &named {
+        println!(
+            "  named {:<13}{:>7} planted {:>7} called {}{}",
+            one.what,
+            one.planted,
+            one.named,
+            one.owner,
+            one.in_all
+                .map_or(String::new(), |all| format!(", {all} in all")),
         );
     }
     println!(
@@ -91,7 +122,7 @@ pub(super) fn print(truth: &Truth, answer: &Answer) -> Score {
     if truth.leaked() == 0 {
         print_samples(truth, lost);
     }
-    score
+    Comparison { score, named }
 }
 
 /// Prints a few of the pages that the answer got wrong, for `pagehound why`.

@@ -6,17 +6,21 @@ use crate::exit::Exit;
 use crate::output;
 use anyhow::ensure;
 use pagehound_hunt::{Diagnosis, Standing};
-use pagehound_kernel::{Class, Kernel};
+use pagehound_kernel::{Claimant, Class, Kernel};
 use pagehound_vmcore::{Pfn, PfnRange};
 use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::io::{self, Write};
+
+/// What follows the number of frames in a row.
+const COLUMNS: &str = "class,order,refcount,state,finding,holder_kind,holder,holder_pid";
 
 /// Frames whose `struct page`s are read at once.
 const CHUNK: u64 = 1 << 14;
 
 /// What is told of a page; runs are of pages equal in all of it.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-struct Facts {
+struct Facts<'a> {
     class: &'static str,
     /// log2 of the pages in its unit, rounded down.
     order: u32,
@@ -26,6 +30,19 @@ struct Facts {
     state: Standing,
     /// Number of its finding.
     finding: Option<u32>,
+    /// What structure of the kernel owns it: kind, name, process. Pages that are lost
+    /// have nobody.
+    holder_kind: Option<&'a str>,
+    holder: Option<&'a str>,
+    holder_pid: Option<u32>,
+}
+
+/// A field of a CSV row: between quotes where it has a comma or a quote.
+fn quoted(field: &str) -> Cow<'_, str> {
+    match field.contains([',', '"', '\n']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")).into(),
+        false => field.into(),
+    }
 }
 
 fn name<S: Serializer>(standing: &Standing, serializer: S) -> Result<S::Ok, S::Error> {
@@ -34,19 +51,19 @@ fn name<S: Serializer>(standing: &Standing, serializer: S) -> Result<S::Ok, S::E
 
 /// Equal pages next to each other.
 #[derive(Clone, Copy, Serialize)]
-struct Run {
+struct Run<'a> {
     pfn: u64,
     count: u64,
     #[serde(flatten)]
-    facts: Facts,
+    facts: Facts<'a>,
 }
 
 /// One page.
 #[derive(Serialize)]
-struct Each {
+struct Each<'a> {
     pfn: u64,
     #[serde(flatten)]
-    facts: Facts,
+    facts: Facts<'a>,
 }
 
 pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit> {
@@ -93,10 +110,10 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
 }
 
 /// Calls `visit` with every unit, by rising frame.
-fn walk(
+fn walk<'d>(
     kernel: &Kernel<'_>,
-    diagnosis: &Diagnosis,
-    mut visit: impl FnMut(PfnRange, Class, Facts) -> io::Result<()>,
+    diagnosis: &'d Diagnosis,
+    mut visit: impl FnMut(PfnRange, Class, Facts<'d>) -> io::Result<()>,
 ) -> io::Result<()> {
     let map = &diagnosis.pages.map;
     let mut refcounts = Refcounts::default();
@@ -107,12 +124,18 @@ fn walk(
         let finding = diagnosis
             .finding(at)
             .and_then(|index| diagnosis.report.findings.get(index));
+        let state = diagnosis.standing(at);
+        let owner = diagnosis.pages.claims.owner(unit.start);
+        let owner: Option<&Claimant> = owner.filter(|_| state != Standing::Lost);
         let facts = Facts {
             class: class.name(),
             order: unit.len().max(1).ilog2(),
             refcount: refcounts.of(kernel, diagnosis, at),
-            state: diagnosis.standing(at),
+            state,
             finding: finding.map(|finding| finding.id),
+            holder_kind: owner.map(|owner| owner.kind),
+            holder: owner.map(|owner| owner.name.as_str()),
+            holder_pid: owner.and_then(|owner| owner.pid),
         };
         visit(unit, class, facts)?;
         at = unit.end;
@@ -153,25 +176,23 @@ impl Refcounts {
 }
 
 /// Rows on their way out.
-struct Rows<'a> {
+struct Rows<'a, 'd> {
     each: bool,
     format: Format,
-    run: Option<Run>,
+    run: Option<Run<'d>>,
     out: &'a mut dyn Write,
 }
 
-impl Rows<'_> {
+impl<'d> Rows<'_, 'd> {
     fn header(&mut self) -> io::Result<()> {
         match (self.format, self.each) {
             (Format::Jsonl, _) => Ok(()),
-            (Format::Csv, true) => writeln!(self.out, "pfn,class,order,refcount,state,finding"),
-            (Format::Csv, false) => {
-                writeln!(self.out, "pfn,count,class,order,refcount,state,finding")
-            }
+            (Format::Csv, true) => writeln!(self.out, "pfn,{COLUMNS}"),
+            (Format::Csv, false) => writeln!(self.out, "pfn,count,{COLUMNS}"),
         }
     }
 
-    fn add(&mut self, pfns: PfnRange, facts: Facts) -> io::Result<()> {
+    fn add(&mut self, pfns: PfnRange, facts: Facts<'d>) -> io::Result<()> {
         if self.each {
             return (pfns.start.0..pfns.end.0)
                 .try_for_each(|pfn| self.row(&Each { pfn, facts }, pfn, None, facts));
@@ -205,7 +226,7 @@ impl Rows<'_> {
         json: &impl Serialize,
         pfn: u64,
         count: Option<u64>,
-        facts: Facts,
+        facts: Facts<'d>,
     ) -> io::Result<()> {
         if self.format == Format::Jsonl {
             serde_json::to_writer(&mut *self.out, json)?;
@@ -220,9 +241,15 @@ impl Rows<'_> {
             write!(self.out, "{refcount}")?;
         }
         write!(self.out, ",{},", facts.state.name())?;
-        match facts.finding {
-            Some(id) => writeln!(self.out, "{id}"),
-            None => writeln!(self.out),
+        if let Some(id) = facts.finding {
+            write!(self.out, "{id}")?;
+        }
+        for field in [facts.holder_kind, facts.holder] {
+            write!(self.out, ",{}", quoted(field.unwrap_or_default()))?;
+        }
+        match facts.holder_pid {
+            Some(pid) => writeln!(self.out, ",{pid}"),
+            None => writeln!(self.out, ","),
         }
     }
 }

@@ -10,6 +10,7 @@
 use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_vmcore::Pfn;
 
+use super::objects::Strict;
 use super::{Census, Fate, Naming, Via};
 
 /// Part of a group that tables must name, as one in so many.
@@ -77,6 +78,21 @@ impl Census {
                 self.held.set(head);
                 self.via.note(head, Via::Hardware(from));
                 found.extend(below.into_iter().map(|next| (next, head)));
+            }
+        }
+    }
+
+    /// Holds the tables that hardware walks for an owner who is in use (IOMMUs, virtual
+    /// machines): a walk of their entries found them, which need not look like tables.
+    /// In newer kernels (the lab's 6.12) no list has the objects that name those of a
+    /// virtual machine, only `page->private` of the tables.
+    pub(super) fn owned_tables(&mut self, pages: &Pages, strict: Option<&Strict>) {
+        for head in pages.claims.tables() {
+            if !self.held.get(head) {
+                self.hold_in_hardware(head);
+            }
+            if let Some(strict) = strict {
+                strict.unit(pages, head);
             }
         }
     }

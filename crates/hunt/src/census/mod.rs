@@ -177,6 +177,7 @@ impl Census {
             pass: &pass,
             without: run.without,
         };
+        census.owned_tables(pages, strict.as_ref());
         let heads = census.units().heads();
         let seeds = heads.filter(|&head| census.held.get(head)).collect();
         census.mark(ground, seeds);

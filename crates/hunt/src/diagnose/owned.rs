@@ -100,13 +100,20 @@ pub(super) fn evidence(finding: &Finding) -> Vec<Evidence> {
         .filter(|holder| holder.most_pages.is_some())
         .collect();
     let beyond = bounded.iter().filter(|holder| holder.is_beyond());
-    let text = match (bounded.len(), beyond.count()) {
-        (0, _) => return Vec::new(),
-        (_, 0) => format!(
-            "all within what their own settings allow, {} pages in all",
-            thousands(bounded.iter().filter_map(|holder| holder.most_pages).sum())
+    let beyond: Vec<&&Holder> = beyond.collect();
+    let text = match (bounded.as_slice(), beyond.as_slice()) {
+        ([], _) => return Vec::new(),
+        (all, []) => format!(
+            "held, bounded: all within what their own settings allow, {} pages in all",
+            thousands(all.iter().filter_map(|holder| holder.most_pages).sum())
         ),
-        (all, beyond) => format!("{beyond} of {all} have more than their own settings allow"),
+        (all, some) => format!(
+            "held, beyond its bound: {} pages, {} allowed ({} of {})",
+            thousands(some.iter().map(|holder| holder.pages).sum()),
+            thousands(some.iter().filter_map(|holder| holder.most_pages).sum()),
+            thousands(some.len() as u64),
+            thousands(all.len() as u64),
+        ),
     };
     vec![Evidence {
         kind: Evidence::BOUND.into(),

@@ -12,7 +12,7 @@ mod shape;
 mod types;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};

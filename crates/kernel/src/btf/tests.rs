@@ -10,14 +10,14 @@ const DECL_TAG: u8 = 17;
 const FUNC_PROTO: u8 = 13;
 
 /// Types with their ids in order, and their strings.
-pub(super) struct Blob {
+pub(crate) struct Blob {
     types: Vec<u8>,
     strings: Vec<u8>,
     count: u32,
 }
 
 impl Blob {
-    pub(super) fn new() -> Blob {
+    pub(crate) fn new() -> Blob {
         Blob {
             types: Vec::new(),
             strings: vec![0],
@@ -25,7 +25,7 @@ impl Blob {
         }
     }
 
-    pub(super) fn string(&mut self, name: &str) -> u32 {
+    pub(crate) fn string(&mut self, name: &str) -> u32 {
         if name.is_empty() {
             return 0;
         }
@@ -36,7 +36,7 @@ impl Blob {
     }
 
     /// Adds a record: kind, vlen with kind_flag, size or type, and further words.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         name: &str,
         kind: u8,
@@ -53,12 +53,12 @@ impl Blob {
         self.count
     }
 
-    pub(super) fn int(&mut self, name: &str, size: u32) -> u32 {
+    pub(crate) fn int(&mut self, name: &str, size: u32) -> u32 {
         self.add(name, INT, 0, size, &[size * 8])
     }
 
     /// A struct or union of (name, type, third word).
-    pub(super) fn composite(
+    pub(crate) fn composite(
         &mut self,
         name: &str,
         kind: u8,
@@ -77,7 +77,7 @@ impl Blob {
         self.add(name, ENUM, values.len() as u32 | flag, 4, &words)
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let types = self.types.len() as u32;
         let mut bytes = vec![0x9f, 0xeb, 1, 0];
         for word in [24, 0, types, types, self.strings.len() as u32] {
@@ -88,7 +88,7 @@ impl Blob {
         bytes
     }
 
-    fn parse(&self) -> Btf {
+    pub(crate) fn parse(&self) -> Btf {
         Btf::parse(self.bytes()).unwrap()
     }
 }

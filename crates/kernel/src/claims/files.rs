@@ -22,6 +22,8 @@ enum Sort {
     Perf,
     IoUring,
     BpfMap,
+    Machine,
+    Processor,
 }
 
 impl Sort {
@@ -32,6 +34,8 @@ impl Sort {
             "perf_release" => Sort::Perf,
             "io_uring_release" => Sort::IoUring,
             "bpf_map_release" => Sort::BpfMap,
+            "kvm_vm_release" => Sort::Machine,
+            "kvm_vcpu_release" => Sort::Processor,
             _ => return None,
         })
     }
@@ -128,6 +132,8 @@ impl Search<'_> {
                 Sort::Perf => search.perf_event(private, &name),
                 Sort::IoUring => search.io_uring(private, &name),
                 Sort::BpfMap => search.bpf_map(private),
+                Sort::Machine => search.virtual_machine(private, &name),
+                Sort::Processor => search.virtual_processor(private, &name),
             });
         });
         for claimant in self.claims.claimants.iter_mut().skip(known) {

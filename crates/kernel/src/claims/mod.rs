@@ -7,14 +7,20 @@
 //! kernel's tables do not tell, or a dump does not have, is passed over: such pages
 //! then have no owner here.
 
+mod balloons;
 mod files;
 mod frags;
+mod iommu;
+mod kvm;
 mod pipes;
 mod pools;
 mod rings;
 mod skb;
 mod sockets;
 mod trace;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
@@ -69,6 +75,12 @@ const DATA: &[&str] = &[
     ZSMALLOC,
 ];
 
+/// Kinds whose pages are tables that hardware walks, found by the walk from what is in
+/// use: the entries on the way are references, although they are no addresses.
+const TABLES: &[&str] = &[IOMMU_TABLES, KVM_TABLES];
+
+const IOMMU_TABLES: &str = "IOMMU tables";
+const KVM_TABLES: &str = "KVM tables";
 const BPF_RING: &str = "bpf ring buffer";
 const IO_URING: &str = "io_uring";
 const PACKET_RING: &str = "packet ring";
@@ -99,6 +111,20 @@ impl Claims {
     pub fn is_data(&self, head: Pfn) -> bool {
         self.owner(head)
             .is_some_and(|owner| DATA.contains(&owner.kind))
+    }
+
+    /// First frames of the units that are tables which hardware walks: what a walk of
+    /// their entries came to, and so is in use.
+    pub fn tables(&self) -> impl Iterator<Item = Pfn> {
+        let is_table = |number: u32| {
+            let owner = self.claimants.get(number as usize);
+            owner.is_some_and(|owner| TABLES.contains(&owner.kind))
+        };
+        let tables = self
+            .units
+            .iter()
+            .filter(move |&(_, &number)| is_table(number));
+        tables.map(|(&head, _)| Pfn(head))
     }
 
     /// Units that have an owner.
@@ -164,6 +190,8 @@ impl<'a> Search<'a> {
         self.page_pools();
         self.zsmalloc();
         self.receive_rings();
+        self.balloons();
+        self.iommu_tables();
     }
 
     /// A new owner, whose pages are added next.
@@ -205,7 +233,8 @@ impl<'a> Search<'a> {
     /// Gives the unit of a frame to an owner, if nobody has it yet.
     fn frame(&mut self, owner: u32, pfn: Pfn) {
         let map = &self.pages.map;
-        let ours = |class: Class| class.is_censused() || class == Class::Zsmalloc;
+        let ours =
+            |class: Class| class.is_censused() || matches!(class, Class::Zsmalloc | Class::Offline);
         if pfn >= map.end() || !ours(map.class(pfn)) {
             return;
         }

@@ -15,6 +15,13 @@ use crate::virt::VirtualRead;
 /// can move: of include/linux/page-flags.h in every release that has them.
 const MAPPING_FLAGS: u64 = 3;
 const MOVABLE: u64 = 2;
+/// `page_pool_init()` refuses rings beyond this, or has smaller ones (net/core/page_pool.c
+/// since 4.18).
+const MOST_SLOTS: u64 = 1 << 15;
+/// `PP_ALLOC_CACHE_SIZE` of include/net/page_pool/types.h, the same since 4.18.
+const CACHE_SLOTS: u64 = 128;
+/// `MAX_ORDER` of any kernel is less.
+const LARGEST_ORDER: u64 = 20;
 
 impl Search<'_> {
     /// Pages of page_pools.
@@ -32,8 +39,8 @@ impl Search<'_> {
             let owner = match owners.get(&pool.0) {
                 Some(owner) => *owner,
                 None => {
-                    let name = self.page_pool(pool);
-                    let owner = self.owner("page_pool", name, None);
+                    let (name, most) = (self.page_pool(pool), self.most_of(pool));
+                    let owner = self.owner("page_pool", name, most);
                     owners.insert(pool.0, owner);
                     owner
                 }
@@ -83,8 +90,9 @@ impl Search<'_> {
             let zspage = VirtAddr(words.private());
             let pool = match layouts.get(Field::ZspagePool) {
                 Some(_) => self.kernel.pointer(zspage, Field::ZspagePool),
-                None if named => self.kernel.pointer(mapping, Field::AddressSpacePrivate),
-                None => Ok(mapping),
+                // Operations of its own lead to no pool.
+                None if symbols.module(mapping).is_some() => Ok(mapping),
+                None => self.kernel.pointer(mapping, Field::AddressSpacePrivate),
             };
             let Ok(pool) = pool else { continue };
             let owner = match owners.get(&pool.0) {
@@ -114,16 +122,31 @@ impl Search<'_> {
         is_own(mapping) || operations.is_ok_and(is_own)
     }
 
-    /// The name of a pool: of its device, or `zswap` and a number.
+    /// The name of a pool: of its device, or `zswap` and a number. It is the first member
+    /// in every release, which a kernel without types of modules does not tell.
     fn zs_pool(&self, pool: VirtAddr) -> Option<String> {
         let kernel = self.kernel;
-        let name = kernel.pointer(pool, Field::ZsPoolName).ok()?;
-        let name = printable(&kernel.memory.cstr(name, 64).ok()?);
-        (!name.is_empty()).then_some(name)
+        let place = kernel.layouts.get(Field::ZsPoolName);
+        let name = pool.add(place.map_or(0, |place| place.offset));
+        let name = kernel.memory.cstr(kernel.memory.ptr(name).ok()?, 64).ok()?;
+        let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+        is_name.then(|| printable(&name))
     }
 
-    /// What a page_pool is for. Its settings bound what waits in it, not what is in
-    /// use.
+    /// Most pages a pool may have that are in no socket's queue. It keeps as many as its
+    /// ring and its cache have slots. What is out is with the device: drivers make the
+    /// ring as large as the device's own (`pp_params.pool_size = DESC_NUM` in
+    /// Documentation/networking/page_pool.rst, which all but a few follow), so that is
+    /// as many again. An estimate: a driver may take several pages for a descriptor.
+    fn most_of(&self, pool: VirtAddr) -> Option<u64> {
+        let kernel = self.kernel;
+        let slots = kernel.field(pool, Field::PoolRingSize).ok()?;
+        let order = kernel.field(pool, Field::PoolOrder).ok()?;
+        let is_sane = (1..=MOST_SLOTS).contains(&slots) && order <= LARGEST_ORDER;
+        is_sane.then(|| (2 * slots + CACHE_SLOTS) << order)
+    }
+
+    /// What a page_pool is for.
     fn page_pool(&self, pool: VirtAddr) -> String {
         let kernel = self.kernel;
         let some = |field| kernel.pointer(pool, field).ok().filter(|at| at.0 != 0);

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use pagehound_vmcore::{Pfn, VirtAddr};
 
 use super::Search;
+use super::skb::FRAG;
 use crate::btf::{Btf, PointerAt, Target};
 use crate::layouts::{Field, Struct};
 use crate::pagemap::Class;
@@ -131,6 +132,8 @@ impl Search<'_> {
             owners: [rings, others],
             seen: HashSet::new(),
             waiting: vec![(private, shape, 1, false)],
+            most: 0,
+            largest: 1,
         };
         self.below("net_device", device, |search| {
             while let Some((at, id, count, receives)) = walk.waiting.pop() {
@@ -142,6 +145,9 @@ impl Search<'_> {
                 for index in 0..count {
                     let at = at.add(index * size);
                     search.below(&what, at, |search| {
+                        if receives {
+                            walk.most += search.ring_size(types, &what, at);
+                        }
                         search.members(&mut walk, at, size, &pointers, receives);
                     });
                     if search.left == 0 {
@@ -150,6 +156,31 @@ impl Search<'_> {
                 }
             }
         });
+        let most = walk.most.saturating_mul(walk.largest);
+        if let Some(claimant) = self.claims.claimants.get_mut(rings as usize) {
+            claimant.most = (most > 0).then_some(most);
+        }
+    }
+
+    /// Pages that a ring may have, one a descriptor and those of its descriptors: Intel's
+    /// drivers and those made like them have a `count` of descriptors and bytes of them
+    /// in `size` beside `desc` (e1000.h, igb.h, ixgbe.h, i40e_txrx.h, ice_txrx.h).
+    fn ring_size(&self, types: &Btf, what: &str, at: VirtAddr) -> u64 {
+        let member = |name: &str| {
+            let member = types.member(&format!("{what}.{name}"))?;
+            let mut bytes = [0; 8];
+            let size = usize::try_from(member.size).ok()?;
+            let place = bytes.get_mut(..size)?;
+            self.kernel.memory.read(at.add(member.offset), place).ok()?;
+            Some(u64::from_le_bytes(bytes))
+        };
+        match (member("desc"), member("count"), member("size")) {
+            (Some(_), Some(count), size) if count <= MOST_SLOTS => {
+                let bytes = size.filter(|&size| size <= LARGEST_ARRAY).unwrap_or(0);
+                count + bytes.div_ceil(self.kernel.page_size())
+            }
+            _ => 0,
+        }
     }
 
     /// Looks at what one struct points to.
@@ -181,9 +212,17 @@ impl Search<'_> {
                     let receives = receives || is_receiving(types.type_name(id));
                     walk.follow(to, id, self.elements(to, types.type_size(id)), receives);
                 }
-                Target::Struct(id) if types.type_name(id) == "page" => self.page(owner, to),
+                Target::Struct(id) if types.type_name(id) == "page" => {
+                    if let Some(pfn) = self.pages.memmap.pfn(to) {
+                        walk.largest = walk.largest.max(self.pages.map.unit(pfn).len());
+                        self.frame(owner, pfn);
+                    }
+                }
                 Target::Struct(id) if types.type_name(id) == "virtqueue" => {
-                    self.virtqueue(owner, to);
+                    let most = self.virtqueue(owner, to);
+                    if receives {
+                        walk.most += most;
+                    }
                 }
                 Target::Struct(_) => {}
                 Target::Pointers(id) if types.is_own(id) => {
@@ -213,16 +252,18 @@ impl Search<'_> {
 
     /// The buffers that a virtqueue has given to its device, each named by where it
     /// begins or, where it is large, by the first page of a chain through
-    /// `page->private`.
-    fn virtqueue(&mut self, owner: u32, queue: VirtAddr) {
+    /// `page->private`. Returns the most pages it may have: of a chain as many as an
+    /// `sk_buff` has fragments and one (`add_recvbuf_big()` of virtio_net.c).
+    fn virtqueue(&mut self, owner: u32, queue: VirtAddr) -> u64 {
         let kernel = self.kernel;
         // `struct virtqueue` is its first member.
         let states = kernel.pointer(queue, Field::VringState);
         let count = kernel.field(queue, Field::VringNum);
         let size = kernel.layouts.size(Struct::VringDescState);
         let (Ok(states), Ok(count), Ok(size)) = (states, count, size) else {
-            return;
+            return 0;
         };
+        let mut longest = 1;
         self.below("vring_virtqueue", queue, |search| {
             for index in 0..count.min(MOST_SLOTS) {
                 if !search.step() {
@@ -232,28 +273,36 @@ impl Search<'_> {
                 let Ok(data) = kernel.pointer(state, Field::VringStateData) else {
                     break;
                 };
-                if let Some(pfn) = search.pages.memmap.pfn(data) {
-                    search.chain(owner, pfn);
+                if let Some(pfn) = search.pages.memmap.pfn(data)
+                    && search.chain(owner, pfn) > 1
+                {
+                    let frags = kernel.layouts.get(Field::SharedFragArray);
+                    longest = longest.max(frags.map_or(0, |frags| frags.size / FRAG) + 1);
                 }
                 if let Some(phys) = kernel.memory.space.direct.phys(data) {
-                    search.frame(owner, phys.pfn(kernel.page_shift()));
+                    let pfn = phys.pfn(kernel.page_shift());
+                    longest = longest.max(search.pages.map.unit(pfn).len());
+                    search.frame(owner, pfn);
                 }
             }
         });
+        count.min(MOST_SLOTS).saturating_mul(longest)
     }
 
-    /// The pages of a chain through `page->private`, as drivers make it.
-    fn chain(&mut self, owner: u32, first: Pfn) {
+    /// The pages of a chain through `page->private`, as drivers make it. Returns how many
+    /// there are.
+    fn chain(&mut self, owner: u32, first: Pfn) -> usize {
         let pages = self.pages;
         let mut structs = pages.memmap.struct_pages(self.kernel);
         let mut page = Some(first);
-        for _ in 0..MOST_CHAINED {
-            let Some(pfn) = page else { break };
+        for length in 0..MOST_CHAINED {
+            let Some(pfn) = page else { return length };
             self.frame(owner, pfn);
             let bytes = structs.get(pfn);
             let next = bytes.map_or(0, |bytes| pages.decoder.words(bytes).private());
             page = pages.memmap.pfn(VirtAddr(next));
         }
+        MOST_CHAINED
     }
 
     /// How many elements of a size there are from an address to the end of the
@@ -337,6 +386,10 @@ struct Driver<'t> {
     seen: HashSet<(u64, u32)>,
     /// Address, type, how many of them, whether they belong to a receive ring.
     waiting: Vec<(VirtAddr, u32, u64, bool)>,
+    /// Units that the receive rings may have, where their sizes are known.
+    most: u64,
+    /// Pages of the largest that was seen.
+    largest: u64,
 }
 
 impl Driver<'_> {
@@ -351,4 +404,87 @@ impl Driver<'_> {
 fn is_receiving(name: &str) -> bool {
     name.split('_')
         .any(|part| matches!(part, "rx" | "rxq" | "rq" | "recv" | "receive"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::btf::tests::Blob;
+    use crate::testing::{World, direct, slab_of};
+
+    /// Kinds of BTF: include/uapi/linux/btf.h.
+    const POINTER: u8 = 2;
+    const STRUCT: u8 = 4;
+
+    /// `struct adapter { struct net_device *netdev; struct rx_ring *rx; };`
+    /// `struct rx_ring { void *desc; struct buffer *buffers; u32 count, size; };`
+    /// `struct buffer { void *data; };`
+    fn types() -> Btf {
+        let mut blob = Blob::new();
+        let int = blob.int("unsigned int", 4);
+        let device = blob.composite("net_device", STRUCT, 0, 8, &[("flags", int, 0)]);
+        let to_device = blob.add("", POINTER, 0, device, &[]);
+        let bytes = blob.add("", POINTER, 0, 0, &[]);
+        let buffer = blob.composite("buffer", STRUCT, 0, 8, &[("data", bytes, 0)]);
+        let to_buffer = blob.add("", POINTER, 0, buffer, &[]);
+        let ring = [
+            ("desc", bytes, 0),
+            ("buffers", to_buffer, 64),
+            ("count", int, 128),
+            ("size", int, 160),
+        ];
+        let ring = blob.composite("rx_ring", STRUCT, 0, 24, &ring);
+        let to_ring = blob.add("", POINTER, 0, ring, &[]);
+        let members = [("netdev", to_device, 0), ("rx", to_ring, 64)];
+        blob.composite("adapter", STRUCT, 0, 16, &members);
+        blob.parse()
+    }
+
+    /// A device at 0x1000 with its private part at 0x1100 and its ring at 0x1200; the
+    /// buffers' array is an object of 1 KiB in the slab, with two buffers in it.
+    fn rings(count: u64) -> (Search<'static>, u64) {
+        let kernel = World::new()
+            .cache(1024)
+            .member(Field::NetDevPriv, 0x100, 8)
+            .word(0x1100, direct(0x1000).0)
+            .word(0x1108, direct(0x1200).0)
+            .word(0x1200, direct(0x3_0000).0)
+            .word(0x1208, direct(0x5_0000).0)
+            .word(0x1210, count | 64 << 32)
+            .word(0x5_0000, direct(0x1_0000).0)
+            .word(0x5_0008, direct(0x1_1000).0)
+            // Of the next object.
+            .word(0x5_0400, direct(0x1_2000).0)
+            .kernel();
+        let kernel = Box::leak(Box::new(kernel));
+        let pages = Box::leak(Box::new(slab_of(kernel, 4, VirtAddr(0))));
+        let types = types();
+        let mut search = Search::new(kernel, pages);
+        search.driver(
+            &types,
+            &shapes_of(&types),
+            direct(0x1000),
+            "em1 (e1000)".into(),
+        );
+        let most = search.claims.claimants[0].most.unwrap_or(0);
+        (search, most)
+    }
+
+    #[test]
+    fn a_ring_has_its_buffers_and_descriptors() {
+        let (search, most) = rings(4);
+        let mut units: Vec<u64> = search.claims.units.keys().copied().collect();
+        units.sort_unstable();
+        assert_eq!(units, [0x10, 0x11, 0x30]);
+        assert!(search.claims.units.values().all(|&owner| owner == 0));
+        assert_eq!(search.claims.claimants[0].kind, "receive ring");
+        // Four buffers, and a page of descriptors.
+        assert_eq!(most, 5);
+    }
+
+    #[test]
+    fn a_count_beyond_any_ring_bounds_nothing() {
+        let (search, most) = rings(0xffff_ffff);
+        assert_eq!((search.claims.claimants[0].pages, most), (3, 0));
+    }
 }

@@ -11,7 +11,7 @@ use crate::virt::VirtualRead;
 
 /// A fragment: the page, or what stands for it, then length and offset
 /// (`bio_vec` up to 6.8, `skb_frag` before and since).
-const FRAG: u64 = 16;
+pub(super) const FRAG: u64 = 16;
 /// Red-black trees deeper than this hold more than memory does.
 const DEEPEST: usize = 64;
 

@@ -123,7 +123,7 @@ impl Search<'_> {
     }
 
     /// Both rings of an AF_PACKET socket.
-    fn packet_rings(&mut self, sock: VirtAddr, process: &str) {
+    pub(super) fn packet_rings(&mut self, sock: VirtAddr, process: &str) {
         for (field, what) in [
             (Field::PacketRxRing, "rx_ring"),
             (Field::PacketTxRing, "tx_ring"),

@@ -78,7 +78,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn trace_ring(&mut self, owner: u32, ring: VirtAddr) -> Result<(), KernelError> {
+    pub(super) fn trace_ring(&mut self, owner: u32, ring: VirtAddr) -> Result<(), KernelError> {
         let kernel = self.kernel;
         let link = kernel.layouts.offset(Field::BufferPageList)?;
         let reader = kernel.pointer(ring, Field::TraceCpuReader)?;
@@ -134,7 +134,7 @@ impl Search<'_> {
     }
 
     /// An array of the addresses of pages.
-    fn array(&mut self, owner: u32, array: VirtAddr, count: u64) {
+    pub(super) fn array(&mut self, owner: u32, array: VirtAddr, count: u64) {
         for index in 0..count {
             if !self.step() {
                 return;

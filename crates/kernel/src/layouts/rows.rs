@@ -297,11 +297,40 @@ fields! {
     // Pools that pages name. page_pool.slow came with 6.7 (5027ec19f104).
     PoolDev 8 ["page_pool.p.dev"] [];
     PoolNetdev 8 ["page_pool.slow.netdev"] [];
+    PoolOrder 4 ["page_pool.p.order"] [];
+    PoolRingSize 4 ["page_pool.ring.size"] [];
     // Before 6.0 (68f2736a8583) the pool is behind the inode of its pages.
     AddressSpacePrivate 8 ["address_space.i_private_data", "address_space.private_data"] [];
     AddressSpaceOps 8 ["address_space.a_ops"] [];
     ZspagePool 8 ["zspage.pool"] [];
     ZsPoolName 8 ["zs_pool.name"] [];
+
+    // IOMMUs by Intel.
+    DmarUnitList 16 ["dmar_drhd_unit.list"] [];
+    DmarUnitIommu 8 ["dmar_drhd_unit.iommu"] [];
+    IommuName 16 ["intel_iommu.name"] [];
+    IommuSegment 2 ["intel_iommu.segment"] [];
+    IommuRoot 8 ["intel_iommu.root_entry"] [];
+    IommuQueue 8 ["intel_iommu.qi"] [];
+    IommuQueueDesc 8 ["q_inval.desc"] [];
+    IommuIrTable 8 ["intel_iommu.ir_table"] [];
+    IommuIrTableBase 8 ["ir_table.base"] [];
+
+    // Virtual machines.
+    KvmMmuPages 16 ["kvm.arch.active_mmu_pages"] [];
+    KvmTdpRoots 16 ["kvm.arch.tdp_mmu_roots"] [];
+    KvmMmioRing 8 ["kvm.coalesced_mmio_ring"] [];
+    KvmMmuPageLink 16 ["kvm_mmu_page.link"] [];
+    KvmMmuPageSpt 8 ["kvm_mmu_page.spt"] [];
+    KvmVcpuRun 8 ["kvm_vcpu.run"] [];
+    KvmVcpuPioData 8 ["kvm_vcpu.arch.pio_data"] [];
+    KvmVcpuPageCache 8 ["kvm_vcpu.arch.mmu_shadow_page_cache"] [];
+    KvmCacheCount 4 ["kvm_mmu_memory_cache.nobjs"] [];
+    // The objects themselves up to 5.19, a pointer to them since.
+    KvmCacheObjects 8 ["kvm_mmu_memory_cache.objects"] [];
+
+    // Balloons.
+    BalloonMigrate 8 ["balloon_dev_info.migratepage"] [];
 
     // Virtqueues.
     VringState 8 ["vring_virtqueue.split.desc_state"] [];

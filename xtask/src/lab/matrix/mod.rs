@@ -14,8 +14,9 @@ use anyhow::{Context, Result, ensure};
 use self::plan::Guest;
 use super::answer::{Answer, Binary};
 use super::dump::Way;
+use super::named::Named;
 use super::scenario::{Scenario, Variant};
-use super::score::{self, Score};
+use super::score::{self, Comparison, Score};
 use super::target::{Arch, Series};
 use super::{cache, guest, process};
 
@@ -109,6 +110,8 @@ struct Cell {
     /// Whether the dump was cut short: what is lost cannot be known then.
     cut: bool,
     score: Score,
+    /// What is called by its owner's name.
+    named: Vec<Named>,
     /// Pages of the control group that were missed, and all of them.
     control: (u64, u64),
     verdict: String,
@@ -131,6 +134,7 @@ impl Cell {
             return self.score.wrongly_lost();
         }
         let mut missed = self.score.missed();
+        missed.extend(self.named.iter().filter_map(Named::missed));
         if self.score.planted == 0 && self.verdict == "suspect" {
             missed.push("suspect though nothing is lost".to_owned());
         }
@@ -194,7 +198,7 @@ impl Outcome {
             println!("{}", dump.display());
             let answer = Answer::of(binary, &dump)?;
             score::check_kernel(&truth, &answer)?;
-            let score = score::print(&truth, &answer);
+            let comparison = score::print(&truth, &answer);
             let apart = match &crash {
                 _ if !way.crashes() || way.is_cut() => None,
                 Some(first) => Some(first.symmetric_difference(&answer.lost).count()),
@@ -206,7 +210,7 @@ impl Outcome {
             if let Some(apart) = apart {
                 println!("  apart             {apart} lost pages unlike the first dump");
             }
-            cells.push(cell(guest, way, score, apart, &answer));
+            cells.push(cell(guest, way, comparison, apart, &answer));
         }
         let absent = absent.iter().map(|way| (way.to_string(), guest.name()));
         self.absent.extend(absent);
@@ -269,7 +273,13 @@ fn versions(binary: &Binary) -> Result<Vec<String>> {
         .collect()
 }
 
-fn cell(guest: &Guest, way: &Way, score: Score, apart: Option<usize>, answer: &Answer) -> Cell {
+fn cell(
+    guest: &Guest,
+    way: &Way,
+    comparison: Comparison,
+    apart: Option<usize>,
+    answer: &Answer,
+) -> Cell {
     let drivers: Vec<&str> = answer.drivers().into_iter().collect();
     let driver = guest.scenario.driver();
     Cell {
@@ -278,7 +288,8 @@ fn cell(guest: &Guest, way: &Way, score: Score, apart: Option<usize>, answer: &A
         scenario: guest.scenario.name.to_owned(),
         way: way.to_string(),
         cut: way.is_cut(),
-        score,
+        score: comparison.score,
+        named: comparison.named,
         control: answer.control(),
         verdict: answer.verdict().to_owned(),
         owner: driver.map(|driver| drivers.contains(&driver)),

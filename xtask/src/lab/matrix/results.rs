@@ -1,8 +1,9 @@
 //! The table, and lab/RESULTS.md around it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{Cell, Outcome};
+use super::{Cell, Named, Outcome};
 
 /// What follows it was written by hand, and the next run keeps it.
 const BY_HAND: &str = "<!-- Written by hand from here on; the next run keeps it. -->";
@@ -15,6 +16,11 @@ missed. `ledger`: what was counted less what the kernel's own counter says, in p
 counter, `slab` lacks the large `kmalloc()` blocks in it. `s`: seconds for the verdict. An `incomplete` dump was
 cut short on purpose: the only goal is that nothing held is called lost.";
 
+const NAMED: &str = "\
+A row is one sort of held pages in the first dump of a guest. `type`: the kind planted, or the owner where the guest knows only how many pages
+it has. `owner`: how the owner must be called; where a process has it open, with the number of the right process. `named`: pages with that
+owner, of those planted; of an owner whose pages are all known, also those in all. The goal is within 1 %.";
+
 /// The whole file; `before` is what it said until now.
 pub(super) fn text(outcome: &Outcome, before: &str) -> String {
     let now = jiff::Timestamp::now().to_string();
@@ -24,10 +30,11 @@ pub(super) fn text(outcome: &Outcome, before: &str) -> String {
     format!(
         "# What the lab found\n\n\
          Written by `cargo xtask lab matrix`, or by `lab rescore` from the dumps it kept, on {date}. {}.\n\n\
-         {}\n\n{LEGEND}\n\n{}\n## What fell short\n\n{}\n{BY_HAND}{by_hand}",
+         {}\n\n{LEGEND}\n\n{}\n## Holders by name\n\n{NAMED}\n\n{}\n## What fell short\n\n{}\n{BY_HAND}{by_hand}",
         versions.join("; "),
         summary(outcome),
         table(&outcome.cells),
+        names(&outcome.cells),
         shortfalls(outcome),
     )
 }
@@ -65,6 +72,32 @@ pub(super) fn table(cells: &[Cell]) -> String {
         .to_owned();
     for cell in cells {
         text.push_str(&row(cell));
+    }
+    text
+}
+
+/// A row for each sort of held pages in the first dump of a guest.
+fn names(cells: &[Cell]) -> String {
+    let mut text = "| type | owner | kernel | arch | scenario | planted | named | in all |\n\
+                    |---|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    let mut seen = BTreeSet::new();
+    let first = cells.iter().filter(|cell| {
+        let guest = (&cell.kernel, &cell.arch, &cell.scenario);
+        !cell.cut && seen.insert(guest)
+    });
+    let mut rows: Vec<(&Named, &Cell)> = first
+        .flat_map(|cell| cell.named.iter().map(move |one| (one, cell)))
+        .collect();
+    rows.sort_by_key(|(one, _)| (&one.owner, &one.what));
+    for (one, cell) in rows {
+        let in_all = one.in_all.map_or("–".to_owned(), |all| all.to_string());
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {in_all} |",
+            one.what, one.owner, cell.kernel, cell.arch, cell.scenario, one.planted, one.named,
+        );
     }
     text
 }
@@ -168,6 +201,7 @@ mod tests {
                 extra: 3,
                 extra_allowed: 32,
             },
+            named: Vec::new(),
             control: (0, 50),
             verdict: "lost".into(),
             drivers: "e1000".into(),
@@ -184,6 +218,24 @@ mod tests {
             row(&cell("qemu-elf", 99)),
             "| bond | 6.1 | x86_64 | qemu-elf | 99.00 | 1/100 | 0/10 | 3 | – | e1000 | lost | 0/50 | slab -3 | 0.2 |\n"
         );
+    }
+
+    #[test]
+    fn names_are_of_the_first_dump_of_each_guest() {
+        let mut first = cell("a", 100);
+        first.named = vec![Named {
+            what: "packet".into(),
+            owner: "packet ring".into(),
+            planted: 544,
+            named: 540,
+            in_all: Some(541),
+        }];
+        let other = cell("b", 100);
+        let text = names(&[first, other]);
+        assert!(
+            text.ends_with("|\n| packet | packet ring | 6.1 | x86_64 | bond | 544 | 540 | 541 |\n")
+        );
+        assert_eq!(text.lines().count(), 3);
     }
 
     #[test]
