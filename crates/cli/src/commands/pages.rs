@@ -5,7 +5,7 @@ use crate::args::{self, Format};
 use crate::exit::Exit;
 use crate::output;
 use anyhow::ensure;
-use pagehound_hunt::{Diagnosis, Standing};
+use pagehound_hunt::{Allocators, Diagnosis, Standing};
 use pagehound_kernel::{Class, Kernel};
 use pagehound_vmcore::{Pfn, PfnRange};
 use serde::{Serialize, Serializer};
@@ -15,7 +15,7 @@ use std::io::{self, Write};
 const CHUNK: u64 = 1 << 14;
 
 /// What is told of a page; runs are of pages equal in all of it.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 struct Facts {
     class: &'static str,
     /// log2 of the pages in its unit, rounded down.
@@ -26,6 +26,9 @@ struct Facts {
     state: Standing,
     /// Number of its finding.
     finding: Option<u32>,
+    /// Who allocated it, where that was asked for and is on record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocator: Option<String>,
 }
 
 fn name<S: Serializer>(standing: &Standing, serializer: S) -> Result<S::Ok, S::Error> {
@@ -33,7 +36,7 @@ fn name<S: Serializer>(standing: &Standing, serializer: S) -> Result<S::Ok, S::E
 }
 
 /// Equal pages next to each other.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Serialize)]
 struct Run {
     pfn: u64,
     count: u64,
@@ -71,18 +74,27 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
     output::plain(|out| {
         let mut rows = Rows {
             each: args.each,
+            allocators: args.allocators,
             format: args.format,
             run: None,
             out,
         };
         rows.header()?;
-        walk(&kernel, &diagnosis, |pfns, class, facts| {
-            if wants(class, &facts) {
-                rows.add(pfns, facts)
-            } else {
-                Ok(())
-            }
-        })?;
+        let allocators = args
+            .allocators
+            .then(|| Allocators::of(&kernel, &diagnosis.pages));
+        walk(
+            &kernel,
+            &diagnosis,
+            allocators.as_ref(),
+            |pfns, class, facts| {
+                if wants(class, &facts) {
+                    rows.add(pfns, facts)
+                } else {
+                    Ok(())
+                }
+            },
+        )?;
         rows.flush()
     })?;
     Ok(if context.interrupted() {
@@ -96,6 +108,7 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
 fn walk(
     kernel: &Kernel<'_>,
     diagnosis: &Diagnosis,
+    allocators: Option<&Allocators<'_>>,
     mut visit: impl FnMut(PfnRange, Class, Facts) -> io::Result<()>,
 ) -> io::Result<()> {
     let map = &diagnosis.pages.map;
@@ -113,6 +126,9 @@ fn walk(
             refcount: refcounts.of(kernel, diagnosis, at),
             state: diagnosis.standing(at),
             finding: finding.map(|finding| finding.id),
+            allocator: allocators
+                .filter(|_| !matches!(class, Class::Free | Class::FreePcp | Class::Hole))
+                .and_then(|allocators| allocators.name(at)),
         };
         visit(unit, class, facts)?;
         at = unit.end;
@@ -155,6 +171,7 @@ impl Refcounts {
 /// Rows on their way out.
 struct Rows<'a> {
     each: bool,
+    allocators: bool,
     format: Format,
     run: Option<Run>,
     out: &'a mut dyn Write,
@@ -162,19 +179,31 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn header(&mut self) -> io::Result<()> {
-        match (self.format, self.each) {
-            (Format::Jsonl, _) => Ok(()),
-            (Format::Csv, true) => writeln!(self.out, "pfn,class,order,refcount,state,finding"),
-            (Format::Csv, false) => {
-                writeln!(self.out, "pfn,count,class,order,refcount,state,finding")
-            }
+        if self.format == Format::Jsonl {
+            return Ok(());
         }
+        let count = if self.each { "" } else { "count," };
+        let allocator = if self.allocators { ",allocator" } else { "" };
+        writeln!(
+            self.out,
+            "pfn,{count}class,order,refcount,state,finding{allocator}"
+        )
     }
 
     fn add(&mut self, pfns: PfnRange, facts: Facts) -> io::Result<()> {
         if self.each {
-            return (pfns.start.0..pfns.end.0)
-                .try_for_each(|pfn| self.row(&Each { pfn, facts }, pfn, None, facts));
+            return (pfns.start.0..pfns.end.0).try_for_each(|pfn| {
+                let facts = facts.clone();
+                self.row(
+                    &Each {
+                        pfn,
+                        facts: facts.clone(),
+                    },
+                    pfn,
+                    None,
+                    &facts,
+                )
+            });
         }
         match &mut self.run {
             Some(run) if run.facts == facts && run.pfn + run.count == pfns.start.0 => {
@@ -195,7 +224,7 @@ impl Rows<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         match self.run.take() {
-            Some(run) => self.row(&run, run.pfn, Some(run.count), run.facts),
+            Some(run) => self.row(&run, run.pfn, Some(run.count), &run.facts),
             None => Ok(()),
         }
     }
@@ -205,7 +234,7 @@ impl Rows<'_> {
         json: &impl Serialize,
         pfn: u64,
         count: Option<u64>,
-        facts: Facts,
+        facts: &Facts,
     ) -> io::Result<()> {
         if self.format == Format::Jsonl {
             serde_json::to_writer(&mut *self.out, json)?;
@@ -220,9 +249,15 @@ impl Rows<'_> {
             write!(self.out, "{refcount}")?;
         }
         write!(self.out, ",{},", facts.state.name())?;
-        match facts.finding {
-            Some(id) => writeln!(self.out, "{id}"),
-            None => writeln!(self.out),
+        if let Some(id) = facts.finding {
+            write!(self.out, "{id}")?;
         }
+        if self.allocators {
+            // Names of functions and modules; a dump that says otherwise may not
+            // break the row.
+            let name = facts.allocator.as_deref().unwrap_or_default();
+            write!(self.out, ",{}", name.replace([',', '"'], "_"))?;
+        }
+        writeln!(self.out)
     }
 }

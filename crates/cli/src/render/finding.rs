@@ -3,8 +3,8 @@
 use super::number::{count, percent, thousands};
 use super::page::{PLAIN, Page};
 use pagehound_model::{
-    Confidence, Content, Evidence, Finding, Holder, KnownIssue, Owner, OwnerRole, Pattern, Reach,
-    Report, State,
+    Allocator, Confidence, Content, Evidence, Finding, Holder, KnownIssue, Owner, OwnerRole,
+    Pattern, Reach, Report, State,
 };
 use std::collections::BTreeSet;
 use std::io;
@@ -217,6 +217,10 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         };
         page.item(label, &holders.join(", "))?;
     }
+    for (number, allocator) in shown(&finding.allocators).enumerate() {
+        let label = if number == 0 { "Origin" } else { "" };
+        page.item(label, &allocated_by(allocator, finding.pages))?;
+    }
     if finding.nodes.len() > 1 {
         let nodes: Vec<String> = finding
             .nodes
@@ -226,6 +230,45 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         page.item("Nodes", &nodes.join(", "))?;
     }
     Ok(())
+}
+
+/// The largest by each kind of record: stacks and lines tell different things.
+fn shown(allocators: &[Allocator]) -> impl Iterator<Item = &Allocator> {
+    let first = |source: &'static str| {
+        let mut of = allocators.iter().filter(move |one| one.source == source);
+        of.next()
+    };
+    let kinds = [Allocator::PAGE_OWNER, Allocator::ALLOCATION_TAGS];
+    kinds.into_iter().filter_map(first)
+}
+
+/// `allocated by e1000_alloc_rx+0x1a4 [e1000], 1,000 of 1,000 pages (page_owner)`.
+fn allocated_by(allocator: &Allocator, all: u64) -> String {
+    let function = &allocator.function;
+    // The place within the function, as the stack has it.
+    let is_of = |symbol: &&String| {
+        let rest = symbol.strip_prefix(function.as_str());
+        rest.is_some_and(|rest| rest.starts_with(['+', '.']))
+    };
+    let place = allocator.stack.iter().find(is_of);
+    let place = place.and_then(|symbol| symbol.split(['/', ' ']).next());
+    let place = place.unwrap_or(function);
+    let module = allocator.module.as_ref();
+    let module = module.map_or(String::new(), |module| format!(" [{module}]"));
+    let line = match (&allocator.file, allocator.line) {
+        (Some(file), Some(line)) => format!(" at {file}:{line}"),
+        _ => String::new(),
+    };
+    let of = if allocator.looked_at < all {
+        format!("a sample of {}", count(allocator.looked_at, "page"))
+    } else {
+        count(allocator.looked_at, "page")
+    };
+    format!(
+        "allocated by {place}{module}{line}, {} of {of} ({})",
+        thousands(allocator.pages),
+        allocator.source
+    )
 }
 
 /// Leaks on record that are like this one; empty where there are none.

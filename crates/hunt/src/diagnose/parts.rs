@@ -77,6 +77,7 @@ impl Parts<'_> {
             patterns: Vec::new(),
             owners: Vec::new(),
             holders: Vec::new(),
+            allocators: Vec::new(),
             nodes: self.nodes(units),
             evidence: Vec::new(),
             confidence: Confidence::Likely,
