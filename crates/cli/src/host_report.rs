@@ -92,6 +92,8 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
         findings: Vec::new(),
         holders: Vec::new(),
         heap: Vec::new(),
+        cgroups: Vec::new(),
+        dying_cgroups: Default::default(),
         warnings: ledger.notes.clone(),
         timing: Timing::default(),
     }

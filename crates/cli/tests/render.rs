@@ -115,6 +115,7 @@ fn lost_through_a_cache() {
         name: "skb/head".into(),
         pages: 400,
         pid: None,
+        module: None,
         most_pages: None,
     }];
     report.findings.insert(1, through);
@@ -245,6 +246,7 @@ fn many_holders() -> Report {
             name: format!("cache-{number}"),
             pages: finding.pages,
             pid: None,
+            module: None,
             most_pages: None,
         }];
         report.findings.push(finding);

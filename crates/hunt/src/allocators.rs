@@ -14,17 +14,18 @@ mod generic;
 use generic::is_generic;
 
 /// Units of a finding whose record is looked at: more say the same.
-const SAMPLED: usize = 1 << 12;
+const SAMPLED: usize = 1 << 16;
 
 /// Functions told of a finding, by each kind of record.
 const TOLD: usize = 5;
 
 /// The innermost frames of stacks that stand for others: of pages from before
-/// page_owner began, and where there was no room for a stack (mm/page_owner.c).
+/// page_owner began, where there was no room for a stack, and where an interrupt
+/// allocated while page_owner was at work for the same task (mm/page_owner.c).
 const STAND_INS: [(&str, &str); 3] = [
     ("register_early_stack", "before page_owner was on"),
-    ("register_failure_stack", "no stack could be kept"),
-    ("register_dummy_stack", "allocated by page_owner itself"),
+    ("register_failure_stack", "unknown, no stack could be kept"),
+    ("register_dummy_stack", "an interrupt of page_owner, which took no stack"),
 ];
 
 /// A function, and where it is.

@@ -3,9 +3,10 @@
 
 mod climb;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use pagehound_kernel::{Class, Kernel, Pages, Symbolizer, VmapArea, area_at};
+use pagehound_kernel::{Class, Kernel, Pages, Symbolizer, Variables, VmapArea, area_at};
 use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 use crate::census::{Census, Via};
@@ -18,14 +19,45 @@ pub struct HolderName {
     pub kind: &'static str,
     /// Name within the kind; from the dump, escape before printing.
     pub name: String,
+    /// The process whose it is, if it is one's.
+    pub pid: Option<u32>,
+    /// The loaded module whose code or data it is.
+    pub module: Option<String>,
 }
 
 impl HolderName {
-    /// Those that are too small, or too many, to be told apart.
-    pub(crate) fn others() -> HolderName {
+    /// A holder that is no process's.
+    pub fn new(kind: &'static str, name: impl Into<String>) -> HolderName {
         HolderName {
-            kind: "other",
-            name: "smaller holders".into(),
+            kind,
+            name: name.into(),
+            pid: None,
+            module: None,
+        }
+    }
+
+    /// Those that are too many to be told apart.
+    pub(crate) fn others() -> HolderName {
+        HolderName::new("other", "smaller holders")
+    }
+
+    /// What holders of one sort have in common: kind and name, not the process.
+    pub(crate) fn family(&self) -> (&str, &str) {
+        (self.kind, &self.name)
+    }
+
+    /// Whether it says who has the memory, not only that somebody has it.
+    pub fn is_known(&self) -> bool {
+        !matches!(self.kind, "unknown" | "memory" | "other")
+    }
+}
+
+impl std::fmt::Display for HolderName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)?;
+        match self.pid {
+            Some(pid) => write!(f, " (pid {pid})"),
+            None => Ok(()),
         }
     }
 }
@@ -41,8 +73,13 @@ pub struct Holders<'a> {
     census: &'a Census,
     climb: &'a Climb,
     symbols: Symbolizer<'a>,
+    variables: Variables<'a>,
+    /// Stacks of tasks by where they begin: the task's number.
+    stacks: HashMap<u64, usize>,
+    /// Where frames are mapped that are held by that alone.
+    mapped: OnceCell<HashMap<u64, VirtAddr>>,
     /// Roots of some units in long chains, one in [`APART`].
-    roots: HashMap<u64, Option<Via>>,
+    roots: HashMap<u64, Option<(Pfn, Via)>>,
 }
 
 impl<'a> Holders<'a> {
@@ -53,12 +90,16 @@ impl<'a> Holders<'a> {
         census: &'a Census,
         climb: &'a Climb,
     ) -> Holders<'a> {
+        let tasks = pages.tasks.iter().enumerate();
         Holders {
             kernel,
             pages,
             census,
             climb,
             symbols: kernel.symbolizer(),
+            variables: kernel.variables(),
+            stacks: tasks.map(|(index, task)| (task.stack.0, index)).collect(),
+            mapped: OnceCell::new(),
             roots: HashMap::new(),
         }
     }
@@ -67,23 +108,33 @@ impl<'a> Holders<'a> {
     /// raw units are followed to their root.
     pub fn of(&mut self, head: Pfn) -> HolderName {
         match self.root(head) {
-            Some(Via::Root(at)) => self.above(at),
-            Some(Via::Mapped) => HolderName {
-                kind: "mapping",
-                name: "page table entry".into(),
+            Some((_, Via::Root(at))) => self.above(at),
+            Some((unit, Via::Mapped)) => self.mapping(unit),
+            Some((_, Via::Hardware(_))) => {
+                HolderName::new("hardware", "table of an IOMMU or hypervisor")
+            }
+            Some((_, Via::Dropped)) => {
+                HolderName::new("kernel", "VMCOREINFO page, let go of in the crash")
+            }
+            _ => HolderName::new("unknown", "reference not recorded"),
+        }
+    }
+
+    /// Who has the mapping that alone holds a unit.
+    fn mapping(&self, unit: Pfn) -> HolderName {
+        let all = self.pages.mapped.iter();
+        let mapped = self
+            .mapped
+            .get_or_init(|| all.map(|&(pfn, virt)| (pfn.0, virt)).collect());
+        let unit = self.pages.map.unit(unit);
+        match (unit.start.0..unit.end.0).find_map(|pfn| mapped.get(&pfn)) {
+            // The kernel's half of the addresses.
+            Some(&at) if at.0 >> 63 == 1 => match area_at(&self.pages.areas, at) {
+                Some(area) => self.area(area),
+                None => HolderName::new("mapping", "kernel page table"),
             },
-            Some(Via::Hardware(_)) => HolderName {
-                kind: "hardware",
-                name: "table of an IOMMU or hypervisor".into(),
-            },
-            Some(Via::Dropped) => HolderName {
-                kind: "kernel",
-                name: "VMCOREINFO page, let go of in the crash".into(),
-            },
-            _ => HolderName {
-                kind: "unknown",
-                name: "reference not recorded".into(),
-            },
+            Some(_) => HolderName::new("mapping", "memory of a process"),
+            None => HolderName::new("mapping", "page table entry"),
         }
     }
 
@@ -96,13 +147,14 @@ impl<'a> Holders<'a> {
         }
         let above = self.at(top);
         HolderName {
-            kind: above.kind,
             name: format!("{} through {} {}", above.name, own.kind, own.name),
+            ..above
         }
     }
 
-    /// The reference at the beginning of the chain that leads to `head`.
-    fn root(&mut self, head: Pfn) -> Option<Via> {
+    /// The reference at the beginning of the chain that leads to `head`, and the unit
+    /// it is to.
+    fn root(&mut self, head: Pfn) -> Option<(Pfn, Via)> {
         let mut noted = Vec::new();
         let mut length = 0;
         let mut at = head;
@@ -119,14 +171,14 @@ impl<'a> Holders<'a> {
                 break None;
             }
             match self.census.via(at) {
-                Some(Via::Hardware(from)) if from == at => break Some(Via::Hardware(from)),
+                Some(Via::Hardware(from)) if from == at => break Some((at, Via::Hardware(from))),
                 Some(
                     Via::Content(from)
                     | Via::PageStruct(from)
                     | Via::Split(from)
                     | Via::Hardware(from),
                 ) => at = from,
-                other => break other,
+                other => break other.map(|via| (at, via)),
             }
         };
         for unit in noted {
@@ -140,7 +192,6 @@ impl<'a> Holders<'a> {
         let shift = self.kernel.page_shift();
         let pfn = at.pfn(shift);
         let class = self.pages.map.class(pfn);
-        let named = |kind, name: String| HolderName { kind, name };
         match class {
             Class::Slab => {
                 let head = self.pages.map.head(pfn);
@@ -159,11 +210,11 @@ impl<'a> Holders<'a> {
                         format!("{name} (or {} merged with it)", cache.aliases)
                     },
                 );
-                named("slab", name)
+                HolderName::new("slab", name)
             }
-            Class::KernelImage => match self.image_symbol(at) {
-                Some(symbol) => named("symbol", symbol),
-                None => named("kernel image", "data".into()),
+            Class::KernelImage => match self.variables.name_at(at) {
+                Some(name) => HolderName::new("symbol", name),
+                None => HolderName::new("kernel image", "data"),
             },
             Class::Vmalloc | Class::KernelStack | Class::PerCpu => {
                 match self.pages.vmalloc_address(pfn) {
@@ -171,51 +222,74 @@ impl<'a> Holders<'a> {
                         let virt = virt.add(at.0 & ((1 << shift) - 1));
                         self.virtual_owner(class, virt)
                     }
-                    None => named(class.name(), "first chunk".into()),
+                    None => self.direct_owner(class, at),
                 }
             }
-            class => named("memory", class.name().into()),
+            class => HolderName::new("memory", class.name()),
         }
     }
 
     fn virtual_owner(&self, class: Class, virt: VirtAddr) -> HolderName {
-        let named = |kind, name| HolderName { kind, name };
         if class == Class::PerCpu {
-            return named("percpu", "dynamic".into());
+            return HolderName::new("percpu", "dynamic");
         }
         if let Some(module) = self.symbols.module(virt) {
-            return named("module", module.name.clone());
+            return HolderName {
+                module: Some(module.name.clone()),
+                ..HolderName::new("module", module.name.clone())
+            };
         }
         let Some(area) = area_at(&self.pages.areas, virt) else {
-            return named("vmalloc", "unknown area".into());
+            return HolderName::new("vmalloc", "unknown area");
         };
-        if class == Class::KernelStack {
-            let task = self
-                .pages
-                .tasks
-                .iter()
-                .find(|task| task.stack == area.start);
-            if let Some(task) = task {
-                let comm = String::from_utf8_lossy(&task.comm);
-                return named("stack", comm.into_owned());
-            }
+        if class == Class::KernelStack
+            && let Some(holder) = self.stack(area.start)
+        {
+            return holder;
         }
-        named("vmalloc", self.caller(area))
+        self.area(area)
     }
 
-    fn caller(&self, area: &VmapArea) -> String {
+    /// Who asked for an area.
+    fn area(&self, area: &VmapArea) -> HolderName {
         let Some(vm) = &area.vm else {
-            return "vm_map_ram".into();
+            return HolderName::new("vmalloc", "vm_map_ram");
         };
-        self.symbols
+        let name = self
+            .symbols
             .symbolize(vm.caller)
-            .unwrap_or_else(|| format!("caller {:#x}", vm.caller))
+            .unwrap_or_else(|| format!("caller {:#x}", vm.caller));
+        let module = self.symbols.module(vm.caller);
+        HolderName {
+            module: module.map(|module| module.name.clone()),
+            ..HolderName::new("vmalloc", name)
+        }
     }
 
-    fn image_symbol(&self, at: PhysAddr) -> Option<String> {
-        let image = self.kernel.memory.space.image.as_ref()?;
-        let virt = image.virt(at)?;
-        let symbol = self.kernel.symbols.as_ref()?.lookup(virt)?;
-        Some(symbol.name.into())
+    /// The owner of a stack or of per-CPU memory in the direct map.
+    fn direct_owner(&self, class: Class, at: PhysAddr) -> HolderName {
+        let virt = self.kernel.memory.space.direct.virt(at);
+        let owner = virt.and_then(|virt| match class {
+            Class::KernelStack => {
+                let pfn = self.pages.map.head(at.pfn(self.kernel.page_shift()));
+                let head = pfn.addr(self.kernel.page_shift());
+                self.stack(self.kernel.memory.space.direct.virt(head)?)
+            }
+            _ => Some(HolderName::new("percpu", self.variables.percpu(virt)?)),
+        });
+        owner.unwrap_or_else(|| match class {
+            Class::KernelStack => HolderName::new("stack", "of no task"),
+            _ => HolderName::new("percpu", "first chunk"),
+        })
+    }
+
+    fn stack(&self, begin: VirtAddr) -> Option<HolderName> {
+        let task = self.pages.tasks.get(*self.stacks.get(&begin.0)?)?;
+        Some(HolderName {
+            kind: "stack",
+            name: String::from_utf8_lossy(&task.comm).into_owned(),
+            pid: Some(task.pid),
+            module: None,
+        })
     }
 }

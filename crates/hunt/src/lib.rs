@@ -3,12 +3,14 @@
 mod allocators;
 pub mod attribution;
 pub mod census;
+mod cgroups;
 mod clock;
 mod diagnose;
 pub mod fingerprint;
 mod heap;
 pub mod holders;
 pub mod host;
+mod identity;
 mod ledger;
 mod limit;
 mod referrers;

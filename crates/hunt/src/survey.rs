@@ -105,6 +105,8 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
         findings: Vec::new(),
         holders: Vec::new(),
         heap: Vec::new(),
+        cgroups: Vec::new(),
+        dying_cgroups: Default::default(),
         warnings,
         timing: model::Timing {
             seconds: begin.elapsed().as_secs_f64(),

@@ -16,6 +16,7 @@ use pagehound_vmcore::VirtAddr;
 use crate::kernel::{IMAGE_LIMIT, Kernel, MOST_CPUS};
 use crate::layouts::{Field, Struct};
 use crate::sweep::sweep;
+use crate::variables::FirstChunk;
 use crate::virt::VirtualRead;
 
 /// Candidates that are looked at closely: there are a handful in a kernel, and
@@ -62,6 +63,12 @@ impl Landmarks {
             .and_then(|node| search.pageset(node));
         if let Some(pageset) = pageset {
             landmarks.percpu_offsets = search.percpu_offsets(pageset);
+        }
+        if let Some(found) = FirstChunk::find(kernel, &landmarks.percpu_offsets) {
+            landmarks.variables.extend([
+                ("__per_cpu_start", found.start),
+                ("pcpu_first_chunk", found.chunk),
+            ]);
         }
         landmarks
     }

@@ -1,6 +1,8 @@
 //! What the bytes of a dump mean: the kernel in it, without debuginfo.
 
 mod btf;
+mod build_id;
+mod cgroups;
 mod claims;
 mod counters;
 mod frame_index;
@@ -25,12 +27,14 @@ mod tasks;
 mod testing;
 mod text;
 mod translate;
+mod variables;
 mod virt;
 mod vmalloc;
 mod vmcoreinfo;
 mod zones;
 
 pub use btf::{Btf, BtfError, Member};
+pub use cgroups::{Charges, Memcg};
 pub use claims::{Claimant, Claims, Step};
 pub use frame_index::FrameIndex;
 pub use host::HostInfo;
@@ -49,6 +53,7 @@ pub use symbolizer::Symbolizer;
 pub use tasks::Task;
 pub use text::printable;
 pub use translate::{AddressSpace, Geometry, KernelMemory, Linear, Mapping, SpaceError, TablePage};
+pub use variables::Variables;
 pub use virt::{VirtFault, VirtualRead};
 pub use vmalloc::{VmStruct, VmapArea, area_at};
 pub use vmcoreinfo::{FoundVmcoreinfo, Vmcoreinfo, VmcoreinfoError, find_in_memory};

@@ -51,6 +51,13 @@ pub struct Report {
     /// are in the counters of slabs and vmalloc, and not unaccounted.
     #[serde(default)]
     pub heap: Vec<HeapLoss>,
+    /// Control groups by what is charged to them of unaccounted pages and of slabs,
+    /// the most first; empty where the kernel has none or does not tell.
+    #[serde(default)]
+    pub cgroups: Vec<Cgroup>,
+    /// Control groups that were removed and stay because memory is charged to them.
+    #[serde(default)]
+    pub dying_cgroups: DyingCgroups,
     /// Sentences that limit what was said above.
     pub warnings: Vec<String>,
     /// What the run cost.
@@ -228,6 +235,13 @@ pub struct Finding {
     pub allocators: Vec<Allocator>,
     /// Pages by NUMA node.
     pub nodes: Vec<NodePages>,
+    /// Pages by the control group they are charged to, the most first; few kinds of
+    /// pages are charged.
+    #[serde(default)]
+    pub cgroups: Vec<CgroupPages>,
+    /// Loaded modules that owners and holders name.
+    #[serde(default)]
+    pub modules: Vec<Module>,
     /// What was checked and what came of it.
     pub evidence: Vec<Evidence>,
     /// How sure the verdict is.
@@ -348,6 +362,12 @@ pub struct Owner {
     pub bus: Option<String>,
     /// Upper device, such as a bond.
     pub upper: Option<String>,
+    /// NUMA node it is near.
+    #[serde(default)]
+    pub node: Option<u32>,
+    /// Network namespace, `net:[4026532177]`, if it is not the first one.
+    #[serde(default)]
+    pub namespace: Option<String>,
     /// Which end of the frames in the pages its MAC address is, where they
     /// agree: pages with frames *to* a device were filled by what it received.
     pub role: Option<OwnerRole>,
@@ -377,6 +397,9 @@ pub struct Holder {
     /// The process that has it open, if one has.
     #[serde(default)]
     pub pid: Option<u32>,
+    /// The loaded module whose code or data it is.
+    #[serde(default)]
+    pub module: Option<String>,
     /// Most pages it may have by its own settings, where these bound it: more is
     /// beyond what is legal.
     #[serde(default)]
@@ -437,6 +460,57 @@ pub struct HeapLoss {
     pub points_to: Vec<String>,
 }
 
+/// A loaded module, as exactly as memory tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Module {
+    /// Name.
+    pub name: String,
+    /// `version` of its source, if it says.
+    pub version: Option<String>,
+    /// `srcversion`: a sum over its source, as `modinfo` shows it.
+    pub srcversion: Option<String>,
+    /// Build id of its file.
+    pub build_id: Option<String>,
+    /// Letters of the taints it was loaded with, as `/proc/modules` shows them: `OE`
+    /// is out-of-tree and unsigned; empty for a module of the kernel's own tree.
+    pub taints: String,
+}
+
+/// What is charged to a control group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cgroup {
+    /// Path below the mount, `/` for the root.
+    pub path: String,
+    /// Whether it has been removed.
+    pub dying: bool,
+    /// Pages charged to it and to those below it, of all kinds (`memory.current`).
+    pub charged_pages: Option<u64>,
+    /// Unaccounted pages charged to it.
+    pub unaccounted_pages: u64,
+    /// Bytes of slab objects charged to it.
+    pub slab_bytes: u64,
+    /// Bounds of `slab_bytes` where not every slab was asked.
+    pub slab_estimate: Option<Estimate>,
+}
+
+/// Control groups that are gone but for what is charged to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DyingCgroups {
+    /// How many.
+    pub count: u64,
+    /// Pages charged to them.
+    pub charged_pages: u64,
+}
+
+/// Pages charged to one control group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct CgroupPages {
+    pub path: String,
+    pub dying: bool,
+    pub pages: u64,
+}
+
 /// Pages on one NUMA node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -448,7 +522,8 @@ pub struct NodePages {
 /// Something that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// Kind of check: `references`, `control`, `content`, `owner`, `blame`, or a
+    /// Kind of check: `references`, `control`, `content`, `owner`, `blame`, `bound`, `features`,
+    /// `node`, or a
     /// new one.
     pub kind: String,
     /// How many were checked.
@@ -468,6 +543,10 @@ impl Evidence {
     pub const CONTENT: &str = "content";
     /// How many pages holders have against the most they may have.
     pub const BOUND: &str = "bound";
+    /// What pages look like of which no name is known.
+    pub const FEATURES: &str = "features";
+    /// On which NUMA node the pages are, and which devices are near it.
+    pub const NODE: &str = "node";
     /// Why the owners are the owners.
     pub const OWNER: &str = "owner";
     /// Where the pages were lost, as it follows the words *Lost in*:

@@ -168,7 +168,7 @@ impl Why<'_> {
             Class::Vmalloc | Class::KernelStack | Class::PerCpu => {
                 let holders = self.holders();
                 let holder = holders.at(self.pfn.addr(self.kernel.page_shift()));
-                format!("; {} {}", holder.kind, holder.name)
+                format!("; {holder}")
             }
             _ => String::new(),
         }
@@ -233,7 +233,7 @@ impl Why<'_> {
         }
         let mut holders = self.holders();
         let holder = holders.of(head);
-        page.item("Held by", &format!("{} {}", holder.kind, holder.name))?;
+        page.item("Held by", &holder.to_string())?;
         let mut at = head;
         for _ in 0..LINKS {
             let Some(via) = census.via(at) else { break };

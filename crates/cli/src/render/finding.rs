@@ -1,10 +1,11 @@
 //! One finding in words.
 
+use super::allocators;
 use super::number::{count, percent, thousands};
 use super::page::{PLAIN, Page};
 use pagehound_model::{
-    Allocator, Confidence, Content, Evidence, Finding, Holder, KnownIssue, Owner, OwnerRole,
-    Pattern, Reach, Report, State,
+    Confidence, Content, Evidence, Finding, Holder, KnownIssue, Module, Owner, OwnerRole, Pattern,
+    Reach, Report, State,
 };
 use std::collections::BTreeSet;
 use std::io;
@@ -96,7 +97,7 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
             [one] => format!("{} {}", one.kind, one.name),
             all => all.first().map_or(String::new(), |first| {
                 let more = thousands(all.len() as u64 - 1);
-                format!("{}s {}, {more} more", first.kind, first.name)
+                format!("{} {}, {more} more", first.kind, first.name)
             }),
         };
         if finding.holders.iter().any(Holder::is_beyond) {
@@ -192,6 +193,7 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         ("Checked", of(Evidence::REFERENCES)),
         ("Owner", of(Evidence::OWNER)),
         ("Lost in", of(Evidence::BLAME)),
+        ("Near", of(Evidence::NODE)),
     ];
     for (label, texts) in labels.into_iter().filter(|(_, texts)| !texts.is_empty()) {
         page.item(label, &texts.join("; "))?;
@@ -217,9 +219,25 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         };
         page.item(label, &holders.join(", "))?;
     }
-    for (number, allocator) in shown(&finding.allocators).enumerate() {
-        let label = if number == 0 { "Origin" } else { "" };
-        page.item(label, &allocated_by(allocator, finding.pages))?;
+    for (number, text) in allocators::lines(finding).iter().enumerate() {
+        page.item(if number == 0 { "Origin" } else { "" }, text)?;
+    }
+    if let [module] = finding.modules.as_slice() {
+        page.item("Module", &identity(module))?;
+    } else {
+        for module in &finding.modules {
+            page.item("Modules", &identity(module))?;
+        }
+    }
+    if !finding.cgroups.is_empty() {
+        let groups = finding.cgroups.iter();
+        let groups: Vec<String> = groups
+            .map(|group| {
+                let dying = if group.dying { ", removed" } else { "" };
+                format!("{} ({}{dying})", group.path, count(group.pages, "page"))
+            })
+            .collect();
+        page.item("Charged to", &groups.join(", "))?;
     }
     if finding.nodes.len() > 1 {
         let nodes: Vec<String> = finding
@@ -232,43 +250,27 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
     Ok(())
 }
 
-/// The largest by each kind of record: stacks and lines tell different things.
-fn shown(allocators: &[Allocator]) -> impl Iterator<Item = &Allocator> {
-    let first = |source: &'static str| {
-        let mut of = allocators.iter().filter(move |one| one.source == source);
-        of.next()
-    };
-    let kinds = [Allocator::PAGE_OWNER, Allocator::ALLOCATION_TAGS];
-    kinds.into_iter().filter_map(first)
-}
-
-/// `allocated by e1000_alloc_rx+0x1a4 [e1000], 1,000 of 1,000 pages (page_owner)`.
-fn allocated_by(allocator: &Allocator, all: u64) -> String {
-    let function = &allocator.function;
-    // The place within the function, as the stack has it.
-    let is_of = |symbol: &&String| {
-        let rest = symbol.strip_prefix(function.as_str());
-        rest.is_some_and(|rest| rest.starts_with(['+', '.']))
-    };
-    let place = allocator.stack.iter().find(is_of);
-    let place = place.and_then(|symbol| symbol.split(['/', ' ']).next());
-    let place = place.unwrap_or(function);
-    let module = allocator.module.as_ref();
-    let module = module.map_or(String::new(), |module| format!(" [{module}]"));
-    let line = match (&allocator.file, allocator.line) {
-        (Some(file), Some(line)) => format!(" at {file}:{line}"),
-        _ => String::new(),
-    };
-    let of = if allocator.looked_at < all {
-        format!("a sample of {}", count(allocator.looked_at, "page"))
-    } else {
-        count(allocator.looked_at, "page")
-    };
-    format!(
-        "allocated by {place}{module}{line}, {} of {of} ({})",
-        thousands(allocator.pages),
-        allocator.source
-    )
+/// `e1000 1.0, srcversion 05A…, build id 8c1f…, out of tree (OE)`.
+fn identity(module: &Module) -> String {
+    let mut text = module.name.clone();
+    if let Some(version) = &module.version {
+        text.push_str(&format!(" {version}"));
+    }
+    let parts = [
+        ("srcversion", &module.srcversion),
+        ("build id", &module.build_id),
+    ];
+    for (what, part) in parts {
+        if let Some(part) = part {
+            text.push_str(&format!(", {what} {part}"));
+        }
+    }
+    match module.taints.as_str() {
+        "" => text.push_str(", of the kernel's tree"),
+        taints if taints.contains('O') => text.push_str(&format!(", out of tree ({taints})")),
+        taints => text.push_str(&format!(", taints {taints}")),
+    }
+    text
 }
 
 /// Leaks on record that are like this one; empty where there are none.

@@ -1,5 +1,6 @@
 //! Results as text for the terminal, and as JSON.
 
+mod allocators;
 mod finding;
 pub mod host;
 mod ledger;

@@ -1,11 +1,14 @@
 //! The report as text.
 
-use super::number::{percent, size, thousands};
+use super::number::{count, percent, size, thousands};
 use super::page::{BAD, DOUBT, FAINT, GOOD, LABEL, Page};
 use super::{Detail, finding, ledger};
 use anstyle::Style;
-use pagehound_model::{Estimate, Finding, Report, State, Verdict};
+use pagehound_model::{Cgroup, Estimate, Finding, Report, State, Verdict};
 use std::io;
+
+/// Control groups told unless all are asked for.
+const CGROUPS: usize = 8;
 
 /// The verdict, every finding with owner, evidence and next step, the ledger,
 /// and how much of the memory was seen.
@@ -59,6 +62,7 @@ pub fn report(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()
         }
     }
     heap(report, page)?;
+    cgroups(report, detail, page)?;
     page.gap()?;
     ledger(report, detail, page)?;
     page.gap()?;
@@ -89,6 +93,54 @@ fn heap(report: &Report, page: &mut Page) -> io::Result<()> {
             thousands(loss.count),
             thousands(loss.of),
             size(loss.bytes)
+        ))?;
+    }
+    Ok(())
+}
+
+/// Control groups whose memory shows nowhere else: those that are gone, and those that
+/// unaccounted pages and slabs are charged to.
+fn cgroups(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()> {
+    let dying = report.dying_cgroups;
+    let page_size = report.target.page_size;
+    let told = match detail {
+        Detail::All => report.cgroups.len(),
+        _ => CGROUPS,
+    };
+    let worth = |group: &&Cgroup| {
+        let bytes = group.unaccounted_pages.saturating_mul(page_size);
+        detail == Detail::All
+            || group.dying
+            || bytes.saturating_add(group.slab_bytes) >= report.target.mem_total_bytes / 100
+    };
+    let groups: Vec<&Cgroup> = report.cgroups.iter().filter(worth).take(told).collect();
+    if dying.count == 0 && groups.is_empty() {
+        return Ok(());
+    }
+    page.gap()?;
+    page.line(LABEL, "Control groups with unaccounted pages and slabs")?;
+    for group in groups {
+        let dying = if group.dying { " (removed)" } else { "" };
+        let estimate = group.slab_estimate.map(|bounds| {
+            format!(
+                " (an estimate: between {} and {})",
+                size(bounds.low),
+                size(bounds.high)
+            )
+        });
+        page.indented(&format!(
+            "{}{dying}: {} unaccounted, {} of slabs{}",
+            group.path,
+            size(group.unaccounted_pages.saturating_mul(page_size)),
+            size(group.slab_bytes),
+            estimate.unwrap_or_default()
+        ))?;
+    }
+    if dying.count > 0 {
+        page.indented(&format!(
+            "{} removed, but not gone: {} charged to them",
+            count(dying.count, "group"),
+            size(dying.charged_pages.saturating_mul(page_size))
         ))?;
     }
     Ok(())

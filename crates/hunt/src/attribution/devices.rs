@@ -37,6 +37,9 @@ pub(super) struct Device {
     /// Address on its bus, of the PCI function where it lies behind one.
     pub(super) bus: Option<String>,
     pub(super) upper: Option<String>,
+    pub(super) node: Option<u32>,
+    /// Network namespace, if it is not the first.
+    pub(super) namespace: Option<String>,
     /// Index of the upper device.
     pub(super) upper_index: Option<usize>,
     /// By the log: when it became a slave of the upper device.
@@ -71,6 +74,8 @@ impl Device {
             module: self.module.clone(),
             bus: self.bus.clone(),
             upper: self.upper.clone(),
+            node: self.node,
+            namespace: self.namespace.clone(),
             role: None,
         }
     }
@@ -79,7 +84,18 @@ impl Device {
 /// Puts both sources together: what the log tells of a device in memory goes
 /// to that device; devices only the log knows follow.
 pub(super) fn join(in_memory: &[NetDevice], logged: Vec<Logged>) -> Vec<Device> {
-    let mut devices: Vec<Device> = in_memory.iter().map(from_memory).collect();
+    // Namespaces come in order, that of init first.
+    let first = in_memory.first().map(|device| device.namespace);
+    let mut devices: Vec<Device> = in_memory
+        .iter()
+        .map(|device| Device {
+            namespace: device
+                .namespace_inum
+                .filter(|_| Some(device.namespace) != first)
+                .map(|number| format!("net:[{number}]")),
+            ..from_memory(device)
+        })
+        .collect();
     for log in logged {
         let lines = log.macs.iter().map(|(mac, line)| Known {
             mac: *mac,
@@ -126,6 +142,7 @@ fn from_memory(device: &NetDevice) -> Device {
             .clone()
             .or_else(|| device.bus_address.clone()),
         upper: device.upper.clone(),
+        node: device.node,
         kind: device.kind.clone(),
         known,
         in_memory: true,

@@ -115,6 +115,13 @@ impl Attribution {
         told
     }
 
+    /// Names of the devices with a driver near a NUMA node.
+    pub fn near(&self, node: u32) -> Vec<&str> {
+        let near = self.devices.iter();
+        let near = near.filter(|device| device.node == Some(node) && device.driver.is_some());
+        near.map(|device| device.name.as_str()).collect()
+    }
+
     /// A driver of this host whose device has buffers that nothing in memory
     /// refers to.
     pub fn pool_in_hardware(&self) -> Option<&str> {

@@ -27,6 +27,8 @@ fn device(name: &str) -> NetDevice {
     NetDevice {
         addr: VirtAddr(0),
         namespace: VirtAddr(1),
+        namespace_inum: None,
+        node: None,
         name: name.to_owned(),
         ifindex: 1,
         dev_addr: None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pagehound_model::{Confidence, Evidence, Finding, Reach, State, thousands};
 
+use super::findings::Part;
 use super::members::Members;
 use super::owned;
 use super::parts::{Parts, blame};
@@ -11,6 +12,17 @@ use super::signature;
 use crate::census::{Census, Via};
 use crate::fingerprint::Key;
 use crate::holders::HolderName;
+
+/// Whose held units make one finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Holding {
+    /// Holders of one name: one, or one a process.
+    One,
+    /// All too small to be told one by one.
+    Several,
+    /// Something that says nothing of whose they are.
+    Unknown,
+}
 
 /// Makes findings of groups.
 pub(super) struct Maker<'a> {
@@ -150,12 +162,30 @@ impl Maker<'_> {
         finding
     }
 
-    pub(super) fn held(&self, holder: &HolderName, units: &Members<'_>) -> Finding {
-        let signature = format!("held/{}/{}", holder.kind, signature::part(&holder.name));
+    pub(super) fn held(
+        &self,
+        holding: Holding,
+        parts: &[Part<'_>],
+        units: &Members<'_>,
+    ) -> Finding {
+        let signature = match (holding, parts.first()) {
+            (Holding::One, Some((holder, _))) => {
+                format!("held/{}/{}", holder.kind, signature::part(&holder.name))
+            }
+            (Holding::Unknown, _) => "held/unknown".into(),
+            (Holding::One | Holding::Several, _) => "held/other".into(),
+        };
         let mut finding = self
             .parts
             .plain(State::Held, Reach::Referenced, signature, units);
-        finding.holders = vec![self.parts.holder(holder, units)];
+        let holders = parts.iter();
+        finding.holders = holders
+            .map(|(holder, units)| self.parts.holder(holder, units))
+            .collect();
+        owned::largest(&mut finding.holders, HolderName::others().kind);
+        if holding == Holding::Unknown {
+            finding.evidence.push(self.parts.features(units));
+        }
         let mut ways: BTreeMap<&str, u64> = BTreeMap::new();
         for head in units.heads() {
             let way = match self.census.via(head) {
@@ -190,7 +220,8 @@ impl Maker<'_> {
         let map = &self.parts.pages.map;
         let units = units.heads().map(|head| (head, map.unit(head).len()));
         finding.holders = owned::among(&self.parts.pages.claims, units);
-        finding.evidence = owned::evidence(&finding);
+        let bounds = owned::evidence(&finding);
+        finding.evidence.extend(bounds);
         finding
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::Finding;
 
-use super::finding::Maker;
+use super::finding::{Holding, Maker};
 use super::groups::{Group, Groups};
 use super::members::Members;
 use super::parts::Parts;
@@ -20,6 +20,9 @@ use crate::units::Units;
 
 /// Held groups that get a finding of their own; the rest is one together.
 const HELD_GROUPS: usize = 12;
+
+/// Units of one holder.
+pub(super) type Part<'a> = (&'a HolderName, Members<'a>);
 
 /// All that findings are drawn from.
 #[derive(Clone, Copy)]
@@ -56,7 +59,7 @@ pub(super) fn findings(seen: &Seen<'_>) -> (Vec<Finding>, Groups, Vec<u32>) {
     let mut made: Vec<(Finding, Members<'_>)> = Vec::new();
     let mut strays: Vec<Members<'_>> = Vec::new();
     let limit = stray(kernel, pages);
-    let mut held_left: Vec<(&HolderName, Members<'_>)> = Vec::new();
+    let mut held: BTreeMap<(&str, &str), Vec<Part<'_>>> = BTreeMap::new();
     let mut through: BTreeMap<&HolderName, u64> = BTreeMap::new();
     for (group, units) in groups.all(units) {
         if let Group::Through(cache, _) = group {
@@ -78,13 +81,18 @@ pub(super) fn findings(seen: &Seen<'_>) -> (Vec<Finding>, Groups, Vec<u32>) {
             // Too few to tell a leak from an object that is reached in a way the
             // census does not know.
             Group::Through(holder, _) if through.get(holder).is_none_or(|&all| all <= limit) => {
-                held_left.push((holder, units));
+                held.entry(holder.family())
+                    .or_default()
+                    .push((holder, units));
             }
             Group::Through(cache, order) => {
                 made.push((maker.through(cache, *order, &units), units));
             }
             Group::Owned(kind) => made.push((maker.owned(kind, &units), units)),
-            Group::Held(holder) => held_left.push((holder, units)),
+            Group::Held(holder) => held
+                .entry(holder.family())
+                .or_default()
+                .push((holder, units)),
             Group::InTransit => made.push((maker.in_transit(&units), units)),
         }
     }
@@ -92,13 +100,25 @@ pub(super) fn findings(seen: &Seen<'_>) -> (Vec<Finding>, Groups, Vec<u32>) {
         let finding = maker.strays(&strays, limit);
         made.push((finding, strays));
     }
-    held_left.sort_by_key(|(_, units)| std::cmp::Reverse(units.pages()));
-    let rest = held_left.split_off(held_left.len().min(HELD_GROUPS));
-    for (holder, units) in held_left {
-        made.push((maker.held(holder, &units), units));
-    }
-    if let Some(rest) = Members::together(rest.into_iter().map(|(_, units)| units)) {
-        made.push((maker.held(&HolderName::others(), &rest), rest));
+    let (known, unknown): (Vec<_>, Vec<_>) = held
+        .into_values()
+        .partition(|parts| parts.iter().all(|(holder, _)| holder.is_known()));
+    let mut known: Vec<(u64, Vec<Part<'_>>)> = known
+        .into_iter()
+        .map(|parts| (parts.iter().map(|(_, units)| units.pages()).sum(), parts))
+        .collect();
+    known.sort_by_key(|(pages, _)| std::cmp::Reverse(*pages));
+    let rest = known.split_off(known.len().min(HELD_GROUPS));
+    let rest: Vec<Part<'_>> = rest.into_iter().flat_map(|(_, parts)| parts).collect();
+    let families = known.into_iter().map(|(_, parts)| (Holding::One, parts));
+    let together = [
+        (Holding::Several, rest),
+        (Holding::Unknown, unknown.into_iter().flatten().collect()),
+    ];
+    for (holding, parts) in families.chain(together) {
+        if let Some(units) = Members::together(parts.iter().map(|(_, units)| units.clone())) {
+            made.push((maker.held(holding, &parts, &units), units));
+        }
     }
     made.sort_by_key(|(finding, _)| (finding.verdict, std::cmp::Reverse(finding.pages)));
     let mut ids = vec![0; groups.len()];

@@ -107,7 +107,13 @@ impl Groups {
                     } else if company && !listed.get(head) {
                         // A place on a list through page->lru is ownership, not a
                         // word that may have been left behind.
-                        Group::Company(key, holder)
+                        Group::Company(
+                            key,
+                            HolderName {
+                                pid: None,
+                                ..holder
+                            },
+                        )
                     } else {
                         Group::Held(holder)
                     }

@@ -25,10 +25,12 @@ use pagehound_vmcore::{Mac, Pfn, PhysicalMemory};
 
 use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Ground, NAMED_PART, Naming, Run, Without};
+use crate::cgroups;
 use crate::clock::captured_at;
 use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::heap;
 use crate::holders::Climb;
+use crate::identity;
 use crate::ledger::ledger;
 use crate::limit::{MemoryLimit, TooLittleMemory};
 use crate::standing::Standing;
@@ -157,7 +159,7 @@ impl Diagnosis {
             .heads()
             .filter(|&head| pages.claims.owner(head).is_none());
         let climb = Climb::from(kernel, &pages, &census, &pass, census.roots_of(unclaimed));
-        let (found, groups, ids) = findings::findings(&Seen {
+        let (mut found, groups, ids) = findings::findings(&Seen {
             kernel,
             pages: &pages,
             units: &units,
@@ -166,6 +168,13 @@ impl Diagnosis {
             climb: &climb,
             attribution: &attribution,
         });
+
+        let finding = |head| {
+            let id = *ids.get(usize::from(groups.number_of(units.number(head)?)))?;
+            (id as usize).checked_sub(1)
+        };
+        let charged = cgroups::charged(kernel, &pages, &units, &mut found, finding);
+        identity::name_modules(kernel, &mut found);
 
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
@@ -200,6 +209,8 @@ impl Diagnosis {
             findings: found,
             holders: owned::holders(&pages.claims),
             heap,
+            cgroups: charged.groups,
+            dying_cgroups: charged.dying,
             warnings,
             timing: model::Timing {
                 seconds: begin.elapsed().as_secs_f64(),

@@ -35,6 +35,7 @@ impl Sum {
             name: name.to_owned(),
             pages: self.pages,
             pid: self.pid,
+            module: None,
             most_pages: (self.bounded == self.owners).then_some(self.most),
         }
     }
@@ -52,21 +53,27 @@ fn holders_of<'a>(owners: impl Iterator<Item = (&'a Claimant, u64)>) -> Vec<Hold
     for (kind, names) in kinds {
         let of_kind = names.iter().map(|(name, sum)| sum.holder(kind, name));
         let mut of_kind: Vec<Holder> = of_kind.collect();
-        of_kind.sort_by_key(|holder| std::cmp::Reverse(holder.pages));
-        let rest = of_kind.split_off(of_kind.len().min(LISTED));
-        if !rest.is_empty() {
-            of_kind.push(Holder {
-                kind: kind.to_owned(),
-                name: format!("{} others", thousands(rest.len() as u64)),
-                pages: rest.iter().map(|holder| holder.pages).sum(),
-                pid: None,
-                most_pages: None,
-            });
-        }
+        largest(&mut of_kind, kind);
         all.extend(of_kind);
     }
     all.sort_by_key(|holder| std::cmp::Reverse(holder.pages));
     all
+}
+
+/// The largest first, and beyond [`LISTED`] the others as one of this kind.
+pub(super) fn largest(holders: &mut Vec<Holder>, kind: &str) {
+    holders.sort_by_key(|holder| std::cmp::Reverse(holder.pages));
+    let rest = holders.split_off(holders.len().min(LISTED));
+    if !rest.is_empty() {
+        holders.push(Holder {
+            kind: kind.to_owned(),
+            name: format!("{} others", thousands(rest.len() as u64)),
+            pages: rest.iter().map(|holder| holder.pages).sum(),
+            pid: None,
+            module: None,
+            most_pages: None,
+        });
+    }
 }
 
 /// Who of all owners has the units, each with its pages.

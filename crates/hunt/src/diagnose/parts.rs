@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::{
     Confidence, Evidence, Finding, Holder, NodePages, Owner, OwnerRole, Pattern, Reach, State,
+    thousands,
 };
-use pagehound_vmcore::Mac;
+use pagehound_vmcore::{Mac, Pfn};
 
 use super::members::Members;
 use super::signature;
@@ -14,6 +15,8 @@ use crate::attribution::Attribution;
 use crate::fingerprint::{Fingerprints, Key, Shared, order};
 use crate::holders::HolderName;
 
+/// Units looked at for what they have in common.
+const FEATURED: usize = 4096;
 /// Sample frames named a finding.
 const SAMPLES: usize = 8;
 
@@ -63,6 +66,7 @@ impl Parts<'_> {
         let first = orders.next();
         let same = orders.all(|order| Some(order) == first);
         let step = units.len().div_ceil(SAMPLES).max(1);
+        let nodes = self.nodes(units);
         Finding {
             id: 0,
             signature,
@@ -78,8 +82,10 @@ impl Parts<'_> {
             owners: Vec::new(),
             holders: Vec::new(),
             allocators: Vec::new(),
-            nodes: self.nodes(units),
-            evidence: Vec::new(),
+            evidence: self.place(&nodes).into_iter().collect(),
+            nodes,
+            cgroups: Vec::new(),
+            modules: Vec::new(),
             confidence: Confidence::Likely,
             known_issues: Vec::new(),
             sample_pfns: units.heads().step_by(step).map(|head| head.0).collect(),
@@ -141,10 +147,79 @@ impl Parts<'_> {
     pub(super) fn holder(&self, holder: &HolderName, units: &Members<'_>) -> Holder {
         Holder {
             kind: holder.kind.into(),
-            name: holder.name.clone(),
+            name: match holder.pid {
+                Some(pid) => format!("{} (pid {pid})", holder.name),
+                None => holder.name.clone(),
+            },
             pages: units.pages(),
-            pid: None,
+            pid: holder.pid,
+            module: holder.module.clone(),
             most_pages: None,
+        }
+    }
+
+    /// Which devices are near a leak, where it is on one NUMA node of several.
+    pub(super) fn place(&self, nodes: &[NodePages]) -> Option<Evidence> {
+        let all: u64 = nodes.iter().map(|node| node.pages).sum();
+        let most = nodes.iter().max_by_key(|node| node.pages)?;
+        if self.pages.nodes.len() < 2 || most.pages.saturating_mul(10) < all.saturating_mul(9) {
+            return None;
+        }
+        let near = match self.attribution.near(most.node).as_slice() {
+            [] => "no network device says that it is near it".into(),
+            devices => format!("near it are {}", devices.join(", ")),
+        };
+        Some(Evidence {
+            kind: Evidence::NODE.into(),
+            checked: all,
+            matched: most.pages,
+            text: format!(
+                "{} of {} pages are on node {}; {near}",
+                thousands(most.pages),
+                thousands(all),
+                most.node
+            ),
+        })
+    }
+
+    /// What can be said of pages when nobody's name can.
+    pub(super) fn features(&self, units: &Members<'_>) -> Evidence {
+        let step = units.len().div_ceil(FEATURED).max(1);
+        let heads: Vec<Pfn> = units.heads().step_by(step).collect();
+        let mut structs = self.pages.memmap.struct_pages(self.kernel);
+        let mut features: [BTreeMap<String, u64>; 3] = Default::default();
+        for &head in &heads {
+            let count = structs
+                .get(head)
+                .map(|bytes| self.pages.decoder.words(bytes).refcount());
+            let content = signature::group(self.prints.key(head));
+            let told = [
+                Some(format!("order {}", order(self.pages, head))),
+                count.map(|count| format!("reference count {count}")),
+                Some(content),
+            ];
+            for (feature, told) in features.iter_mut().zip(told) {
+                *feature
+                    .entry(told.unwrap_or_else(|| "unread".into()))
+                    .or_default() += 1;
+            }
+        }
+        let all = heads.len().max(1) as u64;
+        let told: Vec<String> = features
+            .into_iter()
+            .map(|feature| {
+                let mut feature: Vec<(String, u64)> = feature.into_iter().collect();
+                feature.sort_by_key(|(_, units)| std::cmp::Reverse(*units));
+                let most = feature.into_iter().take(3);
+                let most = most.map(|(name, units)| format!("{name} ({} %)", units * 100 / all));
+                most.collect::<Vec<_>>().join(", ")
+            })
+            .collect();
+        Evidence {
+            kind: Evidence::FEATURES.into(),
+            checked: heads.len() as u64,
+            matched: heads.len() as u64,
+            text: format!("no name for what holds them: {}", told.join("; ")),
         }
     }
 

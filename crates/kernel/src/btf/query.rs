@@ -2,12 +2,15 @@
 
 use super::Btf;
 use super::types::{
-    ENUM, ENUM64, FLOAT, INT, MAX_DEPTH, RawMember, STRUCT, TYPEDEF, Type, UNION, u32_at,
+    DATASEC, ENUM, ENUM64, FLOAT, INT, MAX_DEPTH, RawMember, STRUCT, TYPEDEF, Type, UNION, u32_at,
 };
 
 /// Members looked at for one path, anonymous ones included. The largest structs
 /// have some hundreds; broken BTF may nest without end.
 const MEMBER_BUDGET: u32 = 1 << 20;
+
+/// `struct btf_var_secinfo`: type, offset, size.
+const SECTION_VARIABLE: usize = 12;
 
 /// Where a member lies in a struct, and what it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -52,6 +55,37 @@ impl Btf {
         self.named(enum_name, &[ENUM, ENUM64])
             .chain(self.named(enum_name, &[TYPEDEF]))
             .find_map(|t| self.enumerator_of(t, name))
+    }
+
+    /// The variable of a section that has the byte at `offset`: its name, and where
+    /// it begins. Kernels have those of `.data..percpu` (since pahole 1.18), also where
+    /// kallsyms has functions only.
+    pub fn variable(&self, section: &str, offset: u64) -> Option<(&str, u64)> {
+        let section = self.section(section)?;
+        let records = section.rest.chunks_exact(SECTION_VARIABLE);
+        let records = records.take(section.head.vlen as usize);
+        let (id, at) = records
+            .filter_map(|record| {
+                let at = u64::from(u32_at(record, 4)?);
+                let size = u64::from(u32_at(record, 8)?);
+                (offset.checked_sub(at)? < size).then_some((u32_at(record, 0)?, at))
+            })
+            .next()?;
+        Some((self.type_name(id), at))
+    }
+
+    /// Size in bytes of a section, up to the end of its last variable.
+    pub fn section_size(&self, section: &str) -> Option<u64> {
+        let section = self.section(section)?;
+        let records = section.rest.chunks_exact(SECTION_VARIABLE);
+        let records = records.take(section.head.vlen as usize);
+        let end = |record| Some(u64::from(u32_at(record, 4)?) + u64::from(u32_at(record, 8)?));
+        records.filter_map(end).max()
+    }
+
+    fn section(&self, name: &str) -> Option<Type<'_>> {
+        let is_it = |t: &Type<'_>| t.head.kind == DATASEC && self.is_name(t.head.name_off, name);
+        self.types().find(is_it)
     }
 
     fn types(&self) -> impl Iterator<Item = Type<'_>> {

@@ -81,6 +81,7 @@ structs! {
     PtRegs "pt_regs";
     PipeBuffer "pipe_buffer";
     Pgv "pgv";
+    SlabobjExt "slabobj_ext";
     NetDevice "net_device";
     VringDescState "vring_desc_state_split";
     PageOwner "page_owner";
@@ -218,6 +219,7 @@ fields! {
     VmCaller 8 ["vm_struct.caller"] [];
 
     // Per-CPU allocator.
+    ChunkList 16 ["pcpu_chunk.list"] [];
     ChunkBase 8 ["pcpu_chunk.base_addr"] [];
     ChunkPages 4 ["pcpu_chunk.nr_pages"] [];
 
@@ -426,6 +428,7 @@ fields! {
     NsproxyUtsNs 8 ["nsproxy.uts_ns"] [];
     NsproxyNetNs 8 ["nsproxy.net_ns"] [];
     NetList 16 ["net.list"] [];
+    NetInum 4 ["net.ns.inum"] [];
     NetDevBaseHead 16 ["net.dev_base_head"] [];
     NetDevList 16 ["net_device.dev_list"] [];
     NetDevName 16 ["net_device.name"] [];
@@ -450,7 +453,24 @@ fields! {
     StatsTxPackets 8 ["net_device_stats.tx_packets"] [];
     StatsTxBytes 8 ["net_device_stats.tx_bytes"] [];
 
+    // Control groups. 5.11 (bcfe06bf2622) made mem_cgroup memcg_data; slabs have
+    // their vector in the same place.
+    PageMemcg 8 ["page.memcg_data", "page.mem_cgroup"] [];
+    SlabStride 4 ["slab.stride"] [];
+    SlabobjExtObjcg 8 ["slabobj_ext.objcg"] [];
+    ObjCgroupMemcg 8 ["obj_cgroup.memcg"] [];
+    MemcgCss 8 ["mem_cgroup.css"] [];
+    MemcgUsage 8 ["mem_cgroup.memory.usage"] [];
+    CssCgroup 8 ["cgroup_subsys_state.cgroup"] [];
+    CssParent 8 ["cgroup_subsys_state.parent"] [];
+    CssChildren 16 ["cgroup_subsys_state.children"] [];
+    CssSibling 16 ["cgroup_subsys_state.sibling"] [];
+    CssFlags 4 ["cgroup_subsys_state.flags"] [];
+    CgroupNode 8 ["cgroup.kn"] [];
+    KernfsName 8 ["kernfs_node.name"] [];
+
     // Devices, drivers, buses.
+    DeviceNode 4 ["device.numa_node"] [];
     DeviceParent 8 ["device.parent"] [];
     DeviceName 8 ["device.kobj.name"] [];
     DeviceBus 8 ["device.bus"] [];

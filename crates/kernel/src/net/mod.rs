@@ -30,6 +30,10 @@ pub struct NetDevice {
     pub addr: VirtAddr,
     /// Address of the `struct net` it is in.
     pub namespace: VirtAddr,
+    /// Number of that namespace as `/proc/PID/ns/net` shows it: `net:[4026531840]`.
+    pub namespace_inum: Option<u32>,
+    /// NUMA node of the device behind it, if it is near one.
+    pub node: Option<u32>,
     /// Interface name.
     pub name: String,
     /// Interface index, unique within the namespace.
@@ -86,6 +90,7 @@ struct Behind {
     bus: Option<String>,
     bus_address: Option<String>,
     pci_address: Option<String>,
+    node: Option<u32>,
 }
 
 impl Kernel<'_> {
@@ -164,6 +169,11 @@ impl Kernel<'_> {
         Ok(NetDevice {
             addr,
             namespace,
+            namespace_inum: self
+                .field(namespace, Field::NetInum)
+                .ok()
+                .map(|number| number as u32),
+            node: behind.node,
             name: printable(&self.memory.cstr(name, 16)?),
             ifindex: self.field(addr, Field::NetDevIfindex)? as u32,
             dev_addr: self.dev_addr(addr),
@@ -221,6 +231,12 @@ impl Kernel<'_> {
             bus: bus_of(parent),
             bus_address: self.text_at(parent, Field::DeviceName),
             pci_address: None,
+            // NUMA_NO_NODE is -1.
+            node: self
+                .field(parent, Field::DeviceNode)
+                .ok()
+                .map(|node| node as u32)
+                .filter(|node| *node != u32::MAX),
         };
         let mut device = Some(parent);
         for _ in 0..MOST_PARENTS {

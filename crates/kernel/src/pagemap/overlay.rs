@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use pagehound_vmcore::{Machine, Pfn, PfnRange, PhysAddr, VirtAddr};
 
 use super::{Class, Pages};
-use crate::kernel::{Kernel, KernelError, MOST_CPUS};
+use crate::kernel::{Kernel, KernelError};
 use crate::layouts::Field;
 use crate::tasks::Task;
 use crate::translate::{AddressSpace, Mapping, Met, Walk};
@@ -357,19 +357,20 @@ fn kernel_image(kernel: &Kernel<'_>, areas: &[VmapArea]) -> Option<PfnRange> {
 /// beyond that went back to the boot allocator.
 fn first_percpu_chunk(kernel: &Kernel<'_>) -> Vec<PfnRange> {
     let find = || {
-        let base = VirtAddr(kernel.word("pcpu_base_addr")?);
+        let start = kernel.address("__per_cpu_start")?;
+        let offsets = kernel.percpu_offsets.iter();
+        // That of the first unit is the least; those on x86 are large.
+        let least = *offsets.min_by_key(|offset| **offset as i64)?;
+        let base = start.add(least);
         let chunk = VirtAddr(kernel.word("pcpu_first_chunk")?);
         let dynamic = kernel.pointer(chunk, Field::ChunkBase).ok()?;
         let pages = kernel.field(chunk, Field::ChunkPages).ok()?;
         let end = dynamic.add(pages << kernel.page_shift());
         let size = end.0.checked_sub(base.0).filter(|size| *size < 1 << 30)?;
-        let offsets = VirtAddr(kernel.word("pcpu_unit_offsets")?);
-        let units = u64::from(kernel.word32("pcpu_nr_units")?).min(MOST_CPUS);
         let shift = kernel.page_shift();
         let mut ranges = Vec::new();
-        for unit in 0..units {
-            let offset = kernel.memory.u64(offsets.add(unit * 8)).ok()?;
-            if let Some(phys) = kernel.memory.space.direct.phys(base.add(offset)) {
+        for &offset in &kernel.percpu_offsets {
+            if let Some(phys) = kernel.memory.space.direct.phys(start.add(offset)) {
                 ranges.push(PfnRange {
                     start: phys.pfn(shift),
                     end: PhysAddr(phys.0 + size).pfn(shift),

@@ -157,6 +157,8 @@ pub fn quick(
         findings,
         holders: Vec::new(),
         heap: Vec::new(),
+        cgroups: Vec::new(),
+        dying_cgroups: Default::default(),
         warnings,
         timing: model::Timing {
             seconds: begin.elapsed().as_secs_f64(),
