@@ -25,7 +25,10 @@ const TOLD: usize = 5;
 const STAND_INS: [(&str, &str); 3] = [
     ("register_early_stack", "before page_owner was on"),
     ("register_failure_stack", "unknown, no stack could be kept"),
-    ("register_dummy_stack", "an interrupt of page_owner, which took no stack"),
+    (
+        "register_dummy_stack",
+        "an interrupt of page_owner, which took no stack",
+    ),
 ];
 
 /// A function, and where it is.
@@ -39,7 +42,9 @@ struct Function {
 #[derive(Debug)]
 struct Stack {
     symbols: Vec<String>,
+    /// Who allocated, or in words why that is not known.
     function: Function,
+    known: bool,
 }
 
 /// What records tell of one page.
@@ -115,7 +120,7 @@ impl<'k> Allocators<'k> {
     /// first; `None` where no record tells.
     pub fn name(&self, pfn: Pfn) -> Option<String> {
         let (records, _) = self.records.as_ref()?;
-        let owner = self.owner(records, pfn);
+        let owner = self.owner(records, pfn).filter(|stack| stack.known);
         let function = owner.map(|stack| stack.function.clone());
         let function = function.or_else(|| {
             let site = self.site(records, self.map.head(pfn))?;
@@ -205,7 +210,11 @@ impl Stack {
                     .unwrap_or_else(unknown)
             }
         };
-        Stack { symbols, function }
+        Stack {
+            known: stand_in.is_none(),
+            symbols,
+            function,
+        }
     }
 }
 

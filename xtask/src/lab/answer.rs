@@ -1,6 +1,6 @@
 //! What pagehound says of a dump.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -45,6 +45,8 @@ impl Binary {
 pub(super) struct Answer {
     /// Frame numbers of all pages it calls lost.
     pub(super) lost: BTreeSet<u64>,
+    /// Who allocated them, where the kernel's records tell.
+    pub(super) allocators: BTreeMap<u64, String>,
     /// How long `diagnose` took.
     pub(super) seconds: f64,
     /// What `diagnose --json` printed.
@@ -63,16 +65,20 @@ impl Answer {
         let seconds = start.elapsed().as_secs_f64();
         let report = parse(&report)?;
         let mut lost = BTreeSet::new();
+        let mut allocators = BTreeMap::new();
         // Without page structs to be read no page is called anything.
         if report.verdict != Verdict::Incomplete {
             let pages = ask(Command::new(&program)
                 .arg("pages")
                 .arg(dump)
-                .args(["--each", "--state", "lost", "--format", "csv"]))?;
+                .args(["--each", "--state", "lost", "--format", "csv"])
+                .arg("--allocators"))?;
             lost = frame_numbers(&pages)?;
+            allocators = named(&pages);
         }
         Ok(Self {
             lost,
+            allocators,
             seconds,
             report,
         })
@@ -151,6 +157,16 @@ fn ask(command: &mut Command) -> Result<String> {
     }
 }
 
+/// The last column of `pfn,…,allocator` rows that have one, by the first.
+fn named(csv: &str) -> BTreeMap<u64, String> {
+    let rows = csv.lines().skip(1).filter_map(|line| {
+        let pfn = line.split(',').next()?.parse().ok()?;
+        let (_, name) = line.rsplit_once(',')?;
+        (!name.is_empty()).then(|| (pfn, name.to_owned()))
+    });
+    rows.collect()
+}
+
 /// The first column of `pfn,class,order,refcount,state,finding` rows.
 fn frame_numbers(csv: &str) -> Result<BTreeSet<u64>> {
     let mut lines = csv.lines();
@@ -171,6 +187,14 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn allocators_are_those_that_are_named() {
+        let rows = "pfn,class,order,refcount,state,finding,allocator\n\
+                    10,raw,0,1,lost,1,take [pagelab]\n31,raw,0,1,lost,1,\n";
+        let take = (10, "take [pagelab]".to_owned());
+        assert_eq!(named(rows), BTreeMap::from([take]));
+    }
 
     #[test]
     fn rows_without_the_header_are_refused() {
@@ -226,6 +250,7 @@ pub(super) mod tests {
         report["target"]["kernel"] = json!(release);
         Answer {
             lost: BTreeSet::new(),
+            allocators: BTreeMap::new(),
             seconds: 0.0,
             report: parse(&report.to_string()).unwrap(),
         }

@@ -6,6 +6,7 @@
 //! [`qemu`] boots it while [`frames`] sends it traffic, [`qmp`] dumps it, and
 //! [`score`] compares pagehound's answer with the [`truth`] the guest wrote.
 
+mod allocators;
 mod answer;
 mod apt;
 pub(crate) mod bytes;

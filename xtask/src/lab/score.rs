@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 pub(super) use pagehound_testdata::Score;
 use pagehound_testdata::{Fate, KINDS, Truth};
 
+use super::allocators;
 use super::answer::{Answer, Binary};
 
 /// Frame numbers shown of each kind of mistake.
@@ -41,12 +42,17 @@ pub(super) fn check_kernel(truth: &Truth, answer: &Answer) -> Result<()> {
 }
 
 /// Asks pagehound about `dump` and prints how its answer compares.
+///
+/// # Errors
+/// Also when allocators on record are not those that allocated.
 pub(super) fn score(binary: &Binary, dump: &Path, path: &Path) -> Result<Score> {
     let truth = truth(path)?;
     let answer = Answer::of(binary, dump)?;
     check_kernel(&truth, &answer)?;
     println!("{}", dump.display());
-    Ok(print(&truth, &answer))
+    let score = print(&truth, &answer);
+    allocators::check(&truth, &answer)?;
+    Ok(score)
 }
 
 /// Prints and returns how an answer compares.
