@@ -218,6 +218,13 @@ impl Stack {
     }
 }
 
+/// Function and module that a stack's pages were allocated for, the innermost
+/// symbol first.
+pub(crate) fn asked<'a>(symbols: impl Iterator<Item = &'a str>) -> (String, Option<String>) {
+    let function = Stack::of(symbols.map(str::to_owned).collect()).function;
+    (function.name, function.module)
+}
+
 /// `e1000_alloc_rx` and `e1000` of `e1000_alloc_rx+0x1a4/0x2b0 [e1000]`.
 fn function(symbol: &str) -> Function {
     let (place, module) = match symbol.split_once(" [") {
@@ -286,9 +293,7 @@ mod tests {
     use super::*;
 
     fn asked(symbols: &[&str]) -> (String, Option<String>) {
-        let symbols = symbols.iter().map(|&symbol| symbol.to_owned()).collect();
-        let Function { name, module } = Stack::of(symbols).function;
-        (name, module)
+        super::asked(symbols.iter().copied())
     }
 
     #[test]

@@ -71,9 +71,12 @@ impl AllocTags {
                 kernel.pointer(at, Field::CodetagRefCt).ok()?
             }
             AllocTags::Flags(numbers) => {
-                let page = memmap.contains(pfn).then(|| memmap.page(pfn))?;
-                let flags = kernel.field(page, Field::PageFlagsWord).ok()?;
-                numbers.tag(flags)?
+                let offset = kernel.layouts.offset(Field::PageFlagsWord).ok()?;
+                let page = memmap
+                    .contains(pfn)
+                    .then(|| memmap.read_one(kernel, pfn))??;
+                let flags = page.get(usize::try_from(offset).ok()?..)?.first_chunk()?;
+                numbers.tag(u64::from_le_bytes(*flags))?
             }
         };
         (tag.0 >> 63 == 1).then_some(tag)
