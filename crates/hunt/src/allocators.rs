@@ -193,7 +193,7 @@ impl Stack {
                 module: None,
             },
             None => {
-                let functions = symbols.iter().map(|symbol| function(symbol));
+                let mut functions = symbols.iter().map(|symbol| function(symbol));
                 let mut asked = functions.clone().filter(|function| {
                     // A module may call its own as the kernel calls one of these.
                     function.module.is_some() || !is_generic(&function.name)
@@ -206,7 +206,7 @@ impl Stack {
                 // frame is nearest to who asked.
                 asked
                     .next()
-                    .or_else(|| functions.last())
+                    .or_else(|| functions.next_back())
                     .unwrap_or_else(unknown)
             }
         };
@@ -290,8 +290,6 @@ fn of_site(site: &Site, pages: u64, looked_at: u64) -> Allocator {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     fn asked(symbols: &[&str]) -> (String, Option<String>) {
         super::asked(symbols.iter().copied())
     }

@@ -45,3 +45,45 @@ fn line(allocator: &Allocator, all: u64) -> String {
         allocator.source
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allocator(stack: &[&str], place: Option<(&str, u32)>) -> Allocator {
+        Allocator {
+            function: "e1000_alloc_rx".into(),
+            module: Some("e1000".into()),
+            source: Allocator::PAGE_OWNER.into(),
+            pages: 1000,
+            looked_at: 1200,
+            stack: stack.iter().map(|&symbol| symbol.to_owned()).collect(),
+            file: place.map(|(file, _)| file.to_owned()),
+            line: place.map(|(_, line)| line),
+        }
+    }
+
+    #[test]
+    fn the_place_in_the_function_is_that_of_the_stack() {
+        let stack = [
+            "__alloc_pages+0x1/0x2",
+            "e1000_alloc_rx.isra.0+0x1a4/0x2b0 [e1000]",
+        ];
+        assert_eq!(
+            line(&allocator(&stack, None), 1200),
+            "allocated by e1000_alloc_rx.isra.0+0x1a4 [e1000], 1,000 of 1,200 pages (page_owner)"
+        );
+        // Without a frame of its own, as for pages from before page_owner began.
+        let text = line(&allocator(&["e1000_alloc_rx_other+0x1/0x2"], None), 1200);
+        assert!(text.starts_with("allocated by e1000_alloc_rx [e1000],"));
+    }
+
+    #[test]
+    fn a_line_of_code_and_a_sample_are_told() {
+        assert_eq!(
+            line(&allocator(&[], Some(("main.c", 7))), 5000),
+            "allocated by e1000_alloc_rx [e1000] at main.c:7, \
+             1,000 of a sample of 1,200 pages (page_owner)"
+        );
+    }
+}
