@@ -19,6 +19,13 @@ const SAMPLED: usize = 1 << 16;
 /// Functions told of a finding, by each kind of record.
 const TOLD: usize = 5;
 
+/// Frames of a stack that are read: page_owner keeps 16.
+const FRAMES: usize = 32;
+
+/// Stacks and lines kept with their names; when there are more, all are forgotten
+/// and looked up anew.
+const KEPT: usize = 1 << 12;
+
 /// The innermost frames of stacks that stand for others: of pages from before
 /// page_owner began, where there was no room for a stack, and where an interrupt
 /// allocated while page_owner was at work for the same task (mm/page_owner.c).
@@ -89,9 +96,10 @@ impl<'k> Allocators<'k> {
         for head in heads.step_by(count.div_ceil(SAMPLED).max(1)) {
             let pages = self.map.unit(head).len();
             looked_at += pages;
-            if let Some(stack) = self.owner(records, head) {
+            if let Some((handle, stack)) = self.owner(records, head) {
                 let of = owners.entry(stack.function.clone()).or_default();
-                of.add(&stack, pages);
+                of.pages += pages;
+                *of.stacks.entry(handle).or_default() += pages;
             }
             if let Some(site) = self.site(records, head) {
                 *sites.entry(site).or_default() += pages;
@@ -99,7 +107,11 @@ impl<'k> Allocators<'k> {
         }
         let mut owners: Vec<Allocator> = owners
             .into_iter()
-            .map(|(function, stacks)| stacks.allocator(function, looked_at))
+            .map(|(function, stacks)| {
+                let handle = stacks.largest();
+                let stack = handle.and_then(|handle| self.stack(records, handle));
+                of_stack(function, stack.as_deref(), stacks.pages, looked_at)
+            })
             .collect();
         let mut sites: Vec<Allocator> = sites
             .into_iter()
@@ -120,8 +132,8 @@ impl<'k> Allocators<'k> {
     /// first; `None` where no record tells.
     pub fn name(&self, pfn: Pfn) -> Option<String> {
         let (records, _) = self.records.as_ref()?;
-        let owner = self.owner(records, pfn).filter(|stack| stack.known);
-        let function = owner.map(|stack| stack.function.clone());
+        let owner = self.owner(records, pfn).filter(|(_, stack)| stack.known);
+        let function = owner.map(|(_, stack)| stack.function.clone());
         let function = function.or_else(|| {
             let site = self.site(records, self.map.head(pfn))?;
             Some(Function {
@@ -150,18 +162,21 @@ impl<'k> Allocators<'k> {
         })
     }
 
-    /// The stack of the allocation that a page is from.
-    fn owner(&self, records: &Records<'_>, pfn: Pfn) -> Option<Rc<Stack>> {
+    /// The stack of the allocation that a page is from, and its handle.
+    fn owner(&self, records: &Records<'_>, pfn: Pfn) -> Option<(u32, Rc<Stack>)> {
         let owner = records.owner(pfn).filter(|owner| owner.allocated)?;
-        self.stack(records, owner.stack)
+        Some((owner.stack, self.stack(records, owner.stack)?))
     }
 
     fn stack(&self, records: &Records<'_>, handle: u32) -> Option<Rc<Stack>> {
         let mut stacks = self.stacks.borrow_mut();
+        if stacks.len() >= KEPT {
+            stacks.clear();
+        }
         let known = stacks.entry(handle).or_insert_with(|| {
             let addresses = records.stack(handle)?;
             let (_, symbolizer) = self.records.as_ref()?;
-            let symbols = addresses.into_iter().map(|addr| {
+            let symbols = addresses.into_iter().take(FRAMES).map(|addr| {
                 let symbol = symbolizer.symbolize(addr);
                 symbol.unwrap_or_else(|| format!("{addr}"))
             });
@@ -173,6 +188,9 @@ impl<'k> Allocators<'k> {
     fn site(&self, records: &Records<'_>, head: Pfn) -> Option<Rc<Site>> {
         let tag = records.tag(head)?;
         let mut sites = self.sites.borrow_mut();
+        if sites.len() >= KEPT {
+            sites.clear();
+        }
         let known = sites
             .entry(tag)
             .or_insert_with(|| records.site(tag).map(Rc::new));
@@ -240,38 +258,32 @@ fn function(symbol: &str) -> Function {
     }
 }
 
-/// Stacks of one function, with the pages of each.
+/// Stacks of one function, with the pages of each by its handle.
 #[derive(Default)]
 struct Stacks {
     pages: u64,
-    stacks: Vec<(Rc<Stack>, u64)>,
+    stacks: HashMap<u32, u64>,
 }
 
 impl Stacks {
-    fn add(&mut self, stack: &Rc<Stack>, pages: u64) {
-        self.pages += pages;
-        let known = self
-            .stacks
-            .iter_mut()
-            .find(|(known, _)| Rc::ptr_eq(known, stack));
-        match known {
-            Some((_, sum)) => *sum += pages,
-            None => self.stacks.push((Rc::clone(stack), pages)),
-        }
+    /// Handle of the stack that most pages have.
+    fn largest(&self) -> Option<u32> {
+        let stacks = self.stacks.iter();
+        let most = stacks.max_by_key(|&(&handle, &pages)| (pages, std::cmp::Reverse(handle)));
+        most.map(|(&handle, _)| handle)
     }
+}
 
-    fn allocator(self, function: Function, looked_at: u64) -> Allocator {
-        let most = self.stacks.iter().max_by_key(|(_, pages)| *pages);
-        Allocator {
-            function: function.name,
-            module: function.module,
-            source: Allocator::PAGE_OWNER.into(),
-            pages: self.pages,
-            looked_at,
-            stack: most.map_or(Vec::new(), |(stack, _)| stack.symbols.clone()),
-            file: None,
-            line: None,
-        }
+fn of_stack(function: Function, stack: Option<&Stack>, pages: u64, looked_at: u64) -> Allocator {
+    Allocator {
+        function: function.name,
+        module: function.module,
+        source: Allocator::PAGE_OWNER.into(),
+        pages,
+        looked_at,
+        stack: stack.map_or(Vec::new(), |stack| stack.symbols.clone()),
+        file: None,
+        line: None,
     }
 }
 
