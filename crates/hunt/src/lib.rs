@@ -1,5 +1,6 @@
 //! Inference: from the page map to findings.
 
+mod allocators;
 pub mod attribution;
 pub mod census;
 mod cgroups;
@@ -19,6 +20,7 @@ mod survey;
 mod testing;
 mod units;
 
+pub use allocators::{Allocators, Recorded};
 pub use clock::{captured_at, rfc3339};
 pub use diagnose::{Diagnosis, DiagnosisError, Draw, Options, quick};
 pub use ledger::ledger;

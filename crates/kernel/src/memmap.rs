@@ -29,8 +29,18 @@ pub struct MemMap {
     pub warning: Option<String>,
     /// Where the map itself lies, by ascending virtual address.
     mappings: Vec<Mapping>,
-    /// Where the page extensions of sections lie (`mem_section.page_ext`).
-    extensions: Vec<Range<u64>>,
+    /// Page extensions of sections (`mem_section.page_ext`), ascending.
+    extensions: Vec<Extension>,
+}
+
+/// Records beside the `struct page`s of a section, one a frame.
+#[derive(Clone, Debug)]
+struct Extension {
+    frames: PfnRange,
+    /// Where they lie.
+    at: Range<u64>,
+    /// Whether the kernel itself would use them now.
+    valid: bool,
 }
 
 impl MemMap {
@@ -135,11 +145,43 @@ impl MemMap {
         };
         let own = self.mappings.iter();
         let own = own.map(|mapping| frames(mapping.phys, mapping.size));
-        let extensions = self.extensions.iter().filter_map(|range| {
+        let extensions = self.extensions.iter().filter_map(|extension| {
+            let range = &extension.at;
             let start = space.direct.phys(VirtAddr(range.start))?;
             Some(frames(start, range.end - range.start))
         });
         own.chain(extensions).collect()
+    }
+
+    /// Address of a frame's record in the page extensions, where its section has
+    /// them.
+    pub(crate) fn extension(&self, pfn: Pfn) -> Option<VirtAddr> {
+        let after = self
+            .extensions
+            .partition_point(|extension| extension.frames.start <= pfn);
+        let extension = self.extensions.get(after.checked_sub(1)?)?;
+        if !extension.valid || !extension.frames.contains(pfn) {
+            return None;
+        }
+        let record = (extension.at.end - extension.at.start) / extension.frames.len().max(1);
+        let index = pfn.0 - extension.frames.start.0;
+        Some(VirtAddr(extension.at.start).add(record * index))
+    }
+
+    /// The same map with records of `record` bytes for all frames, from `at` on.
+    #[cfg(test)]
+    pub(crate) fn with_extension(mut self, at: VirtAddr, record: u64) -> MemMap {
+        let frames = PfnRange {
+            start: Pfn(0),
+            end: self.end(),
+        };
+        let end = at.0 + record * frames.len();
+        self.extensions = vec![Extension {
+            frames,
+            at: at.0..end,
+            valid: true,
+        }];
+        self
     }
 
     /// Reads the `struct page`s of `range` one after the other. Those that
@@ -324,8 +366,8 @@ struct Sections {
     unread: Vec<PfnRange>,
     /// Why the first of them cannot.
     fault: Option<VirtFault>,
-    /// Addresses of the page extensions.
-    extensions: Vec<Range<u64>>,
+    /// Page extensions, ascending.
+    extensions: Vec<Extension>,
 }
 
 /// Largest record of a page extension: flags and all clients' data.
@@ -334,14 +376,18 @@ const LARGEST_EXTENSION: u64 = 256;
 /// Where the page extensions of a section lie. The pointer is what frame 0
 /// would have, and its lowest bit says that it is invalid for now (b1d5488a252d,
 /// 6.1); the size of a record is a variable since 5.4 (5556cfe8d994).
-fn extension(pointer: u64, record: u64, section: PfnRange) -> Option<Range<u64>> {
+fn extension(pointer: u64, record: u64, frames: PfnRange) -> Option<Extension> {
     let base = pointer & !1;
     if base == 0 || record == 0 || record > LARGEST_EXTENSION {
         return None;
     }
     let at = |pfn: Pfn| base.wrapping_add(record.wrapping_mul(pfn.0));
-    let range = at(section.start)..at(section.end);
-    (range.start < range.end && range.start >> 63 == 1).then_some(range)
+    let range = at(frames.start)..at(frames.end);
+    (range.start < range.end && range.start >> 63 == 1).then_some(Extension {
+        frames,
+        at: range,
+        valid: pointer & 1 == 0,
+    })
 }
 
 /// Address of the `struct page` of frame 0: what the sections say, which with

@@ -122,6 +122,16 @@ impl World {
         self
     }
 
+    /// Says where a bit field lies: its first bit within the bytes from `offset` on,
+    /// and how many there are.
+    pub(crate) fn bit_field(mut self, field: Field, offset: u64, bits: (u32, u32)) -> World {
+        let size = u64::from((bits.0 + bits.1).div_ceil(8));
+        let bits = Some(bits);
+        let place = Place { offset, size, bits };
+        self.layouts = self.layouts.with_place(field, place);
+        self
+    }
+
     /// Says how large a structure is.
     pub(crate) fn size(mut self, structure: Struct, size: u64) -> World {
         self.layouts = self.layouts.with_size(structure, size);

@@ -229,6 +229,10 @@ pub struct Finding {
     pub owners: Vec<Owner>,
     /// Who refers to the pages.
     pub holders: Vec<Holder>,
+    /// Functions that allocated the pages, by the kernel's own records, the most
+    /// pages first; none where the kernel keeps no records.
+    #[serde(default)]
+    pub allocators: Vec<Allocator>,
     /// Pages by NUMA node.
     pub nodes: Vec<NodePages>,
     /// Pages by the control group they are charged to, the most first; few kinds of
@@ -407,6 +411,36 @@ impl Holder {
     pub fn is_beyond(&self) -> bool {
         self.most_pages.is_some_and(|most| self.pages > most)
     }
+}
+
+/// A function that allocated pages of a finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Allocator {
+    /// The function: of a stack the innermost that is none of the allocator's own.
+    pub function: String,
+    /// Its module, where it is not the kernel's own.
+    pub module: Option<String>,
+    /// Whose record it is: [`Allocator::PAGE_OWNER`] or
+    /// [`Allocator::ALLOCATION_TAGS`].
+    pub source: String,
+    /// Pages it allocated, of those looked at.
+    pub pages: u64,
+    /// Pages of the finding whose record was looked at: all, or a sample.
+    pub looked_at: u64,
+    /// The stack that most of these pages have, the innermost frame first, as
+    /// `function+0xoffset/0xsize [module]`; page_owner only.
+    pub stack: Vec<String>,
+    /// Source file; allocation tags only.
+    pub file: Option<String>,
+    /// Line in it.
+    pub line: Option<u32>,
+}
+
+impl Allocator {
+    /// The kernel booted with `page_owner=on`.
+    pub const PAGE_OWNER: &str = "page_owner";
+    /// Memory allocation profiling, `CONFIG_MEM_ALLOC_PROFILING`.
+    pub const ALLOCATION_TAGS: &str = "allocation tags";
 }
 
 /// Slab objects of one cache, or vmalloc areas of one caller, that nothing reaches.

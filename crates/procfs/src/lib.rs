@@ -1,4 +1,4 @@
-//! Parsers of the text the kernel prints under `/proc` and `/sys`.
+//! Parsers of the text the kernel prints under `/proc` and `/sys`, debugfs included.
 //!
 //! Input is always a byte slice, so one parser serves the live host, a saved file
 //! and a file inside an archive. What is returned borrows from that slice.
@@ -10,12 +10,14 @@
 //! Counts of pages are never turned into bytes here, because the page size is not
 //! in these files; kB, as the kernel prints it, is 1,024 bytes.
 
+mod allocinfo;
 mod buddyinfo;
 mod hugepages;
 mod iomem;
 mod line;
 mod meminfo;
 mod modules;
+mod page_owner;
 mod sections;
 mod slabinfo;
 mod version;
@@ -23,12 +25,14 @@ mod vmallocinfo;
 mod vmstat;
 mod zoneinfo;
 
+pub use allocinfo::{AllocSite, allocinfo};
 pub use buddyinfo::{FreeBlocks, buddyinfo};
 pub use hugepages::{HugepagePool, pool_page_size, read_hugepages};
 pub use iomem::{Resource, addresses_hidden, iomem};
 pub use line::{ParseError, Rows};
 pub use meminfo::{Field, Meminfo, Unit, looks_like_meminfo, meminfo};
 pub use modules::{Module, ModuleState, modules};
+pub use page_owner::{OwnedPages, OwnerRows, page_owner};
 pub use sections::{Section, looks_like_sections, sections};
 pub use slabinfo::{SlabCache, slabinfo};
 pub use version::{Version, version};

@@ -44,6 +44,17 @@ fn parse_all(text: &[u8]) {
         let _ = module.used_by().count();
     });
     drain(procfs::vmstat(text), |_| {});
+    drain(procfs::allocinfo(text), |site| {
+        assert!(!site.function.is_empty());
+    });
+    let mut errors = 0;
+    for row in procfs::page_owner(text) {
+        assert_eq!(errors, 0, "a row after an error");
+        match row {
+            Ok(row) => assert!(row.stack().count() <= text.len()),
+            Err(_) => errors += 1,
+        }
+    }
     let _ = procfs::version(text);
     let _ = procfs::looks_like_meminfo(text);
     let total: usize = procfs::sections(text).map(|part| part.text.len()).sum();
@@ -73,6 +84,13 @@ fn word() -> impl Strategy<Value = String> {
         Just("pages=x"),
         Just("phys=0x1"),
         Just("vmalloc"),
+        Just("Page allocated via order"),
+        Just("\nPage allocated via order 1, mask 0x0, pid 1"),
+        Just("\nPFN 0x1"),
+        Just("\n f+0x1/0x2"),
+        Just("\nnr_base_pages: 1"),
+        Just("a.c:1"),
+        Just("func:f"),
         Just("N0=3"),
         Just("N="),
         Just("f+0x1/0x2"),

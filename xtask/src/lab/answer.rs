@@ -56,6 +56,8 @@ pub(super) struct Owner {
 pub(super) struct Answer {
     /// Frame numbers of all pages it calls lost.
     pub(super) lost: BTreeSet<u64>,
+    /// Who allocated them, where the kernel's records tell.
+    pub(super) allocators: BTreeMap<u64, String>,
     /// Runs of pages that have an owner, by the first: their end and the owner.
     owned: BTreeMap<u64, (u64, Owner)>,
     /// How long `diagnose` took.
@@ -78,10 +80,11 @@ impl Answer {
         let mut rows = Vec::new();
         // Without page structs to be read no page is called anything.
         if report.verdict != Verdict::Incomplete {
-            let pages = ask(Command::new(&program)
-                .arg("pages")
-                .arg(dump)
-                .args(["--format", "jsonl"]))?;
+            let pages = ask(Command::new(&program).arg("pages").arg(dump).args([
+                "--format",
+                "jsonl",
+                "--allocators",
+            ]))?;
             rows = runs(&pages)?;
         }
         Ok(Self::new(&rows, seconds, report))
@@ -89,6 +92,10 @@ impl Answer {
 
     fn new(rows: &[Row], seconds: f64, report: Report) -> Self {
         let lost = rows.iter().filter(|row| row.state == "lost");
+        let allocators = lost.clone().filter_map(|row| {
+            let allocator = row.allocator.clone()?;
+            Some((row.pfn..row.pfn + row.count).map(move |pfn| (pfn, allocator.clone())))
+        });
         let owned = rows.iter().filter_map(|row| {
             let kind = row.holder_kind.as_ref()?;
             let name = format!("{kind} {}", row.holder.as_deref().unwrap_or_default());
@@ -96,6 +103,7 @@ impl Answer {
             Some((row.pfn, (row.pfn + row.count, Owner { name, pid })))
         });
         Self {
+            allocators: allocators.flatten().collect(),
             lost: lost.flat_map(|row| row.pfn..row.pfn + row.count).collect(),
             owned: owned.collect(),
             seconds,
@@ -200,6 +208,7 @@ struct Row {
     holder_kind: Option<String>,
     holder: Option<String>,
     holder_pid: Option<u32>,
+    allocator: Option<String>,
 }
 
 fn runs(lines: &str) -> Result<Vec<Row>> {
@@ -222,15 +231,16 @@ pub(super) mod tests {
         let run = |state: &str, holder: Value| {
             let row = json!({"pfn": 10, "count": 3, "class": "raw", "order": 0, "refcount": 1,
                              "state": state, "finding": 1, "holder_kind": holder,
-                             "holder": "dd", "holder_pid": 7});
+                             "holder": "dd", "holder_pid": 7, "allocator": "take [pagelab]"});
             let rows = runs(&format!("{row}\n")).unwrap();
             Answer::new(&rows, 0.0, of_kernel("6.1").report)
         };
         let lost = run("lost", Value::Null);
         assert_eq!(lost.lost, BTreeSet::from([10, 11, 12]));
         assert_eq!(lost.owner(10), None);
+        assert_eq!(lost.allocators[&12], "take [pagelab]");
         let held = run("held", json!("pipe"));
-        assert!(held.lost.is_empty());
+        assert!(held.lost.is_empty() && held.allocators.is_empty());
         assert_eq!(held.owner(12).unwrap().name, "pipe dd");
         assert_eq!((held.owner(9), held.owner(13)), (None, None));
         assert_eq!(held.pages_of("pipe", Some(7)), 3);
@@ -296,6 +306,7 @@ pub(super) mod tests {
         report["target"]["kernel"] = json!(release);
         Answer {
             lost: BTreeSet::new(),
+            allocators: BTreeMap::new(),
             owned: BTreeMap::new(),
             seconds: 0.0,
             report: parse(&report.to_string()).unwrap(),

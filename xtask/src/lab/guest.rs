@@ -32,6 +32,7 @@ pub(super) fn take(
     dir: &Path,
 ) -> Result<Taken> {
     check(target.arch, scenario, ways)?;
+    check_kernel(target, ways)?;
     let kernel = Kernel::prepare(target)?;
     let accelerator = Accelerator::find(&kernel)?;
     // Only now, or what cannot be done would leave an empty folder.
@@ -99,6 +100,19 @@ fn check(arch: Arch, scenario: &Scenario, ways: &[Way]) -> Result<()> {
         arch.is_host() || !ways.iter().any(here),
         "the guest's makedumpfile does not run on this host: take makedumpfile:ARGS instead of host-makedumpfile:ARGS"
     );
+    Ok(())
+}
+
+/// A kernel built here has no folder to share with the host, by which the second
+/// kernel of a crash hands over its dumps.
+fn check_kernel(target: &Target, ways: &[Way]) -> Result<()> {
+    let qemu = |way: &Way| matches!(way, Way::Qemu(_));
+    if let Some(name) = target.kernel.configuration() {
+        ensure!(
+            ways.iter().all(qemu),
+            "{name} can be dumped by QEMU only: take qemu-kdump-zlib or qemu-elf"
+        );
+    }
     Ok(())
 }
 

@@ -102,6 +102,7 @@ fn build_module(target: &Target, unpacked: &packages::Unpacked) -> Result<PathBu
             .arg(folder)
             .arg(flags)
             .arg(format!("CROSS_COMPILE={}", target.arch.tool_prefix()))
+            .args(&unpacked.make)
             .arg("modules"),
         &unpacked.dir.join("module.log"),
         MAKE_LIMIT,

@@ -1,11 +1,12 @@
 //! The lab: real kernels in QEMU, with pages whose fate is known.
 //!
-//! One run is a line of stages: [`packages`] unpacks a stock Debian kernel,
-//! [`kernel`] builds the planting module for it with the [`tools`] of its own
+//! One run is a line of stages: [`packages`] unpacks a stock Debian kernel, or
+//! [`source`] builds one with what Debian's have not, [`kernel`] builds the planting module for it with the [`tools`] of its own
 //! suite, [`initrd`] packs the guest,
 //! [`qemu`] boots it while [`frames`] sends it traffic, [`qmp`] dumps it, and
 //! [`score`] compares pagehound's answer with the [`truth`] the guest wrote.
 
+mod allocators;
 mod answer;
 mod apt;
 pub(crate) mod bytes;
@@ -31,6 +32,7 @@ mod qmp;
 mod repack;
 mod scenario;
 mod score;
+mod source;
 mod target;
 mod tools;
 

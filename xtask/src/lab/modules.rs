@@ -50,10 +50,9 @@ impl Modules {
         if loaded.iter().any(|(other, _)| other == name) || self.is_builtin(name) {
             return Ok(());
         }
-        let path = self
-            .files
-            .get(name)
-            .with_context(|| format!("this kernel has no {name}: try --flavour generic"))?;
+        let path = self.files.get(name).with_context(|| {
+            format!("this kernel has no {name}: a stock one of Debian's does (--flavour generic)")
+        })?;
         let content = decompressed(path)?;
         for needed in depends(&content) {
             self.add(&needed, loaded)?;

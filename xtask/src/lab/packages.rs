@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::apt::Apt;
-use super::cache;
 use super::target::Target;
 use super::tools::Tools;
+use super::{cache, source};
 
 /// A kernel's packages, unpacked over each other into one tree.
 pub(super) struct Unpacked {
@@ -20,13 +20,19 @@ pub(super) struct Unpacked {
     pub(super) dir: PathBuf,
     /// The compiler the kernel was made with.
     pub(super) tools: Tools,
+    /// What make(1) is told besides, for a module.
+    pub(super) make: Vec<String>,
 }
 
-/// Unpacks the newest kernel of the target's series that the mirror still has.
+/// Unpacks the newest kernel of the target's series that the mirror still has, or
+/// builds it where it is one of the lab's own.
 ///
 /// # Errors
 /// When apt's lists hold no such kernel, or none of them can be downloaded.
 pub(super) fn newest(target: &Target) -> Result<Unpacked> {
+    if let Some(configuration) = target.kernel.configuration() {
+        return source::prepare(target, configuration);
+    }
     let suite = target.kernel.suite();
     let apt = Apt::open(suite, target.arch.debian())?;
     let mut failure = None;
@@ -131,12 +137,13 @@ fn unpack(target: &Target, apt: &Apt, release: &str) -> Result<Unpacked> {
         release: release.to_owned(),
         dir,
         tools,
+        make: Vec::new(),
     })
 }
 
 /// `gcc-N` out of names such as `linux-compiler-gcc-10-x86`, `gcc-12` and
 /// `gcc-16-for-host`.
-fn compiler(needs: &[String]) -> Result<String> {
+pub(super) fn compiler(needs: &[String]) -> Result<String> {
     needs
         .iter()
         .find_map(|name| {

@@ -15,7 +15,7 @@ use super::kernel::Kernel;
 use super::process::{POLL, Running};
 use super::qmp::Monitor;
 use super::scenario::{Scenario, Variant};
-use super::target::Arch;
+use super::target::{Arch, Target};
 
 /// A working KVM reaches the kernel's panic for want of an initrd in two seconds.
 const PROBE_LIMIT: Duration = Duration::from_secs(12);
@@ -171,7 +171,10 @@ impl Guest {
             .arg(&kernel.image)
             .arg("-initrd")
             .arg(initrd)
-            .args(["-append", &command_line(arch, scenario, variant, reserved)])
+            .args([
+                "-append",
+                &command_line(&kernel.target, scenario, variant, reserved),
+            ])
             .arg("-serial")
             .arg(file_option(&console(dir)))
             .args(report_options(arch, &report))
@@ -274,14 +277,15 @@ impl Guest {
 
 /// `init_on_free=1` makes free pages zero instead of full of old frames; of two
 /// parameters that contradict each other the kernel takes the last.
-fn command_line(arch: Arch, scenario: &Scenario, variant: &Variant, reserved: u32) -> String {
+fn command_line(target: &Target, scenario: &Scenario, variant: &Variant, reserved: u32) -> String {
     let reserve = match reserved {
         0 => String::new(),
         mib => format!("crashkernel={mib}M "),
     };
     format!(
-        "{} panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {reserve}{} {}",
-        arch.console(),
+        "{} panic=-1 loglevel=6 net.ifnames=0 init_on_free=1 {reserve}{} {} {}",
+        target.arch.console(),
+        target.kernel.parameters(),
         scenario.append,
         variant.append
     )

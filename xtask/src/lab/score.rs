@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 pub(super) use pagehound_testdata::Score;
 use pagehound_testdata::{Fate, KINDS, Truth};
 
+use super::allocators;
 use super::answer::{Answer, Binary};
 use super::named::Named;
 
@@ -60,12 +61,17 @@ impl Comparison {
 }
 
 /// Asks pagehound about `dump` and prints how its answer compares.
+///
+/// # Errors
+/// Also when allocators on record are not those that allocated.
 pub(super) fn score(binary: &Binary, dump: &Path, path: &Path) -> Result<Comparison> {
     let truth = truth(path)?;
     let answer = Answer::of(binary, dump)?;
     check_kernel(&truth, &answer)?;
     println!("{}", dump.display());
-    Ok(print(&truth, &answer))
+    let score = print(&truth, &answer);
+    allocators::check(&truth, &answer)?;
+    Ok(score)
 }
 
 /// Prints and returns how an answer compares.

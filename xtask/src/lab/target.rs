@@ -47,6 +47,12 @@ pub(super) enum Series {
     /// Debian 13
     #[value(name = "6.12")]
     V6_12,
+    /// Debian 12, built here with page_owner
+    #[value(name = "6.1-owner")]
+    V6_1Owner,
+    /// Debian 13, built here with memory allocation profiling
+    #[value(name = "6.12-alloc")]
+    V6_12Alloc,
     /// The newest of Debian's unstable suite
     Sid,
 }
@@ -55,8 +61,8 @@ impl Series {
     pub(super) fn suite(self) -> &'static str {
         match self {
             Self::V5_10 => "bullseye",
-            Self::V6_1 => "bookworm",
-            Self::V6_12 => "trixie",
+            Self::V6_1 | Self::V6_1Owner => "bookworm",
+            Self::V6_12 | Self::V6_12Alloc => "trixie",
             Self::Sid => "sid",
         }
     }
@@ -65,9 +71,26 @@ impl Series {
     pub(super) fn version_prefix(self) -> &'static str {
         match self {
             Self::V5_10 => "5.10.",
-            Self::V6_1 => "6.1.",
-            Self::V6_12 => "6.12.",
+            Self::V6_1 | Self::V6_1Owner => "6.1.",
+            Self::V6_12 | Self::V6_12Alloc => "6.12.",
             Self::Sid => "",
+        }
+    }
+
+    /// Name of the configuration in `lab/kernels`, of a kernel that is built here.
+    pub(super) fn configuration(self) -> Option<&'static str> {
+        match self {
+            Self::V6_1Owner => Some("6.1-owner"),
+            Self::V6_12Alloc => Some("6.12-alloc"),
+            Self::V5_10 | Self::V6_1 | Self::V6_12 | Self::Sid => None,
+        }
+    }
+
+    /// Kernel parameters it is always booted with.
+    pub(super) fn parameters(self) -> &'static str {
+        match self {
+            Self::V6_1Owner => "page_owner=on",
+            Self::V5_10 | Self::V6_1 | Self::V6_12 | Self::V6_12Alloc | Self::Sid => "",
         }
     }
 }

@@ -28,6 +28,20 @@ const LINKER: &str = "ld-linux-x86-64.so.2";
 const LIBRARIES: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
 /// Where packages put programs, the compiler's own passes among them.
 const PROGRAMS: [&str; 4] = ["bin", "usr/bin", "usr/lib/gcc", "usr/libexec"];
+/// What a build from source runs besides the compiler, or links its own programs
+/// with.
+const FOR_SOURCE: [&str; 8] = [
+    "libc6-dev",
+    "libelf-dev",
+    "zlib1g-dev",
+    "bc",
+    "bison",
+    "flex",
+    "m4",
+    "pahole",
+];
+/// Compiles programs that run here.
+const HOST_COMPILER: &str = "host-gcc";
 /// Follows the name of a program that a script now stands for.
 const HIDDEN: &str = ".program";
 
@@ -63,6 +77,95 @@ impl Tools {
             fs::write(&complete, []).context("cannot mark the compiler as unpacked")?;
         }
         Ok(tools)
+    }
+
+    /// Unpacks `gcc` with all that it takes to build a kernel from source: a
+    /// compiler for the programs that the build itself runs, and what they need.
+    pub(super) fn for_source(target: &Target, gcc: &str) -> Result<Self> {
+        let suite = target.kernel.suite();
+        let dir = cache::root()?.join(format!("tools/{suite}-{gcc}-source"));
+        let tools = Self {
+            root: dir.join("root"),
+            compiler: format!("{}{gcc}", target.arch.tool_prefix()),
+        };
+        let complete = dir.join("unpacked");
+        if !complete.exists() {
+            if tools.root.exists() {
+                fs::remove_dir_all(&tools.root).context("cannot remove half a compiler")?;
+            }
+            let apt = Self::apt(target)?;
+            let mut packages = vec![gcc.to_owned()];
+            packages.extend(FOR_SOURCE.map(str::to_owned));
+            apt.unpack(&apt.closure(&packages)?, &tools.root)?;
+            for folder in PROGRAMS {
+                tools.adopt(&tools.root.join(folder))?;
+            }
+            // Where packages hold files in /usr only, these links are a system's
+            // own; the linker looks for libraries in both.
+            for link in ["lib", "lib64"] {
+                let path = tools.root.join(link);
+                if !path.exists() {
+                    symlink(format!("usr/{link}"), &path).context("cannot link a folder")?;
+                }
+            }
+            tools.write_host_compiler()?;
+            fs::write(&complete, []).context("cannot mark the compiler as unpacked")?;
+        }
+        Ok(tools)
+    }
+
+    /// What it makes runs here with the libraries unpacked beside it, without a
+    /// script: their place is written into it.
+    fn write_host_compiler(&self) -> Result<()> {
+        let libraries = self.libraries();
+        let places: Vec<String> = libraries
+            .iter()
+            .map(|dir| format!("-Wl,-rpath,{}", quoted(dir)))
+            .collect();
+        let script = format!(
+            "#!/bin/sh\nexec {} --sysroot={} \"$@\" -Wl,--dynamic-linker={} {}\n",
+            quoted(&self.root.join("usr/bin").join(&self.compiler)),
+            quoted(&self.root),
+            quoted(&self.linker()?),
+            places.join(" "),
+        );
+        let path = self.root.join("usr/bin").join(HOST_COMPILER);
+        fs::write(&path, script).context("cannot write the host's compiler")?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .context("cannot make the host's compiler a program")
+    }
+
+    /// What make(1) must be told to build a kernel with [`Tools::for_source`].
+    pub(super) fn make_arguments(&self) -> Vec<String> {
+        let prefix = self.compiler.split("gcc").next().unwrap_or_default();
+        vec![
+            format!("CROSS_COMPILE={prefix}"),
+            format!("CC={}", self.compiler),
+            format!("HOSTCC={HOST_COMPILER}"),
+            // The host's libraries are another suite's.
+            "HOSTPKG_CONFIG=false".into(),
+        ]
+    }
+
+    /// Where programs find what they expect below `/usr`.
+    pub(super) fn environment(&self) -> [(&'static str, PathBuf); 2] {
+        let usr = self.root.join("usr");
+        [
+            ("BISON_PKGDATADIR", usr.join("share/bison")),
+            ("M4", usr.join("bin/m4")),
+        ]
+    }
+
+    fn libraries(&self) -> Vec<PathBuf> {
+        LIBRARIES.iter().map(|dir| self.root.join(dir)).collect()
+    }
+
+    fn linker(&self) -> Result<PathBuf> {
+        self.libraries()
+            .iter()
+            .map(|dir| dir.join(LINKER))
+            .find(|linker| linker.exists())
+            .context("the packages hold no dynamic linker")
     }
 
     /// Packages of the target's suite for the host.
@@ -109,12 +212,8 @@ impl Tools {
     }
 
     fn stand_for(&self, path: &Path) -> Result<()> {
-        let libraries: Vec<PathBuf> = LIBRARIES.iter().map(|dir| self.root.join(dir)).collect();
-        let linker = libraries
-            .iter()
-            .map(|dir| dir.join(LINKER))
-            .find(|linker| linker.exists());
-        let linker = linker.context("the packages hold no dynamic linker")?;
+        let libraries = self.libraries();
+        let linker = self.linker()?;
         let hidden = with_suffix(path, HIDDEN);
         fs::rename(path, &hidden)?;
         let script = format!(

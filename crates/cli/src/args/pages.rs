@@ -12,9 +12,11 @@ Examples:
   pagehound pages vmcore --class unaccounted
   pagehound pages vmcore --class slab --format jsonl
   pagehound pages vmcore --finding 1 | wc -l
+  pagehound pages vmcore --state lost --allocators
 
 Columns: pfn,count,class,order,refcount,state,finding,holder_kind,holder,holder_pid;
---each leaves out count. pfn is decimal, the first frame of the run:
+--each leaves out count, --allocators adds allocator. pfn is decimal, the first frame
+of the run:
   107187,12,raw,0,1,lost,1,,,
 are 12 lost pages from 0x1a2b3 on; `pagehound why vmcore 107187` explains one.
   20480,16,raw,0,1,held,3,pipe,dd (pid 169),169
@@ -44,6 +46,11 @@ pub struct Pages {
     /// Only pages of the finding with this number
     #[arg(long, value_name = "ID")]
     pub finding: Option<u32>,
+
+    /// Add a column with the function that allocated the page, where the kernel
+    /// keeps records (page_owner, memory allocation profiling)
+    #[arg(long)]
+    pub allocators: bool,
 
     /// Format of the rows
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]

@@ -5,7 +5,7 @@ use crate::args::{self, Format};
 use crate::exit::Exit;
 use crate::output;
 use anyhow::ensure;
-use pagehound_hunt::{Diagnosis, Standing};
+use pagehound_hunt::{Allocators, Diagnosis, Standing};
 use pagehound_kernel::{Claimant, Class, Kernel};
 use pagehound_vmcore::{Pfn, PfnRange};
 use serde::{Serialize, Serializer};
@@ -19,7 +19,7 @@ const COLUMNS: &str = "class,order,refcount,state,finding,holder_kind,holder,hol
 const CHUNK: u64 = 1 << 14;
 
 /// What is told of a page; runs are of pages equal in all of it.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 struct Facts<'a> {
     class: &'static str,
     /// log2 of the pages in its unit, rounded down.
@@ -35,6 +35,9 @@ struct Facts<'a> {
     holder_kind: Option<&'a str>,
     holder: Option<&'a str>,
     holder_pid: Option<u32>,
+    /// Who allocated it, where that was asked for and is on record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allocator: Option<String>,
 }
 
 /// A field of a CSV row: between quotes where it has a comma or a quote.
@@ -50,7 +53,7 @@ fn name<S: Serializer>(standing: &Standing, serializer: S) -> Result<S::Ok, S::E
 }
 
 /// Equal pages next to each other.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Serialize)]
 struct Run<'a> {
     pfn: u64,
     count: u64,
@@ -63,7 +66,7 @@ struct Run<'a> {
 struct Each<'a> {
     pfn: u64,
     #[serde(flatten)]
-    facts: Facts<'a>,
+    facts: &'a Facts<'a>,
 }
 
 pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit> {
@@ -88,18 +91,27 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
     output::plain(|out| {
         let mut rows = Rows {
             each: args.each,
+            allocators: args.allocators,
             format: args.format,
             run: None,
             out,
         };
         rows.header()?;
-        walk(&kernel, &diagnosis, |pfns, class, facts| {
-            if wants(class, &facts) {
-                rows.add(pfns, facts)
-            } else {
-                Ok(())
-            }
-        })?;
+        let allocators = args
+            .allocators
+            .then(|| Allocators::of(&kernel, &diagnosis.pages));
+        walk(
+            &kernel,
+            &diagnosis,
+            allocators.as_ref(),
+            |pfns, class, facts| {
+                if wants(class, &facts) {
+                    rows.add(pfns, facts)
+                } else {
+                    Ok(())
+                }
+            },
+        )?;
         rows.flush()
     })?;
     Ok(if context.interrupted() {
@@ -113,6 +125,7 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
 fn walk<'d>(
     kernel: &Kernel<'_>,
     diagnosis: &'d Diagnosis,
+    allocators: Option<&Allocators<'_>>,
     mut visit: impl FnMut(PfnRange, Class, Facts<'d>) -> io::Result<()>,
 ) -> io::Result<()> {
     let map = &diagnosis.pages.map;
@@ -136,6 +149,9 @@ fn walk<'d>(
             holder_kind: owner.map(|owner| owner.kind),
             holder: owner.map(|owner| owner.name.as_str()),
             holder_pid: owner.and_then(|owner| owner.pid),
+            allocator: allocators
+                .filter(|_| !matches!(class, Class::Free | Class::FreePcp | Class::Hole))
+                .and_then(|allocators| allocators.name(at)),
         };
         visit(unit, class, facts)?;
         at = unit.end;
@@ -178,6 +194,7 @@ impl Refcounts {
 /// Rows on their way out.
 struct Rows<'a, 'd> {
     each: bool,
+    allocators: bool,
     format: Format,
     run: Option<Run<'d>>,
     out: &'a mut dyn Write,
@@ -185,15 +202,17 @@ struct Rows<'a, 'd> {
 
 impl<'d> Rows<'_, 'd> {
     fn header(&mut self) -> io::Result<()> {
-        match (self.format, self.each) {
-            (Format::Jsonl, _) => Ok(()),
-            (Format::Csv, true) => writeln!(self.out, "pfn,{COLUMNS}"),
-            (Format::Csv, false) => writeln!(self.out, "pfn,count,{COLUMNS}"),
+        if self.format == Format::Jsonl {
+            return Ok(());
         }
+        let count = if self.each { "" } else { "count," };
+        let allocator = if self.allocators { ",allocator" } else { "" };
+        writeln!(self.out, "pfn,{count}{COLUMNS}{allocator}")
     }
 
     fn add(&mut self, pfns: PfnRange, facts: Facts<'d>) -> io::Result<()> {
         if self.each {
+            let facts = &facts;
             return (pfns.start.0..pfns.end.0)
                 .try_for_each(|pfn| self.row(&Each { pfn, facts }, pfn, None, facts));
         }
@@ -216,7 +235,7 @@ impl<'d> Rows<'_, 'd> {
 
     fn flush(&mut self) -> io::Result<()> {
         match self.run.take() {
-            Some(run) => self.row(&run, run.pfn, Some(run.count), run.facts),
+            Some(run) => self.row(&run, run.pfn, Some(run.count), &run.facts),
             None => Ok(()),
         }
     }
@@ -226,7 +245,7 @@ impl<'d> Rows<'_, 'd> {
         json: &impl Serialize,
         pfn: u64,
         count: Option<u64>,
-        facts: Facts<'d>,
+        facts: &Facts<'d>,
     ) -> io::Result<()> {
         if self.format == Format::Jsonl {
             serde_json::to_writer(&mut *self.out, json)?;
@@ -247,9 +266,14 @@ impl<'d> Rows<'_, 'd> {
         for field in [facts.holder_kind, facts.holder] {
             write!(self.out, ",{}", quoted(field.unwrap_or_default()))?;
         }
-        match facts.holder_pid {
-            Some(pid) => writeln!(self.out, ",{pid}"),
-            None => writeln!(self.out, ","),
+        self.out.write_all(b",")?;
+        if let Some(pid) = facts.holder_pid {
+            write!(self.out, "{pid}")?;
         }
+        if self.allocators {
+            let name = facts.allocator.as_deref().unwrap_or_default();
+            write!(self.out, ",{}", quoted(name))?;
+        }
+        writeln!(self.out)
     }
 }

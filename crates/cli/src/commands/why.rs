@@ -11,8 +11,8 @@ use crate::render::{self, finding_title, pattern_line};
 use anyhow::ensure;
 use pagehound_hunt::census::{Fate, Via};
 use pagehound_hunt::holders::Holders;
-use pagehound_hunt::{Diagnosis, Referrers, referrers};
-use pagehound_kernel::{Claimant, Claims, Class, Kernel, Pages, VirtFault};
+use pagehound_hunt::{Allocators, Diagnosis, Referrers, referrers};
+use pagehound_kernel::{Allocation, Claimant, Claims, Class, Kernel, Pages, Site, VirtFault};
 use pagehound_model::{Evidence, Finding, Pattern};
 use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr, hex};
 use std::io;
@@ -138,6 +138,7 @@ impl Why<'_> {
         if class.is_unaccounted() {
             self.chain(unit.start, page)?;
         }
+        self.allocated_by(page)?;
         self.named_by(page)?;
         for evidence in finding.iter().flat_map(|finding| &finding.evidence) {
             if evidence.kind == Evidence::REFERENCES {
@@ -284,6 +285,41 @@ impl Why<'_> {
         Ok(())
     }
 
+    /// Who allocated the page, where the kernel keeps records of that.
+    fn allocated_by(&self, page: &mut Page) -> io::Result<()> {
+        let allocators = Allocators::of(self.kernel, self.pages());
+        let Some(recorded) = allocators.recorded(self.pfn) else {
+            return Ok(());
+        };
+        if let Some((owner, stack)) = &recorded.owner {
+            page.item("Origin", &owner_line(owner))?;
+            for symbol in stack {
+                page.indented(symbol)?;
+            }
+        }
+        if let Some(site) = &recorded.site {
+            let module = site.module.as_ref();
+            let module = module.map_or(String::new(), |module| format!(" [{module}]"));
+            let Site {
+                function,
+                file,
+                line,
+                ..
+            } = site;
+            page.item(
+                "Origin",
+                &format!("allocated at {file}:{line}, {function}{module}"),
+            )?;
+        }
+        if recorded.owner.is_none() && recorded.site.is_none() {
+            page.item(
+                "Origin",
+                "the kernel has no record of this page's allocation",
+            )?;
+        }
+        Ok(())
+    }
+
     /// Every word in memory that names the unit, whether it counts or not.
     fn named_by(&self, page: &mut Page) -> io::Result<()> {
         let all = &self.referrers;
@@ -387,6 +423,29 @@ impl Why<'_> {
             ),
         )
     }
+}
+
+/// What page_owner knows of an allocation besides the stack.
+fn owner_line(owner: &Allocation) -> String {
+    let mut parts = Vec::new();
+    let name = owner.comm.as_ref();
+    let name = name.map_or(String::new(), |name| format!(" ({})", render::escape(name)));
+    match (owner.pid, owner.tgid) {
+        (Some(pid), Some(tgid)) if pid != tgid => {
+            parts.push(format!("allocated by thread {pid} of process {tgid}{name}"));
+        }
+        (Some(pid), _) => parts.push(format!("allocated by process {pid}{name}")),
+        (None, _) => parts.push("allocated".to_owned()),
+    }
+    if let Some(time) = owner.ts_nsec {
+        let (seconds, micros) = (time / 1_000_000_000, time / 1000 % 1_000_000);
+        parts.push(format!("at {seconds}.{micros:06} s"));
+    }
+    parts.push(format!("order {}, gfp {:#x}", owner.order, owner.gfp));
+    if !owner.allocated {
+        parts.push("free since".to_owned());
+    }
+    parts.join(", ")
 }
 
 /// Whether the pattern's bytes lie at its place in `page`.

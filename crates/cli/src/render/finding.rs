@@ -1,5 +1,6 @@
 //! One finding in words.
 
+use super::allocators;
 use super::number::{count, percent, thousands};
 use super::page::{PLAIN, Page};
 use pagehound_model::{
@@ -217,6 +218,9 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
             }
         };
         page.item(label, &holders.join(", "))?;
+    }
+    for (number, text) in allocators::lines(finding).iter().enumerate() {
+        page.item(if number == 0 { "Origin" } else { "" }, text)?;
     }
     if let [module] = finding.modules.as_slice() {
         page.item("Module", &identity(module))?;

@@ -4,7 +4,7 @@ use super::number::{count, percent, signed, size, with_sign};
 use super::page::{DOUBT, FAINT, GOOD, LABEL, PLAIN, Page};
 use super::table::{self, Column, Kind};
 use anstyle::Style;
-use pagehound_hunt::host::{Classic, HostLedger, Sign};
+use pagehound_hunt::host::{Classic, HostAllocation, HostLedger, Sign};
 use std::io;
 
 /// Columns of a name, where there is room.
@@ -72,8 +72,38 @@ pub fn ledger(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
         column("source", Kind::Rest),
     ];
     table::print(&columns, &rows, page)?;
+    allocations(ledger, page)?;
     page.gap()?;
     notes(ledger.notes.iter(), page)
+}
+
+/// Who has allocated most, where the kernel keeps records.
+fn allocations(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
+    if ledger.allocations.is_empty() {
+        return Ok(());
+    }
+    page.gap()?;
+    let row = |known: &HostAllocation| {
+        let module = known.module.as_ref();
+        let module = module.map_or(String::new(), |module| format!(" [{module}]"));
+        let place = known.place.as_ref();
+        let place = place.map_or(String::new(), |place| format!(" {place}"));
+        table::Row {
+            style: PLAIN,
+            cells: vec![
+                format!("  {}{module}", known.function),
+                size(known.bytes),
+                format!("{}{place}", known.source),
+            ],
+        }
+    };
+    let rows: Vec<table::Row> = ledger.allocations.iter().map(row).collect();
+    let columns = [
+        column("Who allocated most", Kind::Label { least: LEAST }),
+        column("size", Kind::Right { label: 0 }),
+        column("source", Kind::Rest),
+    ];
+    table::print(&columns, &rows, page)
 }
 
 /// The hand formula, line by line, and what it misses.

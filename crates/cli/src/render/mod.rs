@@ -1,5 +1,6 @@
 //! Results as text for the terminal, and as JSON.
 
+mod allocators;
 mod bounds;
 mod finding;
 pub mod host;

@@ -11,6 +11,7 @@ use super::groups::{Group, Groups};
 use super::members::Members;
 use super::parts::Parts;
 use super::verdict::stray;
+use crate::allocators::Allocators;
 use crate::attribution::Attribution;
 use crate::census::Census;
 use crate::fingerprint::{Fingerprints, GROUP};
@@ -122,8 +123,10 @@ pub(super) fn findings(seen: &Seen<'_>) -> (Vec<Finding>, Groups, Vec<u32>) {
     made.sort_by_key(|(finding, _)| (finding.verdict, std::cmp::Reverse(finding.pages)));
     let mut ids = vec![0; groups.len()];
     let mut findings = Vec::new();
+    let allocators = Allocators::of(kernel, pages);
     for (number, (mut finding, members)) in (0u32..).zip(made) {
         finding.id = number + 1;
+        finding.allocators = allocators.among(members.heads(), members.len());
         for &group in members.numbers() {
             if let Some(id) = ids.get_mut(usize::from(group)) {
                 *id = finding.id;

@@ -81,6 +81,7 @@ impl Parts<'_> {
             patterns: Vec::new(),
             owners: Vec::new(),
             holders: Vec::new(),
+            allocators: Vec::new(),
             evidence: self.place(&nodes).into_iter().collect(),
             nodes,
             cgroups: Vec::new(),

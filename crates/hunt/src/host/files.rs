@@ -10,6 +10,10 @@ use std::path::Path;
 /// Longest file that is read, in bytes: a vmallocinfo of half a million areas.
 const MAX_FILE: u64 = 64 << 20;
 
+/// How much of a live page_owner is read: the kernel makes it while it is read, and
+/// there is a paragraph for every page in use.
+const MAX_RECORDS: u64 = 16 << 20;
+
 /// The text of a host's files, unparsed. Only the meminfo is indispensable.
 #[derive(Clone, Debug, Default)]
 pub struct HostFiles {
@@ -27,6 +31,11 @@ pub struct HostFiles {
     pub modules: Option<Vec<u8>>,
     /// `/proc/version`.
     pub version: Option<Vec<u8>>,
+    /// `/proc/allocinfo` (root only), with memory allocation profiling.
+    pub allocinfo: Option<Vec<u8>>,
+    /// `/sys/kernel/debug/page_owner_stacks/show_stacks` or `/sys/kernel/debug/page_owner`
+    /// (root only), on kernels booted with `page_owner=on`.
+    pub page_owner: Option<Vec<u8>>,
     /// Pools of `/sys/kernel/mm/hugepages`.
     pub hugepages: Option<Vec<HugepagePool>>,
     /// Files that exist, but that this user may not read.
@@ -56,7 +65,24 @@ impl HostFiles {
         };
         files.read_companions(proc, |name| name.to_owned());
         files.hugepages = procfs::read_hugepages(Path::new("/sys/kernel/mm/hugepages")).ok();
+        files.read_page_owner(Path::new("/sys/kernel/debug"));
         Ok(files)
+    }
+
+    /// Stacks with their pages, as the kernel adds them up; before 6.9 every
+    /// allocation, of which the first tell what there is.
+    fn read_page_owner(&mut self, debug: &Path) {
+        let stacks = read(&debug.join("page_owner_stacks/show_stacks"));
+        self.page_owner = stacks.ok().or_else(|| {
+            let (text, cut) = read_some(&debug.join("page_owner"), MAX_RECORDS).ok()?;
+            if cut {
+                self.problems.push(format!(
+                    "page_owner is long: its first {} MiB were read, so the sums are of the lowest pages",
+                    MAX_RECORDS >> 20
+                ));
+            }
+            Some(text)
+        });
     }
 
     /// A saved meminfo, or a file with sections `== meminfo`, `== vmallocinfo` and so
@@ -134,6 +160,8 @@ impl HostFiles {
             "vmstat" => &mut self.vmstat,
             "modules" => &mut self.modules,
             "version" => &mut self.version,
+            "allocinfo" => &mut self.allocinfo,
+            "page_owner" => &mut self.page_owner,
             _ => return None,
         })
     }
@@ -175,7 +203,15 @@ impl HostFiles {
     /// Reads what there is of the companions; first what changes fastest, so that it
     /// fits the meminfo. Their absence is no problem.
     fn read_companions(&mut self, folder: &Path, file_name: impl Fn(&str) -> String) {
-        for name in ["zoneinfo", "vmstat", "vmallocinfo", "modules", "version"] {
+        for name in [
+            "zoneinfo",
+            "vmstat",
+            "vmallocinfo",
+            "modules",
+            "version",
+            "allocinfo",
+            "page_owner",
+        ] {
             match read(&folder.join(file_name(name))) {
                 Ok(text) => {
                     if let Some(slot) = self.slot(name) {
@@ -201,16 +237,23 @@ fn read(path: &Path) -> Result<Vec<u8>, HostError> {
         path: path.to_owned(),
         source,
     };
-    let mut text = Vec::new();
-    let file = std::fs::File::open(path).map_err(io)?;
-    file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(io)?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(HostError::TooLong {
+    match read_some(path, MAX_FILE).map_err(io)? {
+        (text, false) => Ok(text),
+        (_, true) => Err(HostError::TooLong {
             path: path.to_owned(),
             limit: MAX_FILE,
-        });
+        }),
     }
-    Ok(text)
+}
+
+/// The first bytes of a file, at most `limit`, and whether there are more.
+fn read_some(path: &Path, limit: u64) -> std::io::Result<(Vec<u8>, bool)> {
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(limit + 1).read_to_end(&mut text)?;
+    let cut = text.len() as u64 > limit;
+    text.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok((text, cut))
 }
 
 #[cfg(test)]

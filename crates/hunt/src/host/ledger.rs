@@ -1,5 +1,6 @@
 //! The host's memory as a table that adds up.
 
+use super::allocations::{HostAllocation, allocations};
 use super::facts::Facts;
 use super::terms::{detached_kb, terms, unaccounted_kb};
 use super::{HostError, HostFiles};
@@ -32,6 +33,9 @@ pub struct HostLedger {
     pub page_size: u64,
     /// How the page size is known.
     pub page_size_source: &'static str,
+    /// The functions that have allocated most, where the kernel keeps records. Not
+    /// parts of the rows: records are of all memory, accounted for or not.
+    pub allocations: Vec<HostAllocation>,
     /// What limits the table, and figures that are no rows.
     pub notes: Vec<String>,
 }
@@ -70,8 +74,11 @@ pub fn ledger(files: &HostFiles) -> Result<HostLedger, HostError> {
              are gone, still referenced (pinned, or a leaked reference)"
         ));
     }
+    let (allocations, allocation_notes) = allocations(files, facts.page.kb);
+    notes.extend(allocation_notes);
     notes.extend(files.absent());
     Ok(HostLedger {
+        allocations,
         rows,
         total_bytes: facts.mem_total_kb * 1024,
         unaccounted_bytes,

@@ -6,6 +6,7 @@
 //! misses; [`ledger`] is the table that adds up to MemTotal. Both come from the same
 //! list of terms, so the corrected figure of one is the `unaccounted` row of the other.
 
+mod allocations;
 mod balloon;
 mod classic;
 mod facts;
@@ -17,6 +18,7 @@ mod terms;
 mod tests;
 mod vmalloc;
 
+pub use allocations::HostAllocation;
 pub use classic::{Classic, Note, Sign, Step, classic};
 pub use files::{HostFiles, looks_like_host_files};
 pub use ledger::{HostLedger, HostRow, ledger};

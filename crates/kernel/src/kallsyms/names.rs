@@ -117,6 +117,12 @@ impl LengthForm {
     }
 }
 
+/// Type letters as of nm: `?` is one that it cannot tell, such as of a section
+/// that is empty (`__nosave_begin` without hibernation).
+fn is_kind(letter: u8) -> bool {
+    letter.is_ascii_alphabetic() || letter == b'?'
+}
+
 /// Walks `count` names at the begin of `names`, which lies at address `base`, and
 /// compares with the markers that follow them. `budget` counts names down.
 pub(super) fn matches_markers(
@@ -141,7 +147,7 @@ pub(super) fn matches_markers(
             return false;
         };
         let letter = name.iter().find_map(|&byte| tokens.first(byte));
-        if !letter.is_some_and(|letter| letter.is_ascii_alphabetic()) {
+        if !letter.is_some_and(is_kind) {
             return false;
         }
         at = next;
@@ -194,7 +200,7 @@ impl Names {
             let (bytes, next) = form.split(names, at)?;
             let len = tokens.expand(bytes, &mut room)?;
             let name = room.get(..len).filter(|name| name.len() >= 2)?;
-            if !name.first()?.is_ascii_alphabetic() || text.len() + len > MAX_TEXT {
+            if !is_kind(*name.first()?) || text.len() + len > MAX_TEXT {
                 return None;
             }
             text.extend_from_slice(name);

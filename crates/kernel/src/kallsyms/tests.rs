@@ -270,6 +270,8 @@ fn symbols(encoding: Encoding) -> Vec<(char, String, u64)> {
     }
     // As long as names got before 6.1; more than 127 tokens.
     symbols.push(('D', "x".repeat(140), STEXT + 0x2_0000));
+    // nm cannot tell what lies in an empty section.
+    symbols.push(('?', "__nosave_begin".into(), STEXT + 0x2_8000));
     symbols.push(('B', "_end".into(), STEXT + 0x3_0000));
     symbols
 }
@@ -537,7 +539,7 @@ fn no_flipped_byte_does_harm() {
             assert!(
                 found
                     .iter()
-                    .all(|s| !s.name.is_empty() && s.kind.is_ascii_alphabetic())
+                    .all(|s| !s.name.is_empty() && (s.kind.is_ascii_alphabetic() || s.kind == b'?'))
             );
             let _ = found
                 .lookup(VirtAddr(STEXT + 5))

@@ -85,9 +85,12 @@ impl PageTypes {
         add(PageType::Netpp, named("netpp"));
         // PG_table was a #define up to 6.10: 0x400 while kmemcg was a type of
         // its own (0x200), 0x200 once memcg_data replaced that (18b2db3b0385, 5.11).
+        // A kernel without CONFIG_MEMCG has no such member; that page tables are
+        // counted by node came with the same release (f0c0c115fb81).
         let table = named("table").or(match scheme {
             Scheme::ClearedBit { base: 0xf000_0000 } => btf.map(|btf| {
-                if btf.member("page.memcg_data").is_some() {
+                let by_node = btf.enumerator("node_stat_item", "NR_PAGETABLE");
+                if btf.member("page.memcg_data").is_some() || by_node.is_some() {
                     0x200
                 } else {
                     0x400

@@ -84,6 +84,8 @@ structs! {
     SlabobjExt "slabobj_ext";
     NetDevice "net_device";
     VringDescState "vring_desc_state_split";
+    PageOwner "page_owner";
+    AllocTag "alloc_tag";
 }
 
 fields! {
@@ -142,6 +144,46 @@ fields! {
     // Sparse memory.
     SectionMemMap 8 ["mem_section.section_mem_map"] ["mem_section.section_mem_map"];
     SectionPageExt 8 ["mem_section.page_ext"] [];
+
+    // Records beside struct page: what a client of theirs has begins at its
+    // offset.
+    PageExtFlags 8 ["page_ext.flags"] [];
+    PageExtOpsOffset 8 ["page_ext_operations.offset"] [];
+
+    // Who allocated a page, with a stack in the depot since 4.7 (f2ca0b557107).
+    // 5.11 added the time (9cc7e96aa846), 5.18 pid and name (866b48526217,
+    // bf215eab0b6e).
+    OwnerOrder 2 ["page_owner.order"] [];
+    OwnerGfp 4 ["page_owner.gfp_mask"] [];
+    OwnerHandle 4 ["page_owner.handle"] [];
+    OwnerTime 8 ["page_owner.ts_nsec"] [];
+    OwnerComm 16 ["page_owner.comm"] [];
+    OwnerPid 4 ["page_owner.pid"] [];
+    OwnerTgid 4 ["page_owner.tgid"] [];
+
+    // The stack depot: a handle is the number of a pool and an offset in it.
+    // Slabs became pools in 6.3 (961c949b012f), and since 6.9 (3ee34eabac2a)
+    // the number is one more, so that no stack has the handle 0; before, a bit
+    // said so.
+    DepotPoolPlusOne 3 ["handle_parts.pool_index_plus_1"] [];
+    DepotPool 3 ["handle_parts.pool_index", "handle_parts.slabindex"] [];
+    DepotOffset 2 ["handle_parts.offset"] [];
+    DepotValid 1 ["handle_parts.valid"] [];
+    StackSize 4 ["stack_record.size"] [];
+    StackHandle 4 ["stack_record.handle"] [];
+    StackEntries 8 ["stack_record.entries"] [];
+
+    // The line of code that allocated a page (22d407b164ff, 6.10).
+    CodetagRefCt 8 ["codetag_ref.ct"] [];
+    CodetagLine 4 ["codetag.lineno"] [];
+    CodetagModule 8 ["codetag.modname"] [];
+    CodetagFunction 8 ["codetag.function"] [];
+    CodetagFile 8 ["codetag.filename"] [];
+    // Numbers instead of pointers, in page->flags (4835f747d334, 6.13).
+    KernelTagsFirst 8 ["alloc_tag_kernel_section.first_tag"] [];
+    KernelTagsCount 8 ["alloc_tag_kernel_section.count"] [];
+    ModuleTagsFirst 8 ["alloc_tag_module_section.first_tag"] [];
+    StaticKeyEnabled 4 ["static_key.enabled"] [];
 
     // Nodes and zones.
     NodeZones 8 ["pglist_data.node_zones"] ["pglist_data.node_zones"];
