@@ -28,20 +28,35 @@ int hold_vmalloc(unsigned int count)
 	return 0;
 }
 
-int hold_array(unsigned int count)
+static int in_array(struct page ***array, enum kind kind, gfp_t gfp,
+		    const char *text, unsigned int count)
 {
+	struct page **pages = pointers(count);
 	unsigned int n;
 
-	holders.array = pointers(count);
-	if (!holders.array)
+	*array = pages;
+	if (!pages)
 		return -ENOMEM;
 	for (n = 0; n < count; n++) {
-		holders.array[n] = take(KIND_ARRAY, 0, 0);
-		if (!holders.array[n])
+		pages[n] = take(kind, gfp, 0);
+		if (!pages[n])
 			return -ENOMEM;
-		fill(holders.array[n], 0, "held by an array");
+		fill(pages[n], 0, text);
 	}
 	return 0;
+}
+
+int hold_array(unsigned int count)
+{
+	return in_array(&holders.array, KIND_ARRAY, 0, "held by an array",
+			count);
+}
+
+/* Charged to the control group of whoever asks. */
+int hold_charged(unsigned int count)
+{
+	return in_array(&holders.charged, KIND_CHARGED, __GFP_ACCOUNT,
+			"held, and charged to a control group", count);
 }
 
 int hold_tagged(unsigned int count)

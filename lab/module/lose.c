@@ -18,6 +18,36 @@ int lose_text(unsigned int count)
 	return 0;
 }
 
+/* Charged to the control group of whoever asks. */
+int lose_charged(unsigned int count)
+{
+	while (count--) {
+		struct page *page = take(KIND_LOST_CHARGED, __GFP_ACCOUNT, 0);
+
+		if (!page)
+			return -ENOMEM;
+		fill(page, 0, "a lost page, charged to a control group");
+	}
+	return 0;
+}
+
+int lose_on_node(unsigned int count)
+{
+	while (count--) {
+		struct page *page = alloc_pages_node(
+			1, GFP_KERNEL | __GFP_ZERO | __GFP_THISNODE, 0);
+
+		if (!page)
+			return -ENOMEM;
+		if (!record(page_to_pfn(page), KIND_ON_NODE, 0)) {
+			__free_page(page);
+			return -ENOMEM;
+		}
+		fill(page, 0, "a lost page of the second node");
+	}
+	return 0;
+}
+
 int lose_order2(unsigned int count)
 {
 	while (count--) {

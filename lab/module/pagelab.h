@@ -73,6 +73,9 @@ enum kind {
 	KIND_BPFRING = 55,	/* held: BPF ring buffer */
 	KIND_TASK_FRAG = 56,	/* held: a process's page fragments */
 	KIND_POOL_BEYOND = 57,	/* held: in flight, more than the pool's size */
+	KIND_CHARGED = 58,	/* held: charged to a control group, in an array */
+	KIND_LOST_CHARGED = 59,	/* lost: charged to a control group */
+	KIND_ON_NODE = 60,	/* lost: on the second NUMA node */
 };
 
 /* records.c */

@@ -32,7 +32,7 @@ struct block {
  */
 extern struct holders {
 	void **areas, **in_tail, **live, **slab;
-	struct page **array;
+	struct page **array, **charged;
 	unsigned long *tagged;
 	struct block *blocks;
 	struct page *private_head;
@@ -71,6 +71,8 @@ int lose_compound(unsigned int count);
 int lose_zero(unsigned int count);
 int lose_noise(unsigned int count);
 int lose_kmalloc(unsigned int count);
+int lose_charged(unsigned int count);
+int lose_on_node(unsigned int count);
 int lose_behind_free_objects(unsigned int count);
 
 /* lose_linked.c */
@@ -95,6 +97,7 @@ int hold_pool_beyond(unsigned int count);
 /* hold.c */
 int hold_vmalloc(unsigned int count);
 int hold_array(unsigned int count);
+int hold_charged(unsigned int count);
 int hold_tagged(unsigned int count);
 int hold_private(unsigned int count);
 int hold_chain(unsigned int count);

@@ -18,7 +18,7 @@ pub enum Fate {
 }
 
 /// Number, name and fate of every kind, as `lab/module/pagelab.h` has them.
-pub const KINDS: [(u32, &str, Fate); 57] = [
+pub const KINDS: [(u32, &str, Fate); 60] = [
     (1, "frames", Fate::Lost),
     (2, "text", Fate::Lost),
     (3, "order2", Fate::Lost),
@@ -77,6 +77,9 @@ pub const KINDS: [(u32, &str, Fate); 57] = [
     (55, "bpfring", Fate::Held),
     (56, "taskfrag", Fate::Held),
     (57, "poolbeyond", Fate::Held),
+    (58, "charged", Fate::Held),
+    (59, "lostcharged", Fate::Lost),
+    (60, "onnode", Fate::Lost),
 ];
 
 /// Kinds that must be called by their owner's name: the kind's number, how the
@@ -115,6 +118,17 @@ pub struct Owned {
     pub pid: Option<u32>,
     /// How the owner's kind and name begin.
     pub name: String,
+}
+
+/// What is charged to a control group that the guest made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Charged {
+    /// How many of the planted pages.
+    pub pages: u64,
+    /// Whether the group was removed since.
+    pub removed: bool,
+    /// Below the mount.
+    pub path: String,
 }
 
 /// What a truth file says.
@@ -191,6 +205,9 @@ impl Truth {
         if let Some(line) = truth.lines("owned").find(|line| owned(line).is_none()) {
             return Err(format!("{line:?} is not `pages pid kind`"));
         }
+        if let Some(line) = truth.lines("charged").find(|line| charged(line).is_none()) {
+            return Err(format!("{line:?} is not `pages removed path`"));
+        }
         Ok(truth)
     }
 
@@ -208,6 +225,36 @@ impl Truth {
             name: "IOMMU tables".to_owned(),
         });
         self.lines("owned").filter_map(owned).chain(tables)
+    }
+
+    /// Planted pages by the control group that they are charged to.
+    pub fn charged(&self) -> impl Iterator<Item = Charged> {
+        self.lines("charged").filter_map(charged)
+    }
+
+    /// Control groups that are removed and not gone, by the kernel's own count
+    /// (`cgroup.stat` of the root).
+    pub fn dying_groups(&self) -> Option<u64> {
+        let count = |line: &str| line.strip_prefix("nr_dying_descendants ")?.parse().ok();
+        self.lines("cgroups").find_map(count)
+    }
+
+    /// Frames that the zones of a NUMA node span, by the node; holes are among them.
+    pub fn nodes(&self) -> BTreeMap<u32, Vec<Range<u64>>> {
+        let mut nodes: BTreeMap<u32, Vec<Range<u64>>> = BTreeMap::new();
+        let (mut node, mut spanned) = (0, 0);
+        for line in self.lines("zoneinfo") {
+            let line = line.trim();
+            if let Some(rest) = line.strip_prefix("Node ") {
+                node = rest.split(',').next().map_or(0, number);
+            } else if let Some(pages) = line.strip_prefix("spanned") {
+                spanned = number(pages);
+            } else if let Some(start) = line.strip_prefix("start_pfn:") {
+                let start = number(start);
+                nodes.entry(node as u32).or_default().push(start..start + spanned);
+            }
+        }
+        nodes
     }
 
     /// Frames of a kind, every page of each block, with the processes that own
@@ -341,6 +388,26 @@ fn run(line: &str) -> Option<Run> {
     })
 }
 
+fn number(text: &str) -> u64 {
+    text.trim().parse().unwrap_or(0)
+}
+
+fn charged(line: &str) -> Option<Charged> {
+    let mut words = line.splitn(3, ' ');
+    let pages = words.next()?.parse().ok()?;
+    let removed = match words.next()? {
+        "0" => false,
+        "1" => true,
+        _ => return None,
+    };
+    let path = words.next()?.to_owned();
+    Some(Charged {
+        pages,
+        removed,
+        path,
+    })
+}
+
 fn owned(line: &str) -> Option<Owned> {
     let (pages, rest) = line.split_once(' ')?;
     let (pid, name) = rest.split_once(' ')?;
@@ -403,11 +470,29 @@ mod tests {
     }
 
     #[test]
+    fn groups_and_nodes() {
+        let text = "== zoneinfo\nNode 0, zone      DMA\n  pages free     8\n        spanned  4095\n\
+                    \x20 start_pfn:           1\nNode 1, zone   Normal\n        spanned  100\n\
+                    \x20 start_pfn:           5000\n\
+                    == planted\n== charged (pages removed path)\n300 1 /planted/lost\n\
+                    == cgroups\nnr_descendants 4\nnr_dying_descendants 2\n== end\n";
+        let truth = Truth::parse(text).unwrap();
+        let charged: Vec<_> = truth.charged().collect();
+        assert_eq!(charged.len(), 1);
+        assert_eq!((charged[0].pages, charged[0].removed), (300, true));
+        assert_eq!(charged[0].path, "/planted/lost");
+        assert_eq!(truth.dying_groups(), Some(2));
+        let nodes = BTreeMap::from([(0, vec![1..4096]), (1, vec![5000..5100])]);
+        assert_eq!(truth.nodes(), nodes);
+        assert!(Truth::parse("== planted\n== charged\n300 /planted\n== end\n").is_err());
+    }
+
+    #[test]
     fn a_cut_file_and_an_unknown_kind_are_errors() {
         let head = "== meminfo\nMemTotal:  1024 kB\n== leaked\n== planted\n";
         assert!(Truth::parse(&format!("{head}1 1 0\n")).is_err());
         assert!(Truth::parse(&format!("{head}1 99 0\n== end\n")).is_err());
-        assert!(Truth::parse(&format!("{head}1 1 60\n== end\n")).is_err());
+        assert!(Truth::parse(&format!("{head}1 1 61\n== end\n")).is_err());
         assert!(Truth::parse(&format!("{head}1 1 0\n== end\n")).is_ok());
     }
 

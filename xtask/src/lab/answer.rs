@@ -126,6 +126,28 @@ impl Answer {
             .sum()
     }
 
+    /// Pages of findings that are charged to control groups with such a path.
+    pub(super) fn charged_to(&self, is_wanted: impl Fn(&str) -> bool) -> u64 {
+        let findings = self.report.findings.iter();
+        let groups = findings.flat_map(|finding| &finding.cgroups);
+        let wanted = groups.filter(|group| is_wanted(&group.path));
+        wanted.map(|group| group.pages).sum()
+    }
+
+    /// Control groups that are removed and not gone.
+    pub(super) fn dying_groups(&self) -> u64 {
+        self.report.dying_cgroups.count
+    }
+
+    /// Lost pages on a NUMA node.
+    pub(super) fn lost_on_node(&self, node: u32) -> u64 {
+        let findings = self.report.findings.iter();
+        let lost = findings.filter(|finding| finding.verdict == State::Lost);
+        let pages = lost.flat_map(|finding| &finding.nodes);
+        let there = pages.filter(|pages| pages.node == node);
+        there.map(|pages| pages.pages).sum()
+    }
+
     /// The control group: pages missed, pages checked.
     pub(super) fn control(&self) -> (u64, u64) {
         let control = self.report.control;

@@ -1,6 +1,7 @@
 //! Pages called by their owner's name: pagehound's answer against the truth.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use pagehound_testdata::{OWNERS, Truth, kind_name};
 
@@ -73,6 +74,8 @@ impl Named {
                 in_all: Some(named),
             });
         }
+        all.extend(groups(truth, answer));
+        all.extend(nodes(truth, answer));
         all
     }
 
@@ -95,6 +98,57 @@ impl Named {
             )
         })
     }
+}
+
+/// Control groups by what is charged to them, and how many are removed and not gone.
+fn groups(truth: &Truth, answer: &Answer) -> Vec<Named> {
+    let mut all: Vec<Named> = Vec::new();
+    for charged in truth.charged() {
+        // What a removed group's pages are charged to, its parent takes over
+        // (bf4f059954dc, 5.9, for slabs; b4e0b68fbd9d, 5.12, for pages).
+        let parent = charged.path.rsplit_once('/').map(|(parent, _)| parent);
+        let parent = parent.filter(|_| charged.removed);
+        let named = answer.charged_to(|path| path == charged.path || Some(path) == parent);
+        all.push(Named {
+            what: "charged".to_owned(),
+            owner: charged.path,
+            planted: charged.pages,
+            named,
+            in_all: Some(named),
+        });
+    }
+    if let Some(dying) = truth.dying_groups() {
+        let named = answer.dying_groups();
+        all.push(Named {
+            what: "dying groups".to_owned(),
+            owner: "dying_cgroups".to_owned(),
+            planted: dying,
+            named,
+            in_all: Some(named),
+        });
+    }
+    all
+}
+
+/// Lost pages by their NUMA node, where there are several.
+fn nodes(truth: &Truth, answer: &Answer) -> Vec<Named> {
+    let lost = truth.lost();
+    let nodes = truth.nodes();
+    if nodes.len() < 2 {
+        return Vec::new();
+    }
+    let named = |(node, zones): (u32, Vec<Range<u64>>)| {
+        let planted = zones.into_iter().flat_map(|zone| lost.range(zone)).count();
+        let named = answer.lost_on_node(node);
+        Named {
+            what: "lost on node".to_owned(),
+            owner: node.to_string(),
+            planted: planted as u64,
+            named,
+            in_all: Some(named),
+        }
+    };
+    nodes.into_iter().map(named).collect()
 }
 
 /// Whether an owner's kind and name begin so, and its process is this one.

@@ -113,6 +113,25 @@ impl Accelerator {
     }
 }
 
+/// Two nodes of half the memory and half the processors each, and a PCI bus of the
+/// second.
+fn numa_options(memory: u32, cpus: u32) -> Vec<String> {
+    let mut options = Vec::new();
+    let half = cpus / 2;
+    for (node, size, cpus) in [
+        (0, memory / 2, format!("0-{}", half - 1)),
+        (1, memory - memory / 2, format!("{half}-{}", cpus - 1)),
+    ] {
+        options.push("-object".to_owned());
+        options.push(format!("memory-backend-ram,id=memory{node},size={size}M"));
+        options.push("-numa".to_owned());
+        options.push(format!("node,nodeid={node},cpus={cpus},memdev=memory{node}"));
+    }
+    options.push("-device".to_owned());
+    options.push("pxb,id=far,bus_nr=4,numa_node=1".to_owned());
+    options
+}
+
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
@@ -193,13 +212,19 @@ impl Guest {
         if scenario.balloon > 0 {
             command.args(["-device", "virtio-balloon-pci"]);
         }
+        let mut bus = "";
+        if scenario.numa {
+            command.args(numa_options(memory, scenario.cpus));
+            // An address on the bridge that the bus has.
+            bus = ",bus=far,addr=4";
+        }
         let mut mac = variant.mac;
         for (number, link) in links.iter().enumerate() {
             let id = format!("n{number}");
             command.arg("-netdev").arg(link.netdev(&id)?);
             command
                 .arg("-device")
-                .arg(format!("{},netdev={id},mac={mac},romfile=", scenario.nic));
+                .arg(format!("{},netdev={id},mac={mac},romfile={bus}", scenario.nic));
             mac = mac.next();
         }
         let mut machine = Running::start(&mut command, &dir.join("qemu.log"))?;

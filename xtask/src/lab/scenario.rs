@@ -43,6 +43,13 @@ pub(super) struct Scenario {
     pub(super) swap: u32,
     /// MiB that the hypervisor's balloon takes; 0 for no balloon.
     pub(super) balloon: u32,
+    /// Kinds planted by processes in control groups of their own, below `/planted`
+    /// and named like the kind, with their counts; the groups of those that are
+    /// lost are removed.
+    pub(super) charged: &'static [(&'static str, u32)],
+    /// Two NUMA nodes of half the memory and half the processors each, the network
+    /// device on a bus of the second; x86_64 only.
+    pub(super) numa: bool,
     /// Seconds that `lab/guest/load.c` is at work before the dump; 0 for none.
     pub(super) load: u32,
     /// Whether frames go on arriving until the guest stops.
@@ -136,6 +143,8 @@ const FRAMES: Scenario = Scenario {
     zram: 0,
     swap: 0,
     balloon: 0,
+    charged: &[],
+    numa: false,
     load: 0,
     busy: false,
     modules: &[],
@@ -335,6 +344,17 @@ pub(super) const ALL: &[Scenario] = &[
         ..FRAMES
     },
     Scenario {
+        name: "groups",
+        about: "two NUMA nodes, control groups of which one is removed; frames lost on the far node",
+        memory: 512,
+        held: &[("array", 100)],
+        lost: &[("text", 300), ("onnode", 500)],
+        takes: &[("frames", 1000)],
+        charged: &[("charged", 400), ("lostcharged", 300)],
+        numa: true,
+        ..FRAMES
+    },
+    Scenario {
         name: "busy",
         about: "8 GiB under load of every sort; nothing is planted, nothing may be called lost",
         memory: 8192,
@@ -407,7 +427,7 @@ impl Scenario {
     pub(super) fn plan(&self) -> String {
         format!(
             "bond={}\nbusy={}\nsmall={}\npipes={}\nfiles={}\ntrace={}\nzram={}\nswap={}\nballoon={}\nload={}\n\
-             plants='{} {}'\ntakes='{}'\nholders='{}'\nusers='{}'\n",
+             charged='{}'\nplants='{} {}'\ntakes='{}'\nholders='{}'\nusers='{}'\n",
             u8::from(self.bond),
             u8::from(self.busy),
             self.small,
@@ -418,6 +438,7 @@ impl Scenario {
             self.swap,
             self.balloon,
             self.load,
+            words(self.charged),
             words(self.held),
             words(self.lost),
             words(self.takes),
@@ -448,6 +469,7 @@ pub(super) fn print_all() {
             ("received", scenario.takes),
             ("lost", scenario.lost),
             ("held", scenario.held),
+            ("charged", scenario.charged),
             ("from user space", scenario.holders),
             ("at the end", scenario.users),
         ] {
