@@ -251,7 +251,10 @@ impl Truth {
                 spanned = number(pages);
             } else if let Some(start) = line.strip_prefix("start_pfn:") {
                 let start = number(start);
-                nodes.entry(node as u32).or_default().push(start..start + spanned);
+                nodes
+                    .entry(node as u32)
+                    .or_default()
+                    .push(start..start + spanned);
             }
         }
         nodes

@@ -125,7 +125,9 @@ fn numa_options(memory: u32, cpus: u32) -> Vec<String> {
         options.push("-object".to_owned());
         options.push(format!("memory-backend-ram,id=memory{node},size={size}M"));
         options.push("-numa".to_owned());
-        options.push(format!("node,nodeid={node},cpus={cpus},memdev=memory{node}"));
+        options.push(format!(
+            "node,nodeid={node},cpus={cpus},memdev=memory{node}"
+        ));
     }
     options.push("-device".to_owned());
     options.push("pxb,id=far,bus_nr=4,numa_node=1".to_owned());
@@ -222,9 +224,10 @@ impl Guest {
         for (number, link) in links.iter().enumerate() {
             let id = format!("n{number}");
             command.arg("-netdev").arg(link.netdev(&id)?);
-            command
-                .arg("-device")
-                .arg(format!("{},netdev={id},mac={mac},romfile={bus}", scenario.nic));
+            command.arg("-device").arg(format!(
+                "{},netdev={id},mac={mac},romfile={bus}",
+                scenario.nic
+            ));
             mac = mac.next();
         }
         let mut machine = Running::start(&mut command, &dir.join("qemu.log"))?;
