@@ -13,10 +13,10 @@ use common::{Truth, count_lost, demo, diagnose, kernel, lost};
 use pagehound_hunt::census::{Fate, Without};
 use pagehound_hunt::{Diagnosis, Standing};
 use pagehound_kernel::layouts::Field;
-use pagehound_kernel::{Class, Kernel, VirtualRead};
+use pagehound_kernel::{Class, Kernel, VirtualRead, VmapArea};
 use pagehound_model::{State, Verdict};
 use pagehound_testdata::{Damage, KINDS, Score, kind};
-use pagehound_vmcore::Pfn;
+use pagehound_vmcore::{Pfn, VirtAddr};
 
 struct Demo {
     truth: Truth,
@@ -381,4 +381,53 @@ fn page_extensions_are_not_lost() {
     assert_eq!(count_lost(with_all(), &extension), 7);
     assert_eq!(count_lost(&diagnosis, &extension), 0);
     assert_eq!(diagnosis.report.verdict, Verdict::Lost);
+}
+
+/// The planted sk_buffs that nobody frees; each has pages, so the unaccounted ones tell
+/// of them too.
+#[test]
+fn objects_that_nothing_reaches_are_named() {
+    let heap = &with_all().report.heap;
+    assert_eq!(heap.len(), 1, "{heap:?}");
+    assert_eq!(heap[0].kind, "slab");
+    assert_eq!(heap[0].name, "skbuff_head_cache");
+    // A word left behind may still name one.
+    assert!((297..=300).contains(&heap[0].count), "{heap:?}");
+}
+
+/// Pointers to the planted vmalloc areas are taken from the array that has them: then
+/// these areas, and no others, are named as out of reach.
+#[test]
+fn areas_that_lose_their_pointers_are_out_of_reach() {
+    let kernel = &DEMO.kernel;
+    let symbols = kernel.symbolizer();
+    // The array is an area of the same function, of a page.
+    let areas = with_all().pages.areas.iter();
+    let (array, planted): (Vec<&VmapArea>, Vec<&VmapArea>) = areas
+        .filter(|area| {
+            let vm = area.vm.as_ref();
+            let asked = vm.and_then(|vm| symbols.symbolize(vm.caller));
+            asked.is_some_and(|asked| asked.starts_with("hold_vmalloc+"))
+        })
+        .partition(|area| area.vm.as_ref().unwrap().nr_pages == 1);
+    assert_eq!((array.len(), planted.len()), (1, 20));
+    let array = array[0].start.0;
+    let mut pointers = Vec::new();
+    for at in (array..array + kernel.page_size()).step_by(8).map(VirtAddr) {
+        let word = kernel.memory.ptr(at).unwrap();
+        if planted.iter().any(|area| area.start == word) {
+            pointers.push((kernel.phys(at).unwrap(), 0));
+        }
+    }
+    assert_eq!(pointers.len(), 20);
+    let dump = Damage::words(&pointers).open(&pagehound_testdata::demo());
+    let opened = common::kernel(&dump);
+    let heap = diagnose(&opened, Without::default()).report.heap;
+    let areas: Vec<_> = heap.iter().filter(|loss| loss.kind == "vmalloc").collect();
+    assert_eq!(areas.len(), 1, "{heap:?}");
+    assert!(areas[0].name.starts_with("hold_vmalloc+"), "{heap:?}");
+    // The array was asked for elsewhere in the function.
+    assert_eq!(areas[0].of, 20);
+    // A word left on a stack may still name one.
+    assert!(areas[0].count >= 19, "{heap:?}");
 }

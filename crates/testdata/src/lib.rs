@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 
 pub use patched::Damage;
 pub use score::Score;
-pub use truth::{Fate, KINDS, OWNERS, Owned, Planted, Truth, fate, kind, kind_name};
+pub use truth::{
+    Charged, Fate, Forgotten, KINDS, OWNERS, Owned, Planted, Truth, fate, kind, kind_name,
+};
 
 /// The folder of the corpus, whether or not it is there.
 pub fn corpus_folder() -> PathBuf {

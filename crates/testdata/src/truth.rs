@@ -131,6 +131,17 @@ pub struct Charged {
     pub path: String,
 }
 
+/// Slab objects or vmalloc areas that are lost.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Forgotten {
+    /// How many.
+    pub count: u64,
+    /// `slab` or `vmalloc`.
+    pub kind: String,
+    /// The cache, or how the function's name begins that asked for the areas.
+    pub name: String,
+}
+
 /// What a truth file says.
 #[derive(Clone, Debug)]
 pub struct Truth {
@@ -208,6 +219,9 @@ impl Truth {
         if let Some(line) = truth.lines("charged").find(|line| charged(line).is_none()) {
             return Err(format!("{line:?} is not `pages removed path`"));
         }
+        if let Some(line) = truth.lines("heap").find(|line| forgotten(line).is_none()) {
+            return Err(format!("{line:?} is not `count kind name`"));
+        }
         Ok(truth)
     }
 
@@ -225,6 +239,11 @@ impl Truth {
             name: "IOMMU tables".to_owned(),
         });
         self.lines("owned").filter_map(owned).chain(tables)
+    }
+
+    /// What is lost of the heap, which is no page by itself.
+    pub fn forgotten(&self) -> impl Iterator<Item = Forgotten> {
+        self.lines("heap").filter_map(forgotten)
     }
 
     /// Planted pages by the control group that they are charged to.
@@ -395,6 +414,15 @@ fn number(text: &str) -> u64 {
     text.trim().parse().unwrap_or(0)
 }
 
+fn forgotten(line: &str) -> Option<Forgotten> {
+    let mut words = line.splitn(3, ' ');
+    Some(Forgotten {
+        count: words.next()?.parse().ok()?,
+        kind: words.next()?.to_owned(),
+        name: words.next()?.to_owned(),
+    })
+}
+
 fn charged(line: &str) -> Option<Charged> {
     let mut words = line.splitn(3, ' ');
     let pages = words.next()?.parse().ok()?;
@@ -473,17 +501,21 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_nodes() {
+    fn groups_nodes_and_the_heap() {
         let text = "== zoneinfo\nNode 0, zone      DMA\n  pages free     8\n        spanned  4095\n\
                     \x20 start_pfn:           1\nNode 1, zone   Normal\n        spanned  100\n\
                     \x20 start_pfn:           5000\n\
                     == planted\n== charged (pages removed path)\n300 1 /planted/lost\n\
+                    == heap (count kind name)\n200 vmalloc lose_areas\n\
                     == cgroups\nnr_descendants 4\nnr_dying_descendants 2\n== end\n";
         let truth = Truth::parse(text).unwrap();
         let charged: Vec<_> = truth.charged().collect();
         assert_eq!(charged.len(), 1);
         assert_eq!((charged[0].pages, charged[0].removed), (300, true));
         assert_eq!(charged[0].path, "/planted/lost");
+        let forgotten = truth.forgotten().next().unwrap();
+        assert_eq!(forgotten.name, "lose_areas");
+        assert_eq!((forgotten.count, forgotten.kind.as_str()), (200, "vmalloc"));
         assert_eq!(truth.dying_groups(), Some(2));
         let nodes = BTreeMap::from([(0, vec![1..4096]), (1, vec![5000..5100])]);
         assert_eq!(truth.nodes(), nodes);

@@ -126,6 +126,13 @@ impl Answer {
             .sum()
     }
 
+    /// Slab objects or vmalloc areas out of reach.
+    pub(super) fn forgotten(&self, kind: &str, name: &str) -> u64 {
+        let heap = self.report.heap.iter();
+        let wanted = heap.filter(|loss| loss.kind == kind && loss.name.starts_with(name));
+        wanted.map(|loss| loss.count).sum()
+    }
+
     /// Pages of findings that are charged to control groups with such a path.
     pub(super) fn charged_to(&self, is_wanted: impl Fn(&str) -> bool) -> u64 {
         let findings = self.report.findings.iter();

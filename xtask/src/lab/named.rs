@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use pagehound_testdata::{OWNERS, Truth, kind_name};
+use pagehound_testdata::{Forgotten, OWNERS, Truth, kind_name};
 
 use super::answer::{Answer, Owner};
 
@@ -74,6 +74,7 @@ impl Named {
                 in_all: Some(named),
             });
         }
+        all.extend(heap(truth, answer));
         all.extend(groups(truth, answer));
         all.extend(nodes(truth, answer));
         all
@@ -98,6 +99,18 @@ impl Named {
             )
         })
     }
+}
+
+/// Lost slab objects by their cache, vmalloc areas by who asked for them.
+fn heap(truth: &Truth, answer: &Answer) -> Vec<Named> {
+    let named = |forgotten: Forgotten| Named {
+        planted: forgotten.count,
+        named: answer.forgotten(&forgotten.kind, &forgotten.name),
+        what: format!("lost {}", forgotten.kind),
+        owner: forgotten.name,
+        in_all: None,
+    };
+    truth.forgotten().map(named).collect()
 }
 
 /// Control groups by what is charged to them, and how many are removed and not gone.
