@@ -8,6 +8,7 @@
 //! name in turn (rules 4 and 5). What is left is orphaned. ARCHITECTURE.md
 //! numbers the rules.
 
+mod bars;
 mod bits;
 mod control;
 mod hardware;
@@ -29,6 +30,7 @@ use pagehound_model::Control;
 use pagehound_scan::{Pass, Progress};
 use pagehound_vmcore::{PageState, Pfn, PfnRange, PhysAddr};
 
+pub(crate) use bars::Bars;
 pub(crate) use bits::Bits;
 pub(crate) use hardware::NAMED_PART;
 pub(crate) use mark::Ground;

@@ -5,6 +5,7 @@ use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_scan::Pass;
 use pagehound_vmcore::{Pfn, PhysAddr};
 
+use super::bars::Bars;
 use super::objects::Strict;
 use super::{Census, Naming, Via, Without};
 
@@ -32,17 +33,11 @@ impl Census {
             || (),
             |(), pfn, page| {
                 let class = pages.map.class(pfn);
-                let slab = class == Class::Slab && !without.bars;
                 let start = pfn.addr(shift).0;
-                let stale = match without.bars {
-                    true => &[],
-                    false => pages.stale.within(&(start..start + page.len() as u64)),
-                };
+                let bars = (!without.bars).then(|| Bars::of(pages, pfn, shift));
                 naming.names(page, |index, word, named| {
-                    let at = PhysAddr(pfn.addr(shift).0 + index as u64 * 8);
-                    if slab && pages.slabs.unused_at(&pages.map, at, shift).is_some()
-                        || stale.iter().any(|(range, _)| range.contains(&at.0))
-                    {
+                    let at = PhysAddr(start + index as u64 * 8);
+                    if bars.as_ref().is_some_and(|bars| bars.bar(at)) {
                         return;
                     }
                     if naming.is_start(word) {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use pagehound_kernel::{Kernel, Pages};
 use pagehound_model::Finding;
 
 use super::finding::{Holding, Maker};
@@ -12,9 +11,8 @@ use super::members::Members;
 use super::parts::Parts;
 use super::verdict::stray;
 use crate::allocators::Allocators;
-use crate::attribution::Attribution;
 use crate::census::Census;
-use crate::fingerprint::{Fingerprints, GROUP};
+use crate::fingerprint::GROUP;
 use crate::holders::{Climb, HolderName};
 use crate::units::Units;
 
@@ -27,38 +25,26 @@ pub(super) type Part<'a> = (&'a HolderName, Members<'a>);
 /// All that findings are drawn from.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
-    pub(super) kernel: &'a Kernel<'a>,
-    pub(super) pages: &'a Pages,
+    pub(super) parts: Parts<'a>,
     pub(super) units: &'a Units,
     pub(super) census: &'a Census,
-    pub(super) prints: &'a Fingerprints,
     pub(super) climb: &'a Climb,
-    pub(super) attribution: &'a Attribution,
 }
 
 /// All findings, the groups of all units, and the id of each group's finding by its
 /// number.
 pub(super) fn findings(seen: &Seen<'_>) -> (Vec<Finding>, Groups, Vec<u32>) {
     let &Seen {
-        kernel,
-        pages,
+        parts,
         units,
         census,
-        prints,
-        attribution,
         ..
     } = seen;
     let groups = Groups::of(seen);
-    let parts = Parts {
-        kernel,
-        pages,
-        prints,
-        attribution,
-    };
     let maker = Maker { parts, census };
     let mut made: Vec<(Finding, Members<'_>)> = Vec::new();
     let mut strays: Vec<Members<'_>> = Vec::new();
-    let limit = stray(kernel, pages);
+    let limit = stray(parts.kernel, parts.pages);
     let mut held: BTreeMap<(&str, &str), Vec<Part<'_>>> = BTreeMap::new();
     let mut through: BTreeMap<&HolderName, u64> = BTreeMap::new();
     for (group, units) in groups.all(units) {
@@ -123,7 +109,7 @@ pub(super) fn findings(seen: &Seen<'_>) -> (Vec<Finding>, Groups, Vec<u32>) {
     made.sort_by_key(|(finding, _)| (finding.verdict, std::cmp::Reverse(finding.pages)));
     let mut ids = vec![0; groups.len()];
     let mut findings = Vec::new();
-    let allocators = Allocators::of(kernel, pages);
+    let allocators = Allocators::of(parts.kernel, parts.pages);
     for (number, (mut finding, members)) in (0u32..).zip(made) {
         finding.id = number + 1;
         finding.allocators = allocators.among(members.heads(), members.len());

@@ -52,14 +52,12 @@ impl Groups {
     /// Every unaccounted unit, by its group.
     pub(super) fn of(seen: &Seen<'_>) -> Groups {
         let &Seen {
-            kernel,
-            pages,
+            parts,
             units,
             census,
-            prints,
             climb,
-            ..
         } = seen;
+        let (kernel, pages, prints) = (parts.kernel, parts.pages, parts.prints);
         let mut lost: HashMap<Key, usize> = HashMap::new();
         let listed = Bits::new(pages.map.end());
         let unaccounted = |head: &Pfn| pages.map.class(*head).is_unaccounted();

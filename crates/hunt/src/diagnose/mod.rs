@@ -37,6 +37,7 @@ use crate::standing::Standing;
 use crate::units::Units;
 use findings::Seen;
 use groups::Groups;
+use parts::Parts;
 
 pub use quick::{Draw, quick};
 
@@ -160,13 +161,15 @@ impl Diagnosis {
             .filter(|&head| pages.claims.owner(head).is_none());
         let climb = Climb::from(kernel, &pages, &census, &pass, census.roots_of(unclaimed));
         let (mut found, groups, ids) = findings::findings(&Seen {
-            kernel,
-            pages: &pages,
+            parts: Parts {
+                kernel,
+                pages: &pages,
+                prints: &prints,
+                attribution: &attribution,
+            },
             units: &units,
             census: &census,
-            prints: &prints,
             climb: &climb,
-            attribution: &attribution,
         });
 
         let finding = |head| {

@@ -8,7 +8,7 @@ use pagehound_model::HeapLoss;
 use pagehound_scan::{Pass, words_in_ranges};
 use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
-use crate::census::{Bits, Census};
+use crate::census::{Bars, Bits, Census};
 
 /// Areas are not looked for below this part of memory, one of so many, unless they
 /// have as many pages as [`MANY`] (1 GiB of 4 KiB each): it takes another pass.
@@ -90,16 +90,13 @@ fn named(kernel: &Kernel<'_>, pages: &Pages, census: &Census, pass: &Pass<'_>) -
         || (),
         |(), pfn, page| {
             let start = pfn.addr(shift).0;
-            let stale = pages.stale.within(&(start..start + page.len() as u64));
+            let bars = Bars::of(pages, pfn, shift);
             words_in_ranges(page, &ranges, |index, word| {
                 let Some(number) = areas.named_by(word, pfn) else {
                     return;
                 };
-                let at = start + index as u64 * 8;
-                if !named.get(number)
-                    && !stale.iter().any(|(range, _)| range.contains(&at))
-                    && !areas.is_description(PhysAddr(at))
-                {
+                let at = PhysAddr(start + index as u64 * 8);
+                if !named.get(number) && !bars.bar(at) && !areas.is_description(at) {
                     named.set(number);
                 }
             });
@@ -176,14 +173,11 @@ impl<'a> Areas<'a> {
         (!is_inside).then_some(number)
     }
 
-    /// Whether a word is in a slab object that is free, or that describes areas.
+    /// Whether a word is in a slab object that describes areas.
     fn is_description(&self, at: PhysAddr) -> bool {
         let (map, shift) = (&self.pages.map, self.kernel.page_shift());
         if map.class(at.pfn(shift)) != Class::Slab {
             return false;
-        }
-        if self.pages.slabs.unused_at(map, at, shift).is_some() {
-            return true;
         }
         let after = self.objects.partition_point(|object| object.start <= at.0);
         let before = after.checked_sub(1);

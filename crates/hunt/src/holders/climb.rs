@@ -8,7 +8,7 @@ use pagehound_kernel::{Class, Kernel, Pages};
 use pagehound_scan::Pass;
 use pagehound_vmcore::PhysAddr;
 
-use crate::census::{Bits, Census, Naming};
+use crate::census::{Bars, Bits, Census, Naming};
 
 /// Steps up at most; each is another pass over what has an owner.
 const LEVELS: usize = 4;
@@ -103,7 +103,7 @@ impl Climb {
             |above: &mut HashMap<u64, (Rank, PhysAddr)>, pfn, page| {
                 let class = pages.map.class(pfn);
                 let start = pfn.addr(shift).0;
-                let stale = pages.stale.within(&(start..start + page.len() as u64));
+                let bars = Bars::of(pages, pfn, shift);
                 naming.names(page, |index, word, named| {
                     if !frames.get(named) {
                         return;
@@ -114,11 +114,8 @@ impl Climb {
                     };
                     let at = PhysAddr(start + index as u64 * 8);
                     let own = object.start.0..object.start.0 + object.size;
-                    let useless = !objects.get(object.number)
-                        || own.contains(&at.0)
-                        || class == Class::Slab
-                            && pages.slabs.unused_at(&pages.map, at, shift).is_some()
-                        || stale.iter().any(|(range, _)| range.contains(&at.0));
+                    let useless =
+                        !objects.get(object.number) || own.contains(&at.0) || bars.bar(at);
                     if useless {
                         return;
                     }

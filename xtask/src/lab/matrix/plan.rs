@@ -25,6 +25,9 @@ const OWNERS: &str = "owners";
 /// (5.11) leads to their tables.
 const KVM: &str = "kvm";
 
+/// Control groups and NUMA nodes: a board of x86_64 only.
+const GROUPS: &str = "groups";
+
 /// Too large for a copy of all its memory.
 const BUSY: &str = "busy";
 
@@ -129,6 +132,7 @@ pub(super) fn whole() -> Result<Vec<Guest>> {
         if kernel != Series::V5_10 {
             guests.push(Guest::new(kernel, Arch::X86_64, KVM, &[PLAIN])?);
         }
+        guests.push(Guest::new(kernel, Arch::X86_64, GROUPS, &[PLAIN])?);
     }
     Ok(guests)
 }
@@ -236,7 +240,7 @@ mod tests {
             // The reasons are beside the constants above.
             let impossible = both("5.10", "aarch64") || both("aarch64", "iommu");
             let zstd = is("-d 31 -z");
-            !(impossible || is(BUSY) || is(KVM) || zstd)
+            !(impossible || is(BUSY) || is(KVM) || is(GROUPS) || zstd)
         });
         assert_eq!(missing, BTreeSet::new());
         assert!(values[3].contains("-d 31 -z"));
