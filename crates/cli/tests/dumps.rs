@@ -10,7 +10,7 @@
 use assert_cmd::Command;
 use pagehound_model::{Report, State, Verdict};
 use pagehound_testdata::{Fate, KINDS, Truth, corpus, demo, kind};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// The demo, and with the corpus its dumps of x86_64: whether pages are lost.
@@ -290,6 +290,45 @@ fn one_page_explained() {
     let physical = run("why", dump, &["-p", &format!("{:x}", lost << 12)], 0);
     assert_eq!([decimal, physical], [text.clone(), text]);
     run("why", dump, &["0xffffffffff"], 2);
+}
+
+/// The guest's four pipes are each a `sleep`'s by its own `ps`; its objects hold pages
+/// through a vmalloc area of the function that made it.
+#[test]
+fn the_way_from_a_page_to_its_owner() {
+    let dump = &demo();
+    let truth = Truth::beside(dump);
+    let processes = truth.section("ps").unwrap().into_iter();
+    let pids: BTreeSet<&str> = processes
+        .filter(|line| line.ends_with(" sleep 1000000"))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(pids.len(), 4);
+    let rows = run("pages", dump, &["--state", "held", "--format", "jsonl"], 0);
+    let rows: Vec<_> = rows.lines().map(json).collect();
+    let pipes = rows.iter().filter(|row| row["holder_kind"] == "pipe");
+    let pipes: BTreeMap<String, &serde_json::Value> = pipes
+        .map(|row| (row["holder_pid"].to_string(), &row["pfn"]))
+        .collect();
+    assert!(pipes.keys().map(String::as_str).eq(pids), "{pipes:?}");
+    let (pid, pfn) = pipes.first_key_value().unwrap();
+    let text = run("why", dump, &[&pfn.to_string()], 0);
+    for step in [
+        "\u{2190} pipe_buffer in ",
+        "\u{2190} pipe_inode_info in ",
+        "\u{2190} file, descriptor 0 in ",
+        &format!("\u{2190} task_struct of sleep (pid {pid}) "),
+    ] {
+        assert!(text.contains(step), "{step}: {text}");
+    }
+    let object = truth.pages(kind("objects"));
+    let object = object.first().unwrap();
+    let text = run("why", dump, &[&object.to_string()], 0);
+    assert!(
+        text.contains("that object of kmalloc-256 is named by the word at physical "),
+        "{text}"
+    );
+    assert!(text.contains(", in vmalloc hold_objects+"), "{text}");
 }
 
 #[test]

@@ -140,6 +140,13 @@ impl Climb {
     /// Where the climb from a word ends: in something with a name, or where nobody
     /// was found above.
     pub fn top(&self, pages: &Pages, shift: u32, from: PhysAddr) -> PhysAddr {
+        self.path(pages, shift, from).pop().unwrap_or(from)
+    }
+
+    /// The words on the way up from the object that a word lies in, the last of them
+    /// where the climb ends; none where that word has a name itself.
+    pub fn path(&self, pages: &Pages, shift: u32, from: PhysAddr) -> Vec<PhysAddr> {
+        let mut path = Vec::new();
         let mut at = from;
         for _ in 0..LEVELS {
             let object = pages.slabs.object_at(&pages.map, at, shift);
@@ -148,8 +155,9 @@ impl Climb {
                 Some(&(rank, above)) if rank < Rank::Stack => at = above,
                 _ => break,
             }
+            path.push(at);
         }
-        at
+        path
     }
 }
 

@@ -1,18 +1,20 @@
 //! `pagehound why`: one page explained.
 
+mod held;
+mod origin;
+
 use super::Context;
 use crate::args::{self, PageRef};
 use crate::exit::Exit;
 use crate::output;
 use crate::progress::Bar;
-use crate::render::number::{count, size, thousands};
+use crate::render::number::{count, size};
 use crate::render::page::{LABEL, PLAIN, Page};
 use crate::render::{self, finding_title, pattern_line};
 use anyhow::ensure;
-use pagehound_hunt::census::{Fate, Via};
 use pagehound_hunt::holders::Holders;
-use pagehound_hunt::{Allocators, Diagnosis, Referrers, referrers};
-use pagehound_kernel::{Allocation, Claimant, Claims, Class, Kernel, Pages, Site, VirtFault};
+use pagehound_hunt::{Diagnosis, Referrers, referrers};
+use pagehound_kernel::{Class, Kernel, Pages, VirtFault};
 use pagehound_model::{Evidence, Finding, Pattern};
 use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr, hex};
 use std::io;
@@ -22,9 +24,6 @@ const SHOWN: usize = 64;
 
 /// Words that name the page which are told one by one.
 const WORDS: usize = 8;
-
-/// Links of a chain of references that are told one by one.
-const LINKS: usize = 8;
 
 pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
     args.target
@@ -135,9 +134,7 @@ impl Why<'_> {
             )
         });
         page.item("State", &format!("{state}{}", of.unwrap_or_default()))?;
-        if class.is_unaccounted() {
-            self.chain(unit.start, page)?;
-        }
+        self.held_by(class, unit.start, page)?;
         self.allocated_by(page)?;
         self.named_by(page)?;
         for evidence in finding.iter().flat_map(|finding| &finding.evidence) {
@@ -213,111 +210,6 @@ impl Why<'_> {
             words.lru()[0],
             words.lru()[1]
         )
-    }
-
-    /// How the census came to hold the unit that begins with `head`.
-    fn chain(&self, head: Pfn, page: &mut Page) -> io::Result<()> {
-        let census = &self.diagnosis.census;
-        match census.fate(self.pages(), head) {
-            Fate::Orphan => return page.item("Held by", "nothing in use points to it"),
-            Fate::InTransit => {
-                return page.item(
-                    "Held by",
-                    "nothing yet or any more: it was being allocated or freed",
-                );
-            }
-            Fate::Held => {}
-        }
-        if let Some(owner) = self.pages().claims.owner(head) {
-            return self.owned(owner, head, page);
-        }
-        let mut holders = self.holders();
-        let holder = holders.of(head);
-        page.item("Held by", &holder.to_string())?;
-        let mut at = head;
-        for _ in 0..LINKS {
-            let Some(via) = census.via(at) else { break };
-            let (text, next) = match via {
-                Via::Root(addr) => (format!("the word at physical {:x}", addr.0), None),
-                Via::Mapped => ("an entry of a page table".to_owned(), None),
-                Via::Content(from) => (format!("a word in page {:#x}", from.0), Some(from)),
-                Via::PageStruct(from) => {
-                    (format!("the struct page of page {:#x}", from.0), Some(from))
-                }
-                Via::Split(from) => (
-                    format!(
-                        "page {:#x}, the begin of the block it was split off",
-                        from.0
-                    ),
-                    Some(from),
-                ),
-                Via::Hardware(from) => (
-                    format!("the hardware table in page {:#x}", from.0),
-                    Some(from),
-                ),
-                Via::Dropped => (
-                    "nobody: the kernel let go of it on purpose".to_owned(),
-                    None,
-                ),
-            };
-            page.item("", &format!("{:#x} is named by {text}", at.0))?;
-            match next {
-                Some(from) if from != at => at = from,
-                _ => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// Whose the unit that begins with `head` is, and the structures on the way.
-    fn owned(&self, owner: &Claimant, head: Pfn, page: &mut Page) -> io::Result<()> {
-        let most = owner.most.map_or(String::new(), |most| {
-            format!(" of at most {}", thousands(most))
-        });
-        let pages = count(owner.pages, "page");
-        page.item(
-            "Held by",
-            &format!("{} {}, which has {pages}{most}", owner.kind, owner.name),
-        )?;
-        for step in Claims::steps(self.kernel, self.pages(), head) {
-            page.item("", &format!("\u{2190} {} at {:x}", step.what, step.at.0))?;
-        }
-        Ok(())
-    }
-
-    /// Who allocated the page, where the kernel keeps records of that.
-    fn allocated_by(&self, page: &mut Page) -> io::Result<()> {
-        let allocators = Allocators::of(self.kernel, self.pages());
-        let Some(recorded) = allocators.recorded(self.pfn) else {
-            return Ok(());
-        };
-        if let Some((owner, stack)) = &recorded.owner {
-            page.item("Origin", &owner_line(owner))?;
-            for symbol in stack {
-                page.indented(symbol)?;
-            }
-        }
-        if let Some(site) = &recorded.site {
-            let module = site.module.as_ref();
-            let module = module.map_or(String::new(), |module| format!(" [{module}]"));
-            let Site {
-                function,
-                file,
-                line,
-                ..
-            } = site;
-            page.item(
-                "Origin",
-                &format!("allocated at {file}:{line}, {function}{module}"),
-            )?;
-        }
-        if recorded.owner.is_none() && recorded.site.is_none() {
-            page.item(
-                "Origin",
-                "the kernel has no record of this page's allocation",
-            )?;
-        }
-        Ok(())
     }
 
     /// Every word in memory that names the unit, whether it counts or not.
@@ -423,29 +315,6 @@ impl Why<'_> {
             ),
         )
     }
-}
-
-/// What page_owner knows of an allocation besides the stack.
-fn owner_line(owner: &Allocation) -> String {
-    let mut parts = Vec::new();
-    let name = owner.comm.as_ref();
-    let name = name.map_or(String::new(), |name| format!(" ({})", render::escape(name)));
-    match (owner.pid, owner.tgid) {
-        (Some(pid), Some(tgid)) if pid != tgid => {
-            parts.push(format!("allocated by thread {pid} of process {tgid}{name}"));
-        }
-        (Some(pid), _) => parts.push(format!("allocated by process {pid}{name}")),
-        (None, _) => parts.push("allocated".to_owned()),
-    }
-    if let Some(time) = owner.ts_nsec {
-        let (seconds, micros) = (time / 1_000_000_000, time / 1000 % 1_000_000);
-        parts.push(format!("at {seconds}.{micros:06} s"));
-    }
-    parts.push(format!("order {}, gfp {:#x}", owner.order, owner.gfp));
-    if !owner.allocated {
-        parts.push("free since".to_owned());
-    }
-    parts.join(", ")
 }
 
 /// Whether the pattern's bytes lie at its place in `page`.
