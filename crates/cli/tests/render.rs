@@ -117,6 +117,8 @@ fn lost_through_a_cache() {
         pid: None,
         module: None,
         most_pages: None,
+        nodes: Vec::new(),
+        sample_pfn: None,
     }];
     report.findings.insert(1, through);
     let text = text(&report);
@@ -248,6 +250,8 @@ fn many_holders() -> Report {
             pid: None,
             module: None,
             most_pages: None,
+            nodes: Vec::new(),
+            sample_pfn: None,
         }];
         report.findings.push(finding);
     }

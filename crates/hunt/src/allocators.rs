@@ -84,6 +84,11 @@ impl<'k> Allocators<'k> {
         }
     }
 
+    /// Whether the kernel keeps no records.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_none()
+    }
+
     /// Who allocated the `count` units that begin with `heads`, of each kind of
     /// record the largest.
     pub(crate) fn among(&self, heads: impl Iterator<Item = Pfn>, count: usize) -> Vec<Allocator> {

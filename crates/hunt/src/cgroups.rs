@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pagehound_kernel::{Charges, Kernel, Pages};
+use pagehound_kernel::{Charges, Kernel, Memcg, Pages};
 use pagehound_model::{Cgroup, CgroupPages, DyingCgroups, Estimate, Finding};
 use pagehound_vmcore::Pfn;
 
@@ -97,13 +97,7 @@ pub(crate) fn charged(
             }
         })
         .collect();
-    let dying = groups.iter().filter(|group| group.dying);
-    let dying = dying.fold(DyingCgroups::default(), |sum, group| DyingCgroups {
-        count: sum.count + 1,
-        charged_pages: sum
-            .charged_pages
-            .saturating_add(group.charged_pages.unwrap_or(0)),
-    });
+    let dying = dying(charges.groups());
     groups.retain(|group| group.unaccounted_pages > 0 || group.slab_bytes > 0);
     let shift = kernel.page_shift();
     let bytes =
@@ -111,6 +105,20 @@ pub(crate) fn charged(
     groups.sort_by_key(|group| std::cmp::Reverse(bytes(group)));
     groups.truncate(TOLD);
     Charged { groups, dying }
+}
+
+/// Groups that are removed. What is charged to one is charged to those above it too,
+/// so only the uppermost are added up.
+fn dying(groups: &[Memcg]) -> DyingCgroups {
+    let mut sum = DyingCgroups::default();
+    for group in groups.iter().filter(|group| group.dying) {
+        sum.count += 1;
+        if !group.below_dying {
+            let charged = group.charged.unwrap_or(0);
+            sum.charged_pages = sum.charged_pages.saturating_add(charged);
+        }
+    }
+    sum
 }
 
 /// Bytes of objects by group, of how many slabs, and how many there are.
@@ -168,6 +176,22 @@ fn tell(findings: &mut [Finding], charged: &BTreeMap<(usize, u32), u64>, charges
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_below_a_removed_group_is_charged_to_it_already() {
+        let group = |path: &str, dying, below_dying, charged| Memcg {
+            path: path.to_owned(),
+            dying,
+            below_dying,
+            charged: Some(charged),
+        };
+        let sum = dying(&[
+            group("/a", false, false, 90),
+            group("/a/gone", true, false, 50),
+            group("/a/gone/too", true, true, 30),
+        ]);
+        assert_eq!((sum.count, sum.charged_pages), (2, 50));
+    }
 
     #[test]
     fn what_was_not_asked_is_estimated_with_bounds() {

@@ -66,6 +66,9 @@ impl std::fmt::Display for HolderName {
 /// host may hold millions of units.
 const APART: u64 = 16;
 
+/// Names kept of roots.
+const MOST_NAMES: usize = 1 << 12;
+
 /// Finds the holders of held units.
 pub struct Holders<'a> {
     kernel: &'a Kernel<'a>,
@@ -80,6 +83,8 @@ pub struct Holders<'a> {
     mapped: OnceCell<HashMap<u64, VirtAddr>>,
     /// Roots of some units in long chains, one in [`APART`].
     roots: HashMap<u64, Option<(Pfn, Via)>>,
+    /// Names of some roots: a chain has one for all its units.
+    names: HashMap<u64, HolderName>,
 }
 
 impl<'a> Holders<'a> {
@@ -101,6 +106,7 @@ impl<'a> Holders<'a> {
             stacks: tasks.map(|(index, task)| (task.stack.0, index)).collect(),
             mapped: OnceCell::new(),
             roots: HashMap::new(),
+            names: HashMap::new(),
         }
     }
 
@@ -108,7 +114,17 @@ impl<'a> Holders<'a> {
     /// raw units are followed to their root.
     pub fn of(&mut self, head: Pfn) -> HolderName {
         match self.root(head) {
-            Some((_, Via::Root(at))) => self.above(at),
+            Some((_, Via::Root(at))) => {
+                if let Some(known) = self.names.get(&at.0) {
+                    return known.clone();
+                }
+                let name = self.above(at);
+                if self.names.len() >= MOST_NAMES {
+                    self.names.clear();
+                }
+                self.names.insert(at.0, name.clone());
+                name
+            }
             Some((unit, Via::Mapped)) => self.mapping(unit),
             Some((_, Via::Hardware(_))) => {
                 HolderName::new("hardware", "table of an IOMMU or hypervisor")

@@ -8,14 +8,17 @@ use pagehound_model::{Finding, Module};
 
 /// Letters of the taints a module can have, by bit
 /// (`Documentation/admin-guide/tainted-kernels.rst`).
-const TAINTS: [(u32, char); 7] = [
+const TAINTS: [(u32, char); 10] = [
     (0, 'P'),
     (1, 'F'),
     (10, 'C'),
     (12, 'O'),
     (13, 'E'),
     (15, 'K'),
+    (16, 'X'),
+    (17, 'T'),
     (18, 'N'),
+    (19, 'J'),
 ];
 
 /// Adds to each finding the loaded modules that its owners and holders name.

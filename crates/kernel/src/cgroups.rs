@@ -18,6 +18,12 @@ const MOST_LEVELS: usize = 128;
 const MOST_GROUPS: usize = 1 << 18;
 /// More objects than a slab has: `slab.objects` has 15 bits.
 const MOST_OBJECTS: u32 = 1 << 15;
+/// Bytes of a vector: more than those of the largest slab have, or the largest slab
+/// itself, in whose slack a vector may lie.
+const MOST_BYTES: u64 = 1 << 22;
+/// Bytes of one path, and of all.
+const LONGEST_PATH: usize = 4096;
+const MOST_TEXT: usize = 16 << 20;
 /// `CSS_ONLINE` (`enum` without a name in `cgroup-defs.h`).
 const ONLINE: u64 = 1 << 1;
 /// Low bits of `page->memcg_data` (`enum page_memcg_data_flags` and
@@ -34,6 +40,9 @@ pub struct Memcg {
     pub path: String,
     /// Whether it has been removed, and stays because something is charged to it.
     pub dying: bool,
+    /// Whether the group above it has been removed too, which has its pages with its
+    /// own then.
+    pub below_dying: bool,
     /// Pages charged to it and to those below it (`memory.current`).
     pub charged: Option<u64>,
 }
@@ -50,6 +59,8 @@ pub struct Charges<'k> {
     objects: HashMap<u64, Option<u32>>,
     /// `struct mem_cgroup` of the root, once it is known.
     root: Option<VirtAddr>,
+    /// Bytes that paths may still take.
+    text: usize,
 }
 
 impl Kernel<'_> {
@@ -64,6 +75,7 @@ impl Kernel<'_> {
             numbers: HashMap::new(),
             objects: HashMap::new(),
             root: root.and_then(|at| self.memory.ptr(at).ok()),
+            text: MOST_TEXT,
         })
     }
 }
@@ -81,7 +93,7 @@ impl Charges<'_> {
         if at.0 == 0 || word & VECTOR != 0 {
             return None;
         }
-        // Pages of the kernel are charged through an object group since 5.12
+        // Pages of the kernel are charged through an object group since 5.13
         // (b4e0b68fbd9d).
         if word & KMEM != 0
             && let Some(number) = self.of_object_group(at)
@@ -107,8 +119,11 @@ impl Charges<'_> {
         };
         // The vector may lie within the objects' slack, further apart (7.0).
         let stride = self.stride(page).unwrap_or(size).clamp(8, 1 << 12);
-        let objects = objects.min(MOST_OBJECTS);
-        let mut bytes = vec![0; objects as usize * stride as usize];
+        let length = u64::from(objects.min(MOST_OBJECTS)) * stride;
+        if length > MOST_BYTES {
+            return;
+        }
+        let mut bytes = vec![0; length as usize];
         if self.kernel.memory.read(vector, &mut bytes).is_err() {
             return;
         }
@@ -129,25 +144,27 @@ impl Charges<'_> {
     pub fn find_all(&mut self) {
         let Some(root) = self.root else { return };
         let mut waiting = vec![root];
-        let mut seen: HashSet<VirtAddr> = HashSet::new();
+        let mut seen = HashSet::from([root]);
         while let Some(memcg) = waiting.pop() {
-            if self.groups.len() >= MOST_GROUPS || !seen.insert(memcg) {
-                continue;
-            }
             self.of_memcg(memcg);
-            let kernel = self.kernel;
-            let children = || {
-                let css = kernel.member(memcg, Field::MemcgCss).ok()?;
-                let head = kernel.member(css, Field::CssChildren).ok()?;
-                let offset = kernel.layouts.get(Field::MemcgCss)?.offset;
-                let all = whole_or_part(kernel.list_of(head, Field::CssSibling, MOST_GROUPS));
-                Some(
-                    all.into_iter()
-                        .map(move |css| VirtAddr(css.0.wrapping_sub(offset))),
-                )
-            };
-            waiting.extend(children().into_iter().flatten());
+            let left = MOST_GROUPS.saturating_sub(seen.len());
+            let below = self.children(memcg, left).unwrap_or_default();
+            waiting.extend(below.into_iter().filter(|&memcg| seen.insert(memcg)));
         }
+    }
+
+    /// The groups directly below one, at most so many.
+    fn children(&self, memcg: VirtAddr, most: usize) -> Option<Vec<VirtAddr>> {
+        let kernel = self.kernel;
+        let css = kernel.member(memcg, Field::MemcgCss).ok()?;
+        let head = kernel.member(css, Field::CssChildren).ok()?;
+        let offset = kernel.layouts.get(Field::MemcgCss)?.offset;
+        let all = whole_or_part(kernel.list_of(head, Field::CssSibling, most));
+        let all = all.into_iter();
+        Some(
+            all.map(|css| VirtAddr(css.0.wrapping_sub(offset)))
+                .collect(),
+        )
     }
 
     fn word(&self, page: &[u8]) -> Option<u64> {
@@ -189,32 +206,41 @@ impl Charges<'_> {
         number
     }
 
+    /// What one group is; `None` where the way up from it leads to no root.
     fn memcg(&mut self, at: VirtAddr) -> Option<Memcg> {
         let kernel = self.kernel;
         let css = kernel.member(at, Field::MemcgCss).ok()?;
-        let mut parts = Vec::new();
+        let is_dying = |css| Some(kernel.field(css, Field::CssFlags).ok()? & ONLINE == 0);
+        let mut parts: Vec<String> = Vec::new();
+        let mut length = 0;
         let mut level = css;
-        for _ in 0..MOST_LEVELS {
+        loop {
             let cgroup = kernel.pointer(level, Field::CssCgroup).ok()?;
             let node = kernel.pointer(cgroup, Field::CgroupNode).ok()?;
             let name = kernel.pointer(node, Field::KernfsName).ok()?;
-            let name = kernel.memory.cstr(name, 256).ok()?;
+            let name = printable(&kernel.memory.cstr(name, 256).ok()?);
             let above = kernel.pointer(level, Field::CssParent).ok()?;
             if above.0 == 0 {
-                if self.root.is_none() {
-                    let offset = kernel.layouts.get(Field::MemcgCss)?.offset;
-                    self.root = Some(VirtAddr(level.0.wrapping_sub(offset)));
-                }
                 break;
             }
-            parts.push(printable(&name));
+            length += name.len() + 1;
+            parts.push(name);
             level = above;
+            if parts.len() > MOST_LEVELS || length > LONGEST_PATH {
+                return None;
+            }
         }
-        let flags = kernel.field(css, Field::CssFlags).ok()?;
+        if self.root.is_none() {
+            let offset = kernel.layouts.get(Field::MemcgCss)?.offset;
+            self.root = Some(VirtAddr(level.0.wrapping_sub(offset)));
+        }
+        self.text = self.text.checked_sub(length)?;
+        let above = kernel.pointer(css, Field::CssParent).ok()?;
         parts.reverse();
         Some(Memcg {
             path: format!("/{}", parts.join("/")),
-            dying: flags & ONLINE == 0,
+            dying: is_dying(css)?,
+            below_dying: above.0 != 0 && is_dying(above)?,
             charged: kernel.field(at, Field::MemcgUsage).ok(),
         })
     }

@@ -35,7 +35,7 @@ mod zones;
 
 pub use btf::{Btf, BtfError, Member};
 pub use cgroups::{Charges, Memcg};
-pub use claims::{Claimant, Claims, Step};
+pub use claims::{Claimant, Claims, Kind, Step};
 pub use frame_index::FrameIndex;
 pub use host::HostInfo;
 pub use kallsyms::{Encoding, Kallsyms, KallsymsError, Symbol};

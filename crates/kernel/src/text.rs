@@ -1,7 +1,7 @@
 //! Bytes of the dump as text that is safe to print.
 
 /// Bytes of the dump as text: valid UTF-8 stays, while control characters, the
-/// marks that turn the direction of writing, and broken bytes become `\xNN`,
+/// marks that turn the direction of writing or are not seen, and broken bytes become `\xNN`,
 /// so that no line of a dump can steer the terminal it is printed on. A tab
 /// stays a tab; a line feed is escaped like other controls.
 pub fn printable(bytes: &[u8]) -> String {
@@ -21,11 +21,25 @@ pub fn printable(bytes: &[u8]) -> String {
 }
 
 fn is_safe(c: char) -> bool {
-    let turns =
-        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    // Two names that look the same must be the same.
+    let hides = matches!(
+        c,
+        '\u{ad}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200d}'
+            | '\u{2060}'..='\u{2064}'
+            | '\u{206a}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
     // U+2028 and U+2029 end a line, as U+0085 (a control) does.
     let breaks = matches!(c, '\u{2028}' | '\u{2029}');
-    c == '\t' || !(c.is_control() || turns || breaks)
+    c == '\t' || !(c.is_control() || turns || hides || breaks)
 }
 
 fn escape(bytes: &[u8], out: &mut String) {
@@ -54,5 +68,7 @@ mod tests {
             printable("\u{202e}\u{9b}x".as_bytes()),
             r"\xe2\x80\xae\xc2\x9bx"
         );
+        let unseen = printable("a\u{61c}b\u{200b}c\u{e0041}d".as_bytes());
+        assert_eq!(unseen, r"a\xd8\x9cb\xe2\x80\x8bc\xf3\xa0\x81\x81d");
     }
 }

@@ -404,6 +404,22 @@ pub struct Holder {
     /// beyond what is legal.
     #[serde(default)]
     pub most_pages: Option<u64>,
+    /// Its pages by NUMA node.
+    #[serde(default)]
+    pub nodes: Vec<NodePages>,
+    /// The first of its pages, for `pagehound why`.
+    #[serde(default)]
+    pub sample_pfn: Option<u64>,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)?;
+        match self.pid {
+            Some(pid) => write!(f, " (pid {pid})"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Holder {

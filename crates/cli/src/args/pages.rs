@@ -19,7 +19,7 @@ Columns: pfn,count,class,order,refcount,state,finding,holder_kind,holder,holder_
 of the run:
   107187,12,raw,0,1,lost,1,,,
 are 12 lost pages from 0x1a2b3 on; `pagehound why vmcore 107187` explains one.
-  20480,16,raw,0,1,held,3,pipe,dd (pid 169),169
+  20480,16,raw,0,1,held,3,pipe,dd,169
 are 16 pages that the buffers of a pipe have, which process 169 has open.";
 
 /// Arguments of `pages`.

@@ -5,6 +5,8 @@ use crate::args::{self, Format};
 use crate::exit::Exit;
 use crate::output;
 use anyhow::ensure;
+use pagehound_hunt::census::Fate;
+use pagehound_hunt::holders::Holders;
 use pagehound_hunt::{Allocators, Diagnosis, Standing};
 use pagehound_kernel::{Claimant, Class, Kernel};
 use pagehound_vmcore::{Pfn, PfnRange};
@@ -14,6 +16,10 @@ use std::io::{self, Write};
 
 /// What follows the number of frames in a row.
 const COLUMNS: &str = "class,order,refcount,state,finding,holder_kind,holder,holder_pid";
+
+/// Why a column is empty that was asked for.
+const NO_RECORDS: &str = "this kernel keeps no records of allocations: boot with page_owner=on \
+     (CONFIG_PAGE_OWNER), or with CONFIG_MEM_ALLOC_PROFILING";
 
 /// Frames whose `struct page`s are read at once.
 const CHUNK: u64 = 1 << 14;
@@ -30,10 +36,9 @@ struct Facts<'a> {
     state: Standing,
     /// Number of its finding.
     finding: Option<u32>,
-    /// What structure of the kernel owns it: kind, name, process. Pages that are lost
-    /// have nobody.
-    holder_kind: Option<&'a str>,
-    holder: Option<&'a str>,
+    /// Who has it: kind, name, process. Pages that are lost have nobody.
+    holder_kind: Option<&'static str>,
+    holder: Option<Cow<'a, str>>,
     holder_pid: Option<u32>,
     /// Who allocated it, where that was asked for and is on record.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,6 +105,9 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
         let allocators = args
             .allocators
             .then(|| Allocators::of(&kernel, &diagnosis.pages));
+        if allocators.as_ref().is_some_and(Allocators::is_empty) {
+            super::note(&[NO_RECORDS.to_owned()]);
+        }
         walk(
             &kernel,
             &diagnosis,
@@ -130,6 +138,8 @@ fn walk<'d>(
 ) -> io::Result<()> {
     let map = &diagnosis.pages.map;
     let mut refcounts = Refcounts::default();
+    let Diagnosis { census, climb, .. } = diagnosis;
+    let mut holders = Holders::new(kernel, &diagnosis.pages, census, climb);
     let mut at = Pfn(0);
     while at < map.end() {
         let unit = map.unit(at);
@@ -138,17 +148,29 @@ fn walk<'d>(
             .finding(at)
             .and_then(|index| diagnosis.report.findings.get(index));
         let state = diagnosis.standing(at);
-        let owner = diagnosis.pages.claims.owner(unit.start);
-        let owner: Option<&Claimant> = owner.filter(|_| state != Standing::Lost);
+        let owner: Option<&Claimant> = diagnosis.pages.claims.owner(unit.start);
+        let fate = || diagnosis.census.fate(&diagnosis.pages, unit.start);
+        let is_held = class.is_unaccounted() && state != Standing::Lost && fate() == Fate::Held;
+        let (holder_kind, holder, holder_pid) = match owner {
+            Some(owner) => {
+                let name = Cow::Borrowed(owner.name.as_str());
+                (Some(owner.kind.name()), Some(name), owner.pid)
+            }
+            None if is_held => {
+                let holder = holders.of(unit.start);
+                (Some(holder.kind), Some(holder.name.into()), holder.pid)
+            }
+            None => (None, None, None),
+        };
         let facts = Facts {
             class: class.name(),
             order: unit.len().max(1).ilog2(),
             refcount: refcounts.of(kernel, diagnosis, at),
             state,
             finding: finding.map(|finding| finding.id),
-            holder_kind: owner.map(|owner| owner.kind),
-            holder: owner.map(|owner| owner.name.as_str()),
-            holder_pid: owner.and_then(|owner| owner.pid),
+            holder_kind,
+            holder,
+            holder_pid,
             allocator: allocators
                 .filter(|_| !matches!(class, Class::Free | Class::FreePcp | Class::Hole))
                 .and_then(|allocators| allocators.name(at)),
@@ -263,7 +285,7 @@ impl<'d> Rows<'_, 'd> {
         if let Some(id) = facts.finding {
             write!(self.out, "{id}")?;
         }
-        for field in [facts.holder_kind, facts.holder] {
+        for field in [facts.holder_kind, facts.holder.as_deref()] {
             write!(self.out, ",{}", quoted(field.unwrap_or_default()))?;
         }
         self.out.write_all(b",")?;

@@ -25,12 +25,10 @@ pub(super) fn beyond(report: &Report, page: &mut Page) -> io::Result<()> {
             2,
             PLAIN,
             &format!(
-                "{} {}: {} pages, {} allowed; {}",
-                holder.kind,
-                holder.name,
+                "{holder}: {} pages, {} allowed; {}",
                 thousands(holder.pages),
                 thousands(holder.most_pages.unwrap_or_default()),
-                meaning(&holder.kind),
+                meaning(holder, &report.target.path),
             ),
         )?;
     }
@@ -41,12 +39,16 @@ pub(super) fn beyond(report: &Report, page: &mut Page) -> io::Result<()> {
 }
 
 /// What it means, and what to do next.
-fn meaning(kind: &str) -> &'static str {
-    match kind {
+fn meaning(holder: &Holder, dump: &str) -> String {
+    let meaning = match holder.kind.as_str() {
         "page_pool" => {
             "somebody still knows the pages and does not give them back: look for a consumer that \
-             keeps received data, watch whether they grow, and show one with `pagehound why`"
+             keeps received data, watch whether they grow"
         }
-        _ => "watch whether they grow, and show one with `pagehound why`",
+        _ => "watch whether they grow",
+    };
+    match holder.sample_pfn {
+        Some(pfn) => format!("{meaning}; `pagehound why {dump} {pfn:#x}` shows one"),
+        None => meaning.to_owned(),
     }
 }

@@ -38,6 +38,12 @@ pub(super) fn confidence(finding: &Finding) -> &'static str {
 /// `Ethernet frames received by em1, em2 (e1000, under bond0, MAC …)`; where only
 /// lost objects refer to the pages, this too.
 pub fn title(finding: &Finding) -> String {
+    if finding.verdict == State::Held && !finding.holders.is_empty() {
+        return match finding.holders.as_slice() {
+            [one] => one.to_string(),
+            all => several(all),
+        };
+    }
     let content = content_and_owners(finding);
     let caches: Vec<&str> = finding
         .holders
@@ -94,11 +100,8 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
     }
     if !finding.holders.is_empty() {
         let mut holders = match finding.holders.as_slice() {
-            [one] => format!("{} {}", one.kind, one.name),
-            all => all.first().map_or(String::new(), |first| {
-                let more = thousands(all.len() as u64 - 1);
-                format!("{} {}, {more} more", first.kind, first.name)
-            }),
+            [one] => one.to_string(),
+            all => several(all),
         };
         if finding.holders.iter().any(Holder::is_beyond) {
             holders.push_str(", beyond its bound");
@@ -129,6 +132,20 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
         content(finding.content)
     };
     format!("{names}{drivers} {what}")
+}
+
+/// Several holders, so that what a narrow column cuts off is a name and not their number.
+fn several(holders: &[Holder]) -> String {
+    let (Some(first), number) = (holders.first(), thousands(holders.len() as u64)) else {
+        return String::new();
+    };
+    if holders.iter().any(|holder| holder.kind != first.kind) {
+        return format!("{number} holders: {first}");
+    }
+    match first.pid {
+        Some(pid) => format!("{} ({number}): {} (pid {pid})", first.kind, first.name),
+        None => format!("{} ({number}): {}", first.kind, first.name),
+    }
 }
 
 /// The finding that a suspect one keeps company: pages with the same content
@@ -202,14 +219,7 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         let holders: Vec<String> = finding
             .holders
             .iter()
-            .map(|holder| {
-                format!(
-                    "{} {} ({})",
-                    holder.kind,
-                    holder.name,
-                    count(holder.pages, "page")
-                )
-            })
+            .map(|holder| format!("{holder} ({})", count(holder.pages, "page")))
             .collect();
         let label = match finding.reach {
             Reach::LostObjects => "Through",

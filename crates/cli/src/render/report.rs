@@ -89,12 +89,15 @@ fn heap(report: &Report, page: &mut Page) -> io::Result<()> {
             [] => String::new(),
             some => format!(", which point to {}", some.join(", ")),
         };
-        page.indented(&format!(
-            "{} of {} {what}, {}{points}",
-            thousands(loss.count),
-            thousands(loss.of),
-            size(loss.bytes)
-        ))?;
+        page.item(
+            "",
+            &format!(
+                "{} of {} {what}, {}{points}",
+                thousands(loss.count),
+                thousands(loss.of),
+                size(loss.bytes)
+            ),
+        )?;
     }
     Ok(())
 }
@@ -139,9 +142,9 @@ fn cgroups(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()> {
     }
     if dying.count > 0 {
         page.indented(&format!(
-            "{} removed, but not gone: {} charged to them",
+            "{} of {} removed, but not gone",
+            size(dying.charged_pages.saturating_mul(page_size)),
             count(dying.count, "group"),
-            size(dying.charged_pages.saturating_mul(page_size))
         ))?;
     }
     Ok(())
@@ -230,6 +233,18 @@ fn quick_answer(report: &Report) -> (Style, &'static str, String) {
     }
 }
 
+/// What a headline adds where counted memory is out of reach.
+fn heap_lost(report: &Report) -> String {
+    let bytes = report.heap.iter().map(|loss| loss.bytes);
+    match bytes.fold(0, u64::saturating_add) {
+        0 => String::new(),
+        bytes => format!(
+            "; but {} of slabs and vmalloc that nothing points to",
+            size(bytes)
+        ),
+    }
+}
+
 /// The same for a whole dump.
 fn answer(report: &Report) -> (Style, &'static str, String) {
     if report.sample.is_some() {
@@ -263,7 +278,11 @@ fn answer(report: &Report) -> (Style, &'static str, String) {
                     .collect();
                 format!("of {} unaccounted, {}", size(all.pages), parts.join(", "))
             };
-            (GOOD, "CLEAN", format!("nothing lost: {rest}"))
+            (
+                GOOD,
+                "CLEAN",
+                format!("nothing lost: {rest}{}", heap_lost(report)),
+            )
         }
         Verdict::Incomplete => (
             DOUBT,

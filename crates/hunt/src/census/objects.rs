@@ -8,6 +8,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use pagehound_kernel::layouts::Field;
 use pagehound_kernel::{Class, Kernel, Pages, StructPages};
 use pagehound_vmcore::Pfn;
 
@@ -73,6 +74,25 @@ impl Strict {
         }
         let head = pages.map.head(pfn);
         self.units.set(head).then_some(Node::Unit(head))
+    }
+
+    /// Marks the vectors that slabs have for their objects, whose control groups and
+    /// allocations they tell: only the slab's `struct page` names one
+    /// (`slab->obj_exts`, before 6.10 `memcg_data`).
+    fn vectors(&self, kernel: &Kernel<'_>, pages: &Pages, naming: &Naming) {
+        let Some(place) = kernel.layouts.get(Field::SlabObjExts) else {
+            return;
+        };
+        let mut structs = pages.memmap.struct_pages(kernel);
+        for (head, _) in pages.slabs.iter() {
+            let bytes = structs.get(head);
+            let word = bytes.and_then(|bytes| bytes.get(place.offset as usize..)?.first_chunk());
+            let word = word.map_or(0, |word| u64::from_le_bytes(*word));
+            if let Some(named) = naming.page(word) {
+                // Flags are in its low bits, which does not lead out of the object.
+                self.reach(pages, naming, word, named, kernel.page_shift());
+            }
+        }
     }
 
     fn reached_unit(&self, head: Pfn) -> bool {
@@ -275,6 +295,7 @@ impl Census {
         for &(pfn, _) in &pages.mapped {
             strict.units.set(pages.map.head(pfn));
         }
+        strict.vectors(kernel, pages, naming);
         if !strict.follow(kernel, pages, naming, cancel) {
             self.cancelled = true;
             return;

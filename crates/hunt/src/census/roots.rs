@@ -7,6 +7,7 @@ use pagehound_vmcore::{Pfn, PhysAddr};
 
 use super::bars::Bars;
 use super::objects::Strict;
+use super::via::Worth;
 use super::{Census, Naming, Via, Without};
 
 impl Census {
@@ -48,7 +49,8 @@ impl Census {
                     {
                         strict.reach(pages, naming, word, named, shift);
                     }
-                    this.name(pages, named, Via::Root(at), without);
+                    let start = naming.is_whole(word) && pages.map.head(named) == named;
+                    this.name(pages, named, Way::Root(at, worth(class, start)), without);
                 });
                 if class == Class::PageTable && !pages.kernel_tables.contains(&pfn.0) {
                     for entry in page.chunks_exact(8) {
@@ -57,7 +59,7 @@ impl Census {
                             if pages.map.class(target).is_censused() {
                                 // A process that maps it needs no slab for that.
                                 strict.and_then(|strict| strict.unit(pages, target));
-                                this.name(pages, target, Via::Mapped, without);
+                                this.name(pages, target, Way::Mapped, without);
                             }
                         }
                     }
@@ -80,7 +82,7 @@ impl Census {
         }
     }
 
-    fn name(&self, pages: &Pages, pfn: Pfn, via: Via, without: Without) {
+    fn name(&self, pages: &Pages, pfn: Pfn, way: Way, without: Without) {
         self.named.set(pfn);
         if !pages.map.class(pfn).is_censused() {
             return;
@@ -90,7 +92,28 @@ impl Census {
         if without.units && head != pfn {
             return;
         }
-        self.via.note(head, via);
+        match way {
+            Way::Root(at, worth) => self.via.note_root(head, at, worth),
+            Way::Mapped => self.via.note(head, Via::Mapped),
+        }
         self.held.set(head);
+    }
+}
+
+/// What the pass finds a unit by.
+#[derive(Clone, Copy)]
+enum Way {
+    Root(PhysAddr, Worth),
+    Mapped,
+}
+
+/// How much a word in a page of `class` says, which names the begin of a unit or not.
+fn worth(class: Class, start: bool) -> Worth {
+    match (class, start) {
+        (Class::KernelStack, _) => Worth::Stack,
+        (Class::KernelImage | Class::Vmalloc | Class::PerCpu, true) => Worth::Variable,
+        (Class::KernelImage | Class::Vmalloc | Class::PerCpu, false) => Worth::Within,
+        (_, true) => Worth::Object,
+        (_, false) => Worth::Neighbour,
     }
 }

@@ -9,8 +9,8 @@ use crate::units::Units;
 /// How a held unit was reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Via {
-    /// A word at this physical address, in memory that has an owner; the
-    /// lowest of them.
+    /// A word at this physical address, in memory that has an owner; of those that say
+    /// most about whose the unit is, the lowest.
     Root(PhysAddr),
     /// A leaf entry of a page table maps it.
     Mapped,
@@ -28,11 +28,28 @@ pub enum Via {
     Dropped,
 }
 
-/// Bits of a coded value below its kind: a physical address has at most 52.
+/// Bits of a coded value below its kind, and below how much a root says: a physical
+/// address has at most 52.
 const KIND_SHIFT: u32 = 56;
+const WORTH_SHIFT: u32 = 53;
+
+/// How much the word at a root says about who has the unit; the first says most.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Worth {
+    /// A variable, or a vmalloc area, that names the unit's begin.
+    Variable,
+    /// An object that does.
+    Object,
+    /// A variable that names what is within, as a list does.
+    Within,
+    /// An object likewise: often a neighbour on a list.
+    Neighbour,
+    /// A stack, on which words are left behind.
+    Stack,
+}
 
 impl Via {
-    /// As one word; words of memory come first, the lowest foremost.
+    /// As one word; words of memory come first.
     fn code(self) -> u64 {
         let (kind, value) = match self {
             Via::Root(at) => (0, at.0),
@@ -49,7 +66,7 @@ impl Via {
     fn of_code(code: u64) -> Option<Via> {
         let value = code & ((1 << KIND_SHIFT) - 1);
         Some(match code >> KIND_SHIFT {
-            0 => Via::Root(PhysAddr(value)),
+            0 => Via::Root(PhysAddr(value & ((1 << WORTH_SHIFT) - 1))),
             1 => Via::Mapped,
             2 => Via::Content(Pfn(value)),
             3 => Via::PageStruct(Pfn(value)),
@@ -125,6 +142,14 @@ impl Vias {
         }
     }
 
+    /// The same for a root, of which the one that says most stays.
+    pub(super) fn note_root(&self, head: Pfn, at: PhysAddr, worth: Worth) {
+        if let Some((mut ways, number)) = self.place(head) {
+            let code = Via::Root(at).code() | (worth as u64) << WORTH_SHIFT;
+            ways.note(number, code);
+        }
+    }
+
     pub(super) fn get(&self, head: Pfn) -> Option<Via> {
         let (ways, at) = self.place(head)?;
         Via::of_code(ways.get(at)?)
@@ -160,6 +185,23 @@ mod tests {
             assert_eq!(Via::of_code(via.code()), Some(via));
         }
         assert_eq!(Via::of_code(u64::MAX), None);
+    }
+
+    #[test]
+    fn of_roots_the_one_that_says_most_stays() {
+        let root =
+            |at: u64, worth: Worth| Via::Root(PhysAddr(at)).code() | (worth as u64) << WORTH_SHIFT;
+        let mut ways = Ways::default();
+        for code in [
+            root(0x10, Worth::Neighbour),
+            root((1 << 52) - 8, Worth::Variable),
+            root(0x8, Worth::Stack),
+            Via::Mapped.code(),
+        ] {
+            ways.note(0, code);
+        }
+        let kept = ways.get(0).and_then(Via::of_code);
+        assert_eq!(kept, Some(Via::Root(PhysAddr((1 << 52) - 8))));
     }
 
     #[test]

@@ -71,6 +71,12 @@ impl Naming {
         word & low == 0 && self.direct.virt.contains(&word)
     }
 
+    /// Whether a word that names a page names it as a whole: by where it begins, or by
+    /// its `struct page`.
+    pub(crate) fn is_whole(&self, word: u64) -> bool {
+        self.is_start(word) || self.memmap.contains(&word)
+    }
+
     /// Whether a word looks like an address of the kernel: its upper half, and
     /// no small negative number.
     pub(crate) fn is_kernel_pointer(&self, word: u64) -> bool {

@@ -217,9 +217,7 @@ impl Maker<'_> {
         let mut finding = self
             .parts
             .plain(State::Held, Reach::Referenced, signature, units);
-        let map = &self.parts.pages.map;
-        let units = units.heads().map(|head| (head, map.unit(head).len()));
-        finding.holders = owned::among(&self.parts.pages.claims, units);
+        finding.holders = owned::among(self.parts.pages, units.heads());
         let bounds = owned::evidence(&finding);
         finding.evidence.extend(bounds);
         finding

@@ -94,8 +94,8 @@ impl Groups {
                     let company =
                         key.is_telling() && lost.get(&key).is_some_and(|&units| units >= GROUP);
                     let lost = census.is_lost_through_cache(head);
-                    if let Some(owner) = pages.claims.owner(head).filter(|_| !lost) {
-                        let group = Group::Owned(owner.kind);
+                    if let Some(owner) = pages.claims.owner(head) {
+                        let group = Group::Owned(owner.kind.name());
                         groups.put(number, group, pages.map.unit(head).len());
                         continue;
                     }

@@ -5,6 +5,7 @@ mod finding;
 mod findings;
 mod groups;
 mod members;
+mod nodes;
 mod owned;
 mod parts;
 mod quick;
@@ -150,6 +151,13 @@ impl Diagnosis {
                  nothing in memory refers to may be theirs"
             )
         }));
+        if pages.claims.is_cut_short() {
+            differences.push(
+                "structures of the kernel lead to more than there can be, so the dump is damaged: \
+                 owners of pages, and tables that hardware walks, may be missing"
+                    .to_owned(),
+            );
+        }
         if !differences.is_empty() {
             census.doubt();
         }
@@ -210,7 +218,7 @@ impl Diagnosis {
             unaccounted,
             control: census.control,
             findings: found,
-            holders: owned::holders(&pages.claims),
+            holders: owned::holders(&pages),
             heap,
             cgroups: charged.groups,
             dying_cgroups: charged.dying,
@@ -307,13 +315,15 @@ fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Finge
 /// Blocks behind blocks that are followed.
 const ROUNDS: usize = 64;
 
-/// Pages of a page_pool that nothing refers to any more are lost like others:
-/// only their mark is still the pool's.
+/// What nothing in use refers to any more has no owner: what describes an owner may
+/// still have it, and so may a page of a page_pool its mark.
 fn disown(pages: &mut Pages, census: &Census, units: &Units) {
     for head in units.heads() {
-        let lost = census.fate(pages, head) == Fate::Orphan || census.is_lost_through_cache(head);
-        if lost && !pages.map.class(head).is_unaccounted() {
-            pages.map.disown(head);
+        if census.fate(pages, head) == Fate::Orphan || census.is_lost_through_cache(head) {
+            pages.claims.release(head, pages.map.unit(head).len());
+            if !pages.map.class(head).is_unaccounted() {
+                pages.map.disown(head);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use pagehound_model::{
 use pagehound_vmcore::{Mac, Pfn};
 
 use super::members::Members;
+use super::nodes::{ByNode, Nodes};
 use super::signature;
 use crate::attribution::Attribution;
 use crate::fingerprint::{Fingerprints, Key, Shared, order};
@@ -147,14 +148,13 @@ impl Parts<'_> {
     pub(super) fn holder(&self, holder: &HolderName, units: &Members<'_>) -> Holder {
         Holder {
             kind: holder.kind.into(),
-            name: match holder.pid {
-                Some(pid) => format!("{} (pid {pid})", holder.name),
-                None => holder.name.clone(),
-            },
+            name: holder.name.clone(),
             pages: units.pages(),
             pid: holder.pid,
             module: holder.module.clone(),
             most_pages: None,
+            nodes: self.nodes(units),
+            sample_pfn: units.heads().next().map(|head| head.0),
         }
     }
 
@@ -224,24 +224,11 @@ impl Parts<'_> {
     }
 
     fn nodes(&self, units: &Members<'_>) -> Vec<NodePages> {
-        let mut nodes: BTreeMap<u32, u64> = BTreeMap::new();
-        let zones: Vec<_> = self
-            .pages
-            .nodes
-            .iter()
-            .flat_map(|node| &node.zones)
-            .collect();
+        let nodes = Nodes::of(self.pages);
+        let mut by_node = ByNode::default();
         for head in units.heads() {
-            let zone = zones
-                .iter()
-                .find(|zone| head.0.wrapping_sub(zone.start.0) < zone.spanned);
-            if let Some(zone) = zone {
-                *nodes.entry(zone.node).or_default() += self.pages.map.unit(head).len();
-            }
+            by_node.add(nodes.node(head), self.pages.map.unit(head).len());
         }
-        nodes
-            .into_iter()
-            .map(|(node, pages)| NodePages { node, pages })
-            .collect()
+        by_node.told()
     }
 }

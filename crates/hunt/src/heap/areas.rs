@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use pagehound_kernel::{Class, Kernel, Pages, Symbolizer, VmapArea};
 use pagehound_model::HeapLoss;
-use pagehound_scan::{Pass, words_in_ranges};
+use pagehound_scan::{End, Pass, words_in_ranges};
 use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 use crate::census::{Bars, Bits, Census};
@@ -34,7 +34,9 @@ pub(super) fn lost(
     if !is_worth_it(pages) {
         return Vec::new();
     }
-    let named = named(kernel, pages, census, pass);
+    let Some(named) = named(kernel, pages, census, pass) else {
+        return Vec::new();
+    };
     let mut callers: BTreeMap<String, Sum> = BTreeMap::new();
     for (number, area) in (0u64..).zip(&pages.areas) {
         let Some(vm) = area.vm.as_ref().filter(|vm| vm.is_allocated()) else {
@@ -73,8 +75,13 @@ fn is_worth_it(pages: &Pages) -> bool {
     of_all >= MANY || of_all.saturating_mul(WORTH_IT) >= memory
 }
 
-/// A bit an area, set where a word names it.
-fn named(kernel: &Kernel<'_>, pages: &Pages, census: &Census, pass: &Pass<'_>) -> Bits<u64> {
+/// A bit an area, set where a word names it; `None` where the search was ended early.
+fn named(
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+    census: &Census,
+    pass: &Pass<'_>,
+) -> Option<Bits<u64>> {
     let areas = Areas::of(kernel, pages);
     let named: Bits<u64> = Bits::new(pages.areas.len() as u64);
     // The array of a large area's pages is an area too, which no other word has.
@@ -85,7 +92,7 @@ fn named(kernel: &Kernel<'_>, pages: &Pages, census: &Census, pass: &Pass<'_>) -
     }
     let shift = kernel.page_shift();
     let ranges = [areas.space.clone(), kernel.memory.space.direct.virt.clone()];
-    pass.fold(
+    let outcome = pass.fold(
         |pfn| census.is_referrer(pages, pfn),
         || (),
         |(), pfn, page| {
@@ -102,7 +109,8 @@ fn named(kernel: &Kernel<'_>, pages: &Pages, census: &Census, pass: &Pass<'_>) -
             });
         },
     );
-    named
+    let tally = outcome.tally;
+    (tally.end == End::Complete && tally.unreadable == 0).then_some(named)
 }
 
 /// All areas, and where the kernel describes them: words there hold none.

@@ -59,7 +59,9 @@ impl Climb {
         let mut wanted: Vec<u64> = from.filter_map(number).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        wanted.truncate(MOST);
+        // Of too many, those from everywhere.
+        let step = wanted.len().div_ceil(MOST).max(1);
+        wanted = wanted.into_iter().step_by(step).collect();
         let all = wanted.len();
         for _ in 0..LEVELS {
             // For the last few another pass is not worth it.
@@ -184,7 +186,8 @@ fn rank(pages: &Pages, class: Class, at: PhysAddr, to: PhysAddr, shift: u32) -> 
                 Rank::Sized
             }
         }
-        Class::Raw => Rank::Sized,
-        _ => Rank::Named,
+        Class::KernelImage | Class::Vmalloc | Class::PerCpu => Rank::Named,
+        // What has no name of its own.
+        _ => Rank::Sized,
     }
 }

@@ -1,5 +1,6 @@
 //! Types of loaded modules, which the kernel keeps where it verifies BPF.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use pagehound_vmcore::VirtAddr;
@@ -11,8 +12,8 @@ use crate::net::whole_or_part;
 
 /// More modules than any kernel loads.
 const MOST_MODULES: usize = 1 << 12;
-/// Bytes of types of all modules together: ten times what large ones have.
-const MOST_BYTES: u64 = 128 << 20;
+/// Bytes of types of all modules together: more than a host with hundreds of them has.
+const MOST_BYTES: u64 = 24 << 20;
 
 impl Kernel<'_> {
     /// Reads the types of loaded modules (CONFIG_DEBUG_INFO_BTF_MODULES), and places
@@ -29,13 +30,14 @@ impl Kernel<'_> {
             return Vec::new();
         };
         let mut left = MOST_BYTES;
+        let mut seen = HashSet::new();
         let entries = whole_or_part(self.list_of(head, Field::BtfModuleList, MOST_MODULES));
         let mut read = |entry: VirtAddr| {
             let module = self.pointer(entry, Field::BtfModuleModule).ok()?;
             let btf = self.pointer(entry, Field::BtfModuleBtf).ok()?;
             let data = self.pointer(btf, Field::BtfData).ok()?;
             let size = self.field(btf, Field::BtfDataSize).ok()?;
-            left = left.checked_sub(size)?;
+            left = left.checked_sub(size).filter(|_| seen.insert(data))?;
             let types = Btf::of_module(base, &self.memory, data, size).ok()?;
             Some((self.module_name(module)?, types))
         };

@@ -1,5 +1,7 @@
 //! What is asked of BTF: sizes, members, arrays, enumerators.
 
+use std::ops::Range;
+
 use super::Btf;
 use super::types::{
     DATASEC, ENUM, ENUM64, FLOAT, INT, MAX_DEPTH, RawMember, STRUCT, TYPEDEF, Type, UNION, u32_at,
@@ -41,11 +43,16 @@ impl Btf {
     /// its first element; pointers are not followed. If several structs have the
     /// name, the first that has the path counts.
     pub fn member(&self, path: &str) -> Option<Member> {
+        self.member_within(path, &mut MEMBER_BUDGET.clone())
+    }
+
+    /// The same for one of many paths, which together look at no more members than
+    /// `budget` has.
+    pub(crate) fn member_within(&self, path: &str, budget: &mut u32) -> Option<Member> {
         let (name, rest) = path.split_once('.')?;
-        let mut budget = MEMBER_BUDGET;
         self.named(name, &[STRUCT, UNION])
             .chain(self.named(name, &[TYPEDEF]))
-            .find_map(|t| self.descend(t, rest, &mut budget))
+            .find_map(|t| self.descend(t, rest, budget))
     }
 
     /// The value of an enumerator: `enumerator("zone_stat_item", "NR_FREE_PAGES")`.
@@ -57,21 +64,23 @@ impl Btf {
             .find_map(|t| self.enumerator_of(t, name))
     }
 
-    /// The variable of a section that has the byte at `offset`: its name, and where
-    /// it begins. Kernels have those of `.data..percpu` (since pahole 1.18), also where
-    /// kallsyms has functions only.
-    pub fn variable(&self, section: &str, offset: u64) -> Option<(&str, u64)> {
-        let section = self.section(section)?;
+    /// The variables of a section, each with its bytes from the section's begin, by
+    /// ascending begin. Kernels have those of `.data..percpu` (since pahole 1.18), also
+    /// where kallsyms has functions only.
+    pub fn variables(&self, section: &str) -> Vec<(Range<u64>, &str)> {
+        let Some(section) = self.section(section) else {
+            return Vec::new();
+        };
         let records = section.rest.chunks_exact(SECTION_VARIABLE);
         let records = records.take(section.head.vlen as usize);
-        let (id, at) = records
-            .filter_map(|record| {
-                let at = u64::from(u32_at(record, 4)?);
-                let size = u64::from(u32_at(record, 8)?);
-                (offset.checked_sub(at)? < size).then_some((u32_at(record, 0)?, at))
-            })
-            .next()?;
-        Some((self.type_name(id), at))
+        let variable = |record| {
+            let at = u64::from(u32_at(record, 4)?);
+            let size = u64::from(u32_at(record, 8)?);
+            Some((at..at + size, self.type_name(u32_at(record, 0)?)))
+        };
+        let mut all: Vec<_> = records.filter_map(variable).collect();
+        all.sort_by_key(|(bytes, _)| bytes.start);
+        all
     }
 
     /// Size in bytes of a section, up to the end of its last variable.

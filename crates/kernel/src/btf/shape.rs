@@ -5,8 +5,6 @@ use super::types::{ARRAY, FWD, INT, MAX_DEPTH, PTR, STRUCT, Type, UNION};
 
 /// Pointers told of one struct; the largest have some hundreds.
 const MOST_POINTERS: usize = 1 << 12;
-/// Members looked at for one struct; the largest have some thousands.
-const MEMBER_BUDGET: u32 = 1 << 16;
 /// Elements of an array that are told.
 const MOST_ELEMENTS: u32 = 256;
 
@@ -33,9 +31,9 @@ pub(crate) struct PointerAt {
 }
 
 /// What is found, and how many members more are looked at.
-struct Walk {
+struct Walk<'b> {
     found: Vec<PointerAt>,
-    budget: u32,
+    budget: &'b mut u32,
 }
 
 impl Btf {
@@ -70,24 +68,25 @@ impl Btf {
         self.name(pointer.name).unwrap_or_default()
     }
 
-    /// All pointers in a struct, those of structs and arrays in it too, by offset.
-    pub(crate) fn pointers(&self, id: u32) -> Vec<PointerAt> {
+    /// All pointers in a struct, those of structs and arrays in it too, by offset; looks
+    /// at no more members than `budget` has.
+    pub(crate) fn pointers(&self, id: u32, budget: &mut u32) -> Vec<PointerAt> {
         let mut walk = Walk {
             found: Vec::new(),
-            budget: MEMBER_BUDGET,
+            budget,
         };
         self.pointers_in(id, 0, 0, MAX_DEPTH, &mut walk);
         walk.found.sort_by_key(|pointer| pointer.offset);
         walk.found
     }
 
-    fn pointers_in(&self, id: u32, base: u64, name: u32, depth: u32, walk: &mut Walk) {
+    fn pointers_in(&self, id: u32, base: u64, name: u32, depth: u32, walk: &mut Walk<'_>) {
         let (Some(depth), Some(this)) = (depth.checked_sub(1), self.resolve(id)) else {
             return;
         };
         // Broken BTF may nest without end.
-        walk.budget = walk.budget.saturating_sub(1);
-        if walk.budget == 0 || walk.found.len() >= MOST_POINTERS {
+        *walk.budget = walk.budget.saturating_sub(1);
+        if *walk.budget == 0 || walk.found.len() >= MOST_POINTERS {
             return;
         }
         match this.head.kind {

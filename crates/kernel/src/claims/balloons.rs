@@ -5,16 +5,16 @@ use std::collections::HashMap;
 
 use pagehound_vmcore::VirtAddr;
 
-use super::Search;
+use super::{Kind, Search};
 use crate::layouts::Field;
 use crate::pagemap::Class;
 use crate::symbolizer::Symbolizer;
 
 /// Drivers that take pages away without noting in `struct page` that they did.
-const SILENT: [(&str, &str); 3] = [
-    ("hv_balloon", "balloon"),
-    ("vmw_balloon", "balloon"),
-    ("virtio_mem", "unplugged memory"),
+const SILENT: [(&str, Kind); 3] = [
+    ("hv_balloon", Kind::Balloon),
+    ("vmw_balloon", Kind::Balloon),
+    ("virtio_mem", Kind::Unplugged),
 ];
 
 impl Search<'_> {
@@ -34,7 +34,13 @@ impl Search<'_> {
                 Some(owner) => *owner,
                 None => {
                     let named = self.balloon(device, &symbols);
-                    let owner = named.map(|(kind, name)| self.owner(kind, name, None));
+                    let owner = named.map(|(kind, name)| {
+                        let owner = self.owner(kind, name.clone(), None);
+                        if let Some(claimant) = self.claims.claimants.get_mut(owner as usize) {
+                            claimant.module = Some(name);
+                        }
+                        owner
+                    });
                     owners.insert(device.0, owner);
                     owner
                 }
@@ -49,23 +55,19 @@ impl Search<'_> {
 
     /// The kind and the driver of a balloon: the module that has it, or whose function
     /// moves its pages; of a driver that notes nothing, the only one that is loaded.
-    fn balloon(
-        &self,
-        device: VirtAddr,
-        symbols: &Symbolizer<'_>,
-    ) -> Option<(&'static str, String)> {
+    fn balloon(&self, device: VirtAddr, symbols: &Symbolizer<'_>) -> Option<(Kind, String)> {
         let migrate = self.kernel.pointer(device, Field::BalloonMigrate).ok();
         let module = [migrate, Some(device)]
             .into_iter()
             .flatten()
             .find_map(|at| symbols.module(at));
         if let Some(module) = module {
-            return Some(("balloon", module.name.clone()));
+            return Some((Kind::Balloon, module.name.clone()));
         }
         if let Some(function) = migrate
             && let Some(name) = symbols.symbolize(function)
         {
-            return Some(("balloon", name));
+            return Some((Kind::Balloon, name));
         }
         let loaded = |name: &str| symbols.modules().iter().any(|module| module.name == name);
         let mut silent = SILENT.iter().filter(|(name, _)| loaded(name));

@@ -39,12 +39,25 @@ impl Sort {
             _ => return None,
         })
     }
+
+    fn is_of_machine(self) -> bool {
+        matches!(self, Sort::Machine | Sort::Processor)
+    }
 }
 
 impl Search<'_> {
     /// Files that owners of pages are behind, by the processes that have them open:
     /// each once, with the first of them.
     pub(super) fn open_files(&mut self) {
+        self.files(|sort| !sort.is_of_machine());
+    }
+
+    /// The same for virtual machines, which hold what they have.
+    pub(super) fn virtual_machines(&mut self) {
+        self.files(Sort::is_of_machine);
+    }
+
+    fn files(&mut self, wanted: impl Fn(Sort) -> bool) {
         let kernel = self.kernel;
         let symbols = kernel.symbolizer();
         let mut sorts: HashMap<u64, Option<Sort>> = HashMap::new();
@@ -61,7 +74,7 @@ impl Search<'_> {
         let pages = self.pages;
         for task in &pages.tasks {
             let Ok(files) = kernel.pointer(task.addr, Field::TaskFiles) else {
-                return;
+                continue;
             };
             // Threads have one table together.
             if files.0 == 0 || !tables.insert(files) {
@@ -71,7 +84,7 @@ impl Search<'_> {
                 if !seen.insert(file) {
                     continue;
                 }
-                if let Some(sort) = sort_of(file) {
+                if let Some(sort) = sort_of(file).filter(|&sort| wanted(sort)) {
                     self.open_file(task, number, file, sort);
                 }
             }
@@ -118,10 +131,13 @@ impl Search<'_> {
         let Ok(private) = self.kernel.pointer(file, Field::FilePrivate) else {
             return;
         };
-        let name = format!("{} (pid {})", printable(&task.comm), task.pid);
+        let name = printable(&task.comm);
         let known = self.claims.owners().len();
         let steps = [
-            (format!("task_struct of {name}"), task.addr),
+            (
+                format!("task_struct of {name} (pid {})", task.pid),
+                task.addr,
+            ),
             (format!("file, descriptor {number}"), file),
         ];
         let [(process, at), (descriptor, file)] = steps;

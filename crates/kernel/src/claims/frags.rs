@@ -2,7 +2,7 @@
 
 use pagehound_vmcore::VirtAddr;
 
-use super::Search;
+use super::{Kind, Search};
 use crate::layouts::Field;
 use crate::text::printable;
 
@@ -13,6 +13,7 @@ impl Search<'_> {
         for (variable, field) in [
             ("netdev_alloc_cache", Field::FragCacheVa),
             ("napi_alloc_cache", Field::NapiFragVa),
+            ("napi_alloc_cache", Field::NapiSmallVa),
         ] {
             let Some(variable_at) = kernel.address(variable) else {
                 continue;
@@ -24,25 +25,28 @@ impl Search<'_> {
                 let Ok(start) = kernel.pointer(cache, field) else {
                     break;
                 };
-                // Since 6.13 (8218f62c9c9b) the page's order is in the low bits.
+                // Since 6.13 (0c3ce2f50261) the page's order is in the low bits.
                 let start = VirtAddr(start.0 & !(kernel.page_size() - 1));
                 if start.0 == 0 {
                     continue;
                 }
-                let owner = self.owner("page fragments", format!("{variable} of CPU {cpu}"), None);
+                let owner = self.owner(
+                    Kind::PageFragments,
+                    format!("{variable} of CPU {cpu}"),
+                    None,
+                );
                 self.below(variable, cache, |search| search.memory(owner, start, 1));
             }
         }
         let pages = self.pages;
         for task in &pages.tasks {
             let Ok(page) = kernel.pointer(task.addr, Field::TaskFragPage) else {
-                return;
+                continue;
             };
             if page.0 == 0 {
                 continue;
             }
-            let name = format!("{} (pid {})", printable(&task.comm), task.pid);
-            let owner = self.owner("page fragments", name, None);
+            let owner = self.owner(Kind::PageFragments, printable(&task.comm), None);
             if let Some(claimant) = self.claims.claimants.get_mut(owner as usize) {
                 claimant.pid = Some(task.pid);
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use pagehound_vmcore::{PhysAddr, VirtAddr};
 
-use super::{IOMMU_TABLES, Search};
+use super::{Kind, Search};
 use crate::layouts::Field;
 use crate::text::printable;
 use crate::virt::VirtualRead;
@@ -36,11 +36,12 @@ impl Search<'_> {
         let units = match kernel.list_of(head, Field::DmarUnitList, MOST_UNITS) {
             Ok(units) | Err((units, _)) => units,
         };
+        let mut seen = HashSet::new();
         for unit in units {
             let Ok(iommu) = kernel.pointer(unit, Field::DmarUnitIommu) else {
                 continue;
             };
-            if iommu.0 != 0 {
+            if iommu.0 != 0 && seen.insert(iommu) {
                 self.below("intel_iommu", iommu, |search| search.iommu_unit(iommu));
             }
         }
@@ -51,7 +52,7 @@ impl Search<'_> {
         let name = kernel.member(iommu, Field::IommuName).ok();
         let name = name.and_then(|name| kernel.memory.cstr(name, 16).ok());
         let name = printable(&name.unwrap_or_default());
-        let own = self.owner(IOMMU_TABLES, format!("of {name} itself"), None);
+        let own = self.owner(Kind::IommuTables, format!("of {name} itself"), None);
         let some = |at, field| kernel.pointer(at, field).ok().filter(|at| at.0 != 0);
         if let Some(queue) = some(iommu, Field::IommuQueue)
             && let Some(entries) = some(queue, Field::IommuQueueDesc)
@@ -71,8 +72,8 @@ impl Search<'_> {
         self.memory(own, root, 1);
         let segment = kernel.field(iommu, Field::IommuSegment).unwrap_or(0);
         let Ok(root) = kernel.phys(root) else { return };
-        // Devices of a group have the same tables.
-        let mut tables: BTreeMap<(u64, u64), Vec<String>> = BTreeMap::new();
+        // Devices of a group have the same tables: the first of them, and how many.
+        let mut tables: BTreeMap<(u64, u64), (String, u64)> = BTreeMap::new();
         for (bus, entry) in self.entries(root).iter().step_by(2).enumerate() {
             if entry & PRESENT == 0 {
                 continue;
@@ -81,6 +82,9 @@ impl Search<'_> {
             self.frame(own, contexts.pfn(kernel.page_shift()));
             let entries = self.entries(contexts);
             for (function, words) in entries.as_chunks::<2>().0.iter().enumerate() {
+                if !self.step() {
+                    return;
+                }
                 let [low, high] = *words;
                 // Types 2 and 3 translate nothing.
                 if low & PRESENT == 0 || low >> 2 & 3 > 1 {
@@ -88,18 +92,27 @@ impl Search<'_> {
                 }
                 let (device, function) = (function >> 3, function & 7);
                 let name = format!("{segment:04x}:{bus:02x}:{device:02x}.{function}");
-                let levels = (high & 7) + 2;
-                let devices = tables.entry((low & ADDRESS, levels)).or_default();
-                devices.push(name);
+                // Address widths of 39, 48 and 57 bits; others are reserved.
+                let width @ 1..=3 = high & 7 else { continue };
+                let levels = width + 2;
+                let devices = tables.entry((low & ADDRESS, levels));
+                devices.or_insert((name, 0)).1 += 1;
             }
         }
-        for ((top, levels), devices) in tables {
-            let name = match devices.as_slice() {
-                [one] => format!("of {one}"),
-                [first, rest @ ..] => format!("of {first} and {} more", rest.len()),
-                [] => continue,
+        for ((top, levels), (first, devices)) in tables {
+            let table = PhysAddr(top).pfn(kernel.page_shift());
+            // What is no page that somebody took, or another device's, is no table of
+            // these.
+            let map = &self.pages.map;
+            let is_one = table < map.end() && map.class(table).is_censused();
+            if !is_one || self.claims.number(map.head(table)).is_some() {
+                continue;
+            }
+            let name = match devices {
+                1 => format!("of {first}"),
+                _ => format!("of {first} and {} more", devices - 1),
             };
-            let owner = self.owner(IOMMU_TABLES, name, None);
+            let owner = self.owner(Kind::IommuTables, name, None);
             self.translation(owner, PhysAddr(top), levels);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use pagehound_vmcore::{PhysAddr, VirtAddr};
 
-use super::{KVM_TABLES, Search};
+use super::{Kind, Search};
 use crate::kernel::KernelError;
 use crate::layouts::Field;
 use crate::pagemap::Class;
@@ -15,20 +15,18 @@ use crate::virt::VirtualRead;
 const MOST_TABLES: usize = 1 << 24;
 /// More objects than a memory cache has (`KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE` is 40).
 const MOST_OBJECTS: u64 = 1 << 10;
-/// Where an entry of a table points, whoever made the processor.
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 impl Search<'_> {
     /// A `struct kvm`: the tables on its lists, and those these lead to. Of tables that
     /// are made without a list (the TDP MMU) only the roots are on one.
     pub(super) fn virtual_machine(&mut self, kvm: VirtAddr, process: &str) {
         let kernel = self.kernel;
-        let owner = self.owner(KVM_TABLES, process.to_owned(), None);
+        let owner = self.owner(Kind::KvmTables, process.to_owned(), None);
         self.below("kvm", kvm, |search| {
             if let Ok(ring) = kernel.pointer(kvm, Field::KvmMmioRing)
                 && ring.0 != 0
             {
-                let processor = search.owner("KVM processor", process.to_owned(), None);
+                let processor = search.owner(Kind::KvmProcessor, process.to_owned(), None);
                 search.memory(processor, ring, 1);
             }
             let mut seen = HashSet::new();
@@ -40,30 +38,31 @@ impl Search<'_> {
                     Ok(tables) | Err((tables, _)) => tables,
                 };
                 for table in tables {
-                    // The table may be gone since its place on the list was read.
-                    let _ = search.mmu_page(owner, table, &mut seen);
+                    search.mmu_page(owner, table, &mut seen);
                 }
             }
         });
     }
 
     /// A `kvm_mmu_page` with all tables below its own.
-    fn mmu_page(
-        &mut self,
-        owner: u32,
-        page: VirtAddr,
-        seen: &mut HashSet<VirtAddr>,
-    ) -> Result<(), KernelError> {
+    fn mmu_page(&mut self, owner: u32, page: VirtAddr, seen: &mut HashSet<VirtAddr>) {
         let kernel = self.kernel;
+        if !seen.insert(page) {
+            return;
+        }
         let mut waiting = vec![page];
         while let Some(page) = waiting.pop() {
             if !self.step() {
                 break;
             }
-            if !seen.insert(page) {
+            // One that is gone since its place on the list was read leads nowhere.
+            let Ok(table) = kernel.pointer(page, Field::KvmMmuPageSpt) else {
+                continue;
+            };
+            let frame = kernel.memory.space.direct.phys(table);
+            if frame.and_then(|frame| self.mmu_page_of(frame)) != Some(page) {
                 continue;
             }
-            let table = kernel.pointer(page, Field::KvmMmuPageSpt)?;
             self.below("kvm_mmu_page", page, |search| {
                 search.memory(owner, table, 1);
             });
@@ -72,11 +71,13 @@ impl Search<'_> {
                 continue;
             }
             for entry in entries.as_chunks::<8>().0 {
-                let below = PhysAddr(u64::from_le_bytes(*entry) & ADDRESS);
-                waiting.extend(self.mmu_page_of(below));
+                // Without the bit that says memory is encrypted (AMD SME).
+                let mask = kernel.memory.space.geometry.addr_mask;
+                let below = PhysAddr(u64::from_le_bytes(*entry) & mask);
+                let page = self.mmu_page_of(below);
+                waiting.extend(page.filter(|&page| seen.insert(page)));
             }
         }
-        Ok(())
     }
 
     /// The `kvm_mmu_page` of a frame that is a table: `page->private` names it, and it
@@ -97,7 +98,7 @@ impl Search<'_> {
     /// A `kvm_vcpu`: what it shares with its process, and pages it has ready for tables.
     pub(super) fn virtual_processor(&mut self, vcpu: VirtAddr, process: &str) {
         let kernel = self.kernel;
-        let owner = self.owner("KVM processor", process.to_owned(), None);
+        let owner = self.owner(Kind::KvmProcessor, process.to_owned(), None);
         self.below("kvm_vcpu", vcpu, |search| {
             for field in [Field::KvmVcpuRun, Field::KvmVcpuPioData] {
                 if let Ok(page) = kernel.pointer(vcpu, field)

@@ -11,6 +11,7 @@ mod balloons;
 mod files;
 mod frags;
 mod iommu;
+mod kind;
 mod kvm;
 mod pipes;
 mod pools;
@@ -28,20 +29,33 @@ use pagehound_vmcore::{Pfn, VirtAddr};
 
 use crate::kernel::Kernel;
 use crate::pagemap::{Class, Pages};
+pub use kind::Kind;
 
 /// An owner of pages. Strings are safe to print.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Claimant {
-    /// What it is, for example `pipe`.
-    pub kind: &'static str,
+    /// What it is.
+    pub kind: Kind,
     /// Which one it is: process, device, connection.
     pub name: String,
     /// The process that has it open, if one has.
     pub pid: Option<u32>,
+    /// The loaded module whose it is: a driver.
+    pub module: Option<String>,
     /// Most pages it may have by its own settings, where these bound it.
     pub most: Option<u64>,
     /// Pages it has.
     pub pages: u64,
+}
+
+impl std::fmt::Display for Claimant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind.name(), self.name)?;
+        match self.pid {
+            Some(pid) => write!(f, " (pid {pid})"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A structure on the way from an owner to its page.
@@ -60,33 +74,9 @@ pub struct Claims {
     claimants: Vec<Claimant>,
     /// By the first frame of the unit.
     units: HashMap<u64, u32>,
+    /// Some walk was ended before it was through.
+    cut_short: bool,
 }
-
-/// Kinds whose pages hold data: words that a user wrote, that came by the network, or
-/// that were written down for later. They refer to nothing, whatever they are. Not
-/// among them is what may have been spliced into a pipe, or hold the head of an
-/// `sk_buff` with its fragments.
-const DATA: &[&str] = &[
-    BPF_RING,
-    IO_URING,
-    PACKET_RING,
-    PERF_BUFFER,
-    TRACE_BUFFER,
-    ZSMALLOC,
-];
-
-/// Kinds whose pages are tables that hardware walks, found by the walk from what is in
-/// use: the entries on the way are references, although they are no addresses.
-const TABLES: &[&str] = &[IOMMU_TABLES, KVM_TABLES];
-
-const IOMMU_TABLES: &str = "IOMMU tables";
-const KVM_TABLES: &str = "KVM tables";
-const BPF_RING: &str = "bpf ring buffer";
-const IO_URING: &str = "io_uring";
-const PACKET_RING: &str = "packet ring";
-const PERF_BUFFER: &str = "perf buffer";
-const TRACE_BUFFER: &str = "trace buffer";
-const ZSMALLOC: &str = "zsmalloc";
 
 impl Claims {
     /// Looks through all owners that are known of.
@@ -109,8 +99,7 @@ impl Claims {
     /// Whether the unit that begins with `head` holds data, in which a word is no
     /// reference.
     pub fn is_data(&self, head: Pfn) -> bool {
-        self.owner(head)
-            .is_some_and(|owner| DATA.contains(&owner.kind))
+        self.owner(head).is_some_and(|owner| owner.kind.is_data())
     }
 
     /// First frames of the units that are tables which hardware walks: what a walk of
@@ -118,13 +107,34 @@ impl Claims {
     pub fn tables(&self) -> impl Iterator<Item = Pfn> {
         let is_table = |number: u32| {
             let owner = self.claimants.get(number as usize);
-            owner.is_some_and(|owner| TABLES.contains(&owner.kind))
+            owner.is_some_and(|owner| owner.kind.is_table())
         };
         let tables = self
             .units
             .iter()
             .filter(move |&(_, &number)| is_table(number));
         tables.map(|(&head, _)| Pfn(head))
+    }
+
+    /// Whether some structures led to more than there can be, so that owners, and
+    /// tables that hardware walks, may be missing.
+    pub fn is_cut_short(&self) -> bool {
+        self.cut_short
+    }
+
+    /// Takes a unit from its owner: nothing refers to it any more.
+    pub fn release(&mut self, head: Pfn, pages: u64) {
+        let number = self.units.remove(&head.0);
+        let owner = number.and_then(|number| self.claimants.get_mut(number as usize));
+        if let Some(owner) = owner {
+            owner.pages = owner.pages.saturating_sub(pages);
+        }
+    }
+
+    /// Units that have an owner, and its place among all [`owners`](Self::owners).
+    pub fn units(&self) -> impl Iterator<Item = (Pfn, usize)> {
+        let units = self.units.iter();
+        units.map(|(&head, &number)| (Pfn(head), number as usize))
     }
 
     /// Units that have an owner.
@@ -157,6 +167,13 @@ impl Claims {
 const STEPS_A_FRAME: u64 = 4;
 const SPARE_STEPS: u64 = 1 << 20;
 
+/// Pages that no machine has: what may have more has no bound.
+const NO_BOUND: u64 = 1 << 40;
+
+fn budget(pages: &Pages) -> u64 {
+    SPARE_STEPS.saturating_add(pages.map.end().0.saturating_mul(STEPS_A_FRAME))
+}
+
 /// The walk through all owners.
 struct Search<'a> {
     kernel: &'a Kernel<'a>,
@@ -179,28 +196,40 @@ impl<'a> Search<'a> {
             trail: Vec::new(),
             wanted: None,
             found: Vec::new(),
-            left: SPARE_STEPS.saturating_add(pages.map.end().0.saturating_mul(STEPS_A_FRAME)),
+            left: budget(pages),
         }
     }
 
+    /// Walks everything; first what holds what it comes to. Each walk has a budget of
+    /// its own, so that a list without an end in one costs the others nothing.
     fn all(&mut self) {
-        self.open_files();
-        self.page_frags();
-        self.traces();
-        self.page_pools();
-        self.zsmalloc();
-        self.receive_rings();
-        self.balloons();
-        self.iommu_tables();
+        let walks: [fn(&mut Self); 9] = [
+            Self::iommu_tables,
+            Self::virtual_machines,
+            Self::open_files,
+            Self::page_frags,
+            Self::traces,
+            Self::page_pools,
+            Self::zsmalloc,
+            Self::receive_rings,
+            Self::balloons,
+        ];
+        for walk in walks {
+            self.left = budget(self.pages);
+            walk(self);
+            self.claims.cut_short |= self.left == 0;
+        }
     }
 
     /// A new owner, whose pages are added next.
-    fn owner(&mut self, kind: &'static str, name: String, most: Option<u64>) -> u32 {
+    fn owner(&mut self, kind: Kind, name: String, most: Option<u64>) -> u32 {
+        let most = most.filter(|&most| most < NO_BOUND);
         let number = self.claims.claimants.len() as u32;
         self.claims.claimants.push(Claimant {
             kind,
             name,
             pid: None,
+            module: None,
             most,
             pages: 0,
         });

@@ -2,7 +2,7 @@
 
 use pagehound_vmcore::VirtAddr;
 
-use super::Search;
+use super::{Kind, Search};
 use crate::layouts::{Field, Struct};
 use crate::virt::VirtualRead;
 
@@ -31,8 +31,8 @@ impl Search<'_> {
         let used = (head.wrapping_sub(tail) & 0xffff_ffff).min(slots);
         let spare = kernel.layouts.get(Field::PipeTmpPage);
         let spares = spare.map_or(0, |place| place.size / 8);
-        let most = field(Field::PipeMaxUsage).map(|most| most + spares);
-        let owner = self.owner("pipe", process.to_owned(), most);
+        let most = field(Field::PipeMaxUsage).map(|most| most.saturating_add(spares));
+        let owner = self.owner(Kind::Pipe, process.to_owned(), most);
         self.below("pipe_inode_info", pipe, |search| {
             for index in 0..used {
                 if !search.step() {
@@ -45,7 +45,7 @@ impl Search<'_> {
                 };
                 search.below("pipe_buffer", buffer, |search| search.page(owner, page));
             }
-            // Kept for the next write; two since 4.12 (a7d8a7a8c6a4).
+            // Kept for the next write; two since 6.15 (46af8e2406c2).
             if let Some(place) = spare {
                 for index in 0..spares.min(16) {
                     let slot = pipe.add(place.offset + index * 8);

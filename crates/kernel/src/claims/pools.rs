@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use pagehound_vmcore::VirtAddr;
 
-use super::{Search, ZSMALLOC};
+use super::{Kind, Search};
 use crate::layouts::{Field, PageType};
 use crate::pagemap::Class;
 use crate::symbolizer::Symbolizer;
@@ -40,7 +40,7 @@ impl Search<'_> {
                 Some(owner) => *owner,
                 None => {
                     let (name, most) = (self.page_pool(pool), self.most_of(pool));
-                    let owner = self.owner("page_pool", name, most);
+                    let owner = self.owner(Kind::PagePool, name, most);
                     owners.insert(pool.0, owner);
                     owner
                 }
@@ -99,7 +99,7 @@ impl Search<'_> {
                 Some(owner) => *owner,
                 None => {
                     let name = self.zs_pool(pool).unwrap_or_else(|| format!("at {pool}"));
-                    let owner = self.owner(ZSMALLOC, name, None);
+                    let owner = self.owner(Kind::Zsmalloc, name, None);
                     owners.insert(pool.0, owner);
                     owner
                 }

@@ -4,12 +4,13 @@
 //! to structs of the same module.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use pagehound_vmcore::{Pfn, VirtAddr};
 
-use super::Search;
 use super::skb::FRAG;
-use crate::btf::{Btf, PointerAt, Target};
+use super::{Kind, Search};
+use crate::btf::{Btf, Member, PointerAt, Target};
 use crate::layouts::{Field, Struct};
 use crate::pagemap::Class;
 use crate::virt::VirtualRead;
@@ -48,33 +49,44 @@ impl Search<'_> {
             .collect();
         // A host may have thousands of devices of one driver.
         let mut shapes: HashMap<&str, Vec<Shape>> = HashMap::new();
+        let mut seen = HashSet::new();
         for device in &devices {
             let Some(module) = device.module.as_deref() else {
                 continue;
             };
             let driver = device.driver.as_deref().unwrap_or(module);
             let name = format!("{} ({driver})", device.name);
+            let known = self.claims.claimants.len();
             match types.get(module) {
                 Some(types) => {
                     let shapes = shapes.entry(module).or_insert_with(|| shapes_of(types));
                     self.driver(types, shapes, device.addr, name);
                 }
-                None => self.untyped_driver(device.addr, name),
+                None => self.untyped_driver(device.addr, name, &mut seen),
+            }
+            for claimant in self.claims.claimants.iter_mut().skip(known) {
+                claimant.module = Some(module.to_owned());
             }
         }
     }
 
     /// What a driver without types keeps: arrays that name many pages, a step or two
     /// from the private part of its device.
-    fn untyped_driver(&mut self, device: VirtAddr, name: String) {
+    fn untyped_driver(&mut self, device: VirtAddr, name: String, seen: &mut HashSet<u64>) {
         let kernel = self.kernel;
         let Some(size) = self.room(device) else {
             return;
         };
-        let owner = self.owner("receive ring", name, None);
-        let mut seen = HashSet::from([device.0]);
+        let owner = self.owner(Kind::ReceiveRing, name, None);
+        seen.insert(device.0);
         let mut waiting = vec![(device, size, 0)];
         while let Some((at, size, depth)) = waiting.pop() {
+            // A step for as much as a page of it.
+            let steps = size.div_ceil(kernel.page_size());
+            self.left = self.left.saturating_sub(steps);
+            if self.left == 0 || seen.len() > MOST_STRUCTS {
+                return;
+            }
             let mut bytes = vec![0; size.min(LARGEST_ARRAY) as usize];
             if kernel.memory.read(at, &mut bytes).is_err() {
                 continue;
@@ -125,8 +137,8 @@ impl Search<'_> {
         let Some((private, shape)) = self.private_part(shapes, device) else {
             return;
         };
-        let rings = self.owner("receive ring", name.clone(), None);
-        let others = self.owner("device memory", name, None);
+        let rings = self.owner(Kind::ReceiveRing, name.clone(), None);
+        let others = self.owner(Kind::DeviceMemory, name, None);
         let mut walk = Driver {
             types,
             owners: [rings, others],
@@ -136,19 +148,23 @@ impl Search<'_> {
             largest: 1,
         };
         self.below("net_device", device, |search| {
+            let mut known: HashMap<u32, Rc<Followed>> = HashMap::new();
             while let Some((at, id, count, receives)) = walk.waiting.pop() {
-                let what = types.type_name(id).to_owned();
-                let pointers = types.pointers(id);
-                let Some(size) = types.type_size(id).filter(|size| *size > 0) else {
+                let shape = known.entry(id);
+                let shape = &*shape
+                    .or_insert_with(|| Rc::new(Followed::of(types, id)))
+                    .clone();
+                if shape.size == 0 {
                     continue;
-                };
+                }
                 for index in 0..count {
-                    let at = at.add(index * size);
-                    search.below(&what, at, |search| {
+                    let at = at.add(index * shape.size);
+                    search.below(&shape.name, at, |search| {
                         if receives {
-                            walk.most += search.ring_size(types, &what, at);
+                            let size = search.ring_size(shape, at);
+                            walk.most = walk.most.saturating_add(size);
                         }
-                        search.members(&mut walk, at, size, &pointers, receives);
+                        search.members(&mut walk, at, shape, receives);
                     });
                     if search.left == 0 {
                         return;
@@ -162,41 +178,35 @@ impl Search<'_> {
         }
     }
 
-    /// Pages that a ring may have, one a descriptor and those of its descriptors: Intel's
-    /// drivers and those made like them have a `count` of descriptors and bytes of them
-    /// in `size` beside `desc` (e1000.h, igb.h, ixgbe.h, i40e_txrx.h, ice_txrx.h).
-    fn ring_size(&self, types: &Btf, what: &str, at: VirtAddr) -> u64 {
-        let member = |name: &str| {
-            let member = types.member(&format!("{what}.{name}"))?;
+    /// Pages that a ring may have, one a descriptor and those of its descriptors.
+    fn ring_size(&self, shape: &Followed, at: VirtAddr) -> u64 {
+        let Some((count, size)) = shape.ring else {
+            return 0;
+        };
+        let read = |member: Member| {
             let mut bytes = [0; 8];
             let size = usize::try_from(member.size).ok()?;
             let place = bytes.get_mut(..size)?;
             self.kernel.memory.read(at.add(member.offset), place).ok()?;
             Some(u64::from_le_bytes(bytes))
         };
-        match (member("desc"), member("count"), member("size")) {
-            (Some(_), Some(count), size) if count <= MOST_SLOTS => {
-                let bytes = size.filter(|&size| size <= LARGEST_ARRAY).unwrap_or(0);
-                count + bytes.div_ceil(self.kernel.page_size())
-            }
-            _ => 0,
-        }
+        let Some(count) = read(count).filter(|&count| count <= MOST_SLOTS) else {
+            return 0;
+        };
+        let bytes = size.and_then(read).filter(|&size| size <= LARGEST_ARRAY);
+        count + bytes.unwrap_or(0).div_ceil(self.kernel.page_size())
     }
 
     /// Looks at what one struct points to.
-    fn members(
-        &mut self,
-        walk: &mut Driver<'_>,
-        at: VirtAddr,
-        size: u64,
-        pointers: &[PointerAt],
-        receives: bool,
-    ) {
-        let mut bytes = vec![0; size.min(LARGEST_STRUCT) as usize];
+    fn members(&mut self, walk: &mut Driver<'_>, at: VirtAddr, shape: &Followed, receives: bool) {
+        let mut bytes = vec![0; shape.size.min(LARGEST_STRUCT) as usize];
         if self.kernel.memory.read(at, &mut bytes).is_err() {
             return;
         }
-        for pointer in pointers {
+        for pointer in &shape.pointers {
+            if !self.step() {
+                return;
+            }
             let word = usize::try_from(pointer.offset).ok();
             let word = word.and_then(|at| bytes.get(at..)?.first_chunk());
             let to = VirtAddr(word.map_or(0, |word| u64::from_le_bytes(*word)));
@@ -221,7 +231,7 @@ impl Search<'_> {
                 Target::Struct(id) if types.type_name(id) == "virtqueue" => {
                     let most = self.virtqueue(owner, to);
                     if receives {
-                        walk.most += most;
+                        walk.most = walk.most.saturating_add(most);
                     }
                 }
                 Target::Struct(_) => {}
@@ -296,7 +306,9 @@ impl Search<'_> {
         let mut structs = pages.memmap.struct_pages(self.kernel);
         let mut page = Some(first);
         for length in 0..MOST_CHAINED {
-            let Some(pfn) = page else { return length };
+            let Some(pfn) = page.filter(|_| self.step()) else {
+                return length;
+            };
             self.frame(owner, pfn);
             let bytes = structs.get(pfn);
             let next = bytes.map_or(0, |bytes| pages.decoder.words(bytes).private());
@@ -349,6 +361,36 @@ impl Search<'_> {
     }
 }
 
+/// What is asked of a type time and again.
+struct Followed {
+    name: String,
+    size: u64,
+    pointers: Vec<PointerAt>,
+    /// Of a ring: Intel's drivers and those made like them have a `count` of
+    /// descriptors and bytes of them in `size` beside `desc` (e1000.h, igb.h, ixgbe.h,
+    /// i40e_txrx.h, ice_txrx.h).
+    ring: Option<(Member, Option<Member>)>,
+}
+
+impl Followed {
+    fn of(types: &Btf, id: u32) -> Followed {
+        let name = types.type_name(id);
+        let member = |member: &str| types.member(&format!("{name}.{member}"));
+        let ring = member("desc").and_then(|_| Some((member("count")?, member("size"))));
+        Followed {
+            size: types.type_size(id).unwrap_or(0),
+            pointers: types.pointers(id, &mut POINTERS.clone()),
+            ring,
+            name: name.to_owned(),
+        }
+    }
+}
+
+/// Members looked at for one type, and for all of a module: the largest has some ten
+/// thousand structs. Broken BTF may nest without end.
+const POINTERS: u32 = 1 << 16;
+const ALL_POINTERS: u32 = 1 << 22;
+
 /// A struct of a module that has pointers to network devices.
 struct Shape {
     id: u32,
@@ -358,8 +400,9 @@ struct Shape {
 }
 
 fn shapes_of(types: &Btf) -> Vec<Shape> {
+    let mut budget = ALL_POINTERS;
     let shape = |id| {
-        let pointers = types.pointers(id);
+        let pointers = types.pointers(id, &mut budget);
         let devices = pointers.iter().filter(|pointer| match pointer.target {
             Target::Struct(to) => types.type_name(to) == "net_device",
             _ => false,
@@ -477,7 +520,7 @@ mod tests {
         units.sort_unstable();
         assert_eq!(units, [0x10, 0x11, 0x30]);
         assert!(search.claims.units.values().all(|&owner| owner == 0));
-        assert_eq!(search.claims.claimants[0].kind, "receive ring");
+        assert_eq!(search.claims.claimants[0].kind, Kind::ReceiveRing);
         // Four buffers, and a page of descriptors.
         assert_eq!(most, 5);
     }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use pagehound_vmcore::VirtAddr;
 
-use super::{PACKET_RING, Search};
+use super::{Kind, Search};
 use crate::kernel::KernelError;
 use crate::layouts::{Field, Struct};
 use crate::text::printable;
@@ -43,7 +43,7 @@ impl Search<'_> {
                 None => process.to_owned(),
             },
         };
-        let owner = self.owner("socket queue", name, None);
+        let owner = self.owner(Kind::SocketQueue, name, None);
         self.below("sock", sock, |search| {
             for (field, what) in [
                 (Field::SockReceiveQueue, "sk_receive_queue"),
@@ -150,7 +150,7 @@ impl Search<'_> {
             return Ok(());
         }
         let most = blocks << order;
-        let owner = self.owner(PACKET_RING, process.to_owned(), Some(most));
+        let owner = self.owner(Kind::PacketRing, process.to_owned(), Some(most));
         self.below("packet_sock", sock, |search| {
             search.below(what, ring, |search| {
                 for block in 0..blocks {

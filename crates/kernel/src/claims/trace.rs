@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pagehound_vmcore::VirtAddr;
 
-use super::{BPF_RING, IO_URING, PERF_BUFFER, Search, TRACE_BUFFER};
+use super::{Kind, Search};
 use crate::kernel::KernelError;
 use crate::layouts::Field;
 use crate::text::printable;
@@ -64,11 +64,12 @@ impl Search<'_> {
             let ring = kernel.memory.ptr(array.add(cpu * 8))?;
             if ring.0 != 0 {
                 // Beside those in the ring one is with the reader.
-                most = most.saturating_add(kernel.field(ring, Field::TraceCpuNrPages)? + 1);
+                let pages = kernel.field(ring, Field::TraceCpuNrPages)?;
+                most = most.saturating_add(pages).saturating_add(1);
                 rings.push(ring);
             }
         }
-        let owner = self.owner(TRACE_BUFFER, name.to_owned(), Some(most));
+        let owner = self.owner(Kind::TraceBuffer, name.to_owned(), Some(most));
         for ring in rings {
             self.below("ring_buffer_per_cpu", ring, |search| {
                 // As far as it can be followed.
@@ -120,7 +121,7 @@ impl Search<'_> {
         } else {
             0
         };
-        let owner = self.owner(PERF_BUFFER, process.to_owned(), Some(count + 1 + aux));
+        let owner = self.owner(Kind::PerfBuffer, process.to_owned(), Some(count + 1 + aux));
         self.below("perf_event", event, |search| {
             search.below("perf_buffer", buffer, |search| {
                 search.memory(owner, user, 1);
@@ -162,7 +163,7 @@ impl Search<'_> {
     /// An `io_ring_ctx`.
     pub(super) fn io_uring(&mut self, ring: VirtAddr, process: &str) {
         let kernel = self.kernel;
-        let owner = self.owner(IO_URING, process.to_owned(), None);
+        let owner = self.owner(Kind::IoUring, process.to_owned(), None);
         self.below("io_ring_ctx", ring, |search| {
             for (field, what) in [(Field::IoRings, "rings"), (Field::IoSqes, "sq_sqes")] {
                 if let Ok(start) = kernel.pointer(ring, field)
@@ -212,10 +213,18 @@ impl Search<'_> {
         let name = kernel.member(map, Field::BpfMapName).ok();
         let name = name.and_then(|name| kernel.memory.cstr(name, 16).ok());
         let name = printable(&name.unwrap_or_default());
-        let owner = self.owner(BPF_RING, format!("map {id} {name}"), Some(count));
+        // The struct itself lies in the first of the pages that it names; where the
+        // positions begin, data begins.
+        let positions = kernel.layouts.get(Field::BpfRingbufConsumerPos);
+        let first = positions.map_or(1, |place| place.offset / kernel.page_size());
+        let first = first.min(count);
+        let name = format!("map {id} {name}");
+        let head = self.owner(Kind::BpfRingHead, name.clone(), Some(first));
+        let data = self.owner(Kind::BpfRing, name, Some(count - first));
         self.below("bpf_ringbuf_map", map, |search| {
             search.below("bpf_ringbuf", ring, |search| {
-                search.page_array(owner, pages, count);
+                search.page_array(head, pages, first);
+                search.page_array(data, pages.add(first * 8), count - first);
             });
         });
     }

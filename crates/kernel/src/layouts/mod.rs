@@ -50,8 +50,13 @@ pub struct Layouts {
 }
 
 /// Where BTF has the member of a row.
-fn place(btf: &Btf, row: &rows::FieldRow) -> Option<Place> {
-    let member = row.paths.iter().find_map(|path| btf.member(path))?;
+/// Members looked at for the whole table; the kernels of the lab take some ten
+/// thousand. Broken BTF may nest without end.
+const MEMBER_BUDGET: u32 = 1 << 24;
+
+fn place(btf: &Btf, row: &rows::FieldRow, budget: &mut u32) -> Option<Place> {
+    let mut paths = row.paths.iter();
+    let member = paths.find_map(|path| btf.member_within(path, budget))?;
     Some(Place {
         offset: member.offset,
         size: member.size,
@@ -65,8 +70,9 @@ impl Layouts {
     pub fn resolve(vmcoreinfo: &Vmcoreinfo, btf: Option<&Btf>) -> Layouts {
         let mut conflicts = Vec::new();
         let mut fields = Vec::with_capacity(rows::FIELDS.len());
+        let mut budget = MEMBER_BUDGET;
         for row in rows::FIELDS {
-            let from_btf = btf.and_then(|btf| place(btf, row));
+            let from_btf = btf.and_then(|btf| place(btf, row, &mut budget));
             let exported = row
                 .keys
                 .iter()
@@ -117,9 +123,11 @@ impl Layouts {
             let name = path.split('.').next().unwrap_or(path);
             base.size_of(name).is_some()
         };
+        let mut budget = MEMBER_BUDGET;
         for (row, field) in rows::FIELDS.iter().zip(&mut self.fields) {
             if field.is_none() && !row.paths.iter().any(|path| is_own(path)) {
-                *field = modules.iter().find_map(|(_, btf)| place(btf, row));
+                let mut types = modules.iter();
+                *field = types.find_map(|(_, btf)| place(btf, row, &mut budget));
             }
         }
         for (row, size) in rows::STRUCTS.iter().zip(&mut self.structs) {

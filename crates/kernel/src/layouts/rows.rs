@@ -303,6 +303,8 @@ fields! {
     // (8218f62c9c9b).
     TaskFragPage 8 ["task_struct.task_frag.page"] [];
     FragCacheVa 8 ["page_frag_cache.encoded_page", "page_frag_cache.va"] [];
+    // Small heads have fragments of a page each from 6.1 on (dbae2b062824).
+    NapiSmallVa 8 ["napi_alloc_cache.page_small.va"] [];
     NapiFragVa 8 ["napi_alloc_cache.page.encoded_page", "napi_alloc_cache.page.va"] [];
 
     // Rings of events. The names of array_buffer (5.7, 1c5eb4481e01) and
@@ -335,6 +337,7 @@ fields! {
     BpfRingbufMapRb 8 ["bpf_ringbuf_map.rb"] [];
     BpfRingbufPages 8 ["bpf_ringbuf.pages"] [];
     BpfRingbufNrPages 4 ["bpf_ringbuf.nr_pages"] [];
+    BpfRingbufConsumerPos 8 ["bpf_ringbuf.consumer_pos"] [];
 
     // Pools that pages name. page_pool.slow came with 6.7 (5027ec19f104).
     PoolDev 8 ["page_pool.p.dev"] [];
@@ -485,6 +488,8 @@ fields! {
     // Control groups. 5.11 (bcfe06bf2622) made mem_cgroup memcg_data; slabs have
     // their vector in the same place.
     PageMemcg 8 ["page.memcg_data", "page.mem_cgroup"] [];
+    // The same word of a slab's page: since 6.10 (21c690a349ba) for allocation tags too.
+    SlabObjExts 8 ["slab.obj_exts", "slab.memcg_data", "page.memcg_data", "page.obj_cgroups"] [];
     SlabStride 4 ["slab.stride"] [];
     SlabobjExtObjcg 8 ["slabobj_ext.objcg"] [];
     ObjCgroupMemcg 8 ["obj_cgroup.memcg"] [];

@@ -18,6 +18,8 @@ pub(crate) use uses::Uses;
 const LARGEST_UNIT: u64 = 1 << 26;
 /// Words behind where code has an address that may be meant.
 const NEAR: u64 = 32;
+/// Bytes of the longest function that is looked at.
+const LONGEST: u64 = 1 << 14;
 /// The section of static per-CPU variables, as BTF names it.
 const PERCPU: &str = ".data..percpu";
 
@@ -29,6 +31,7 @@ impl Kernel<'_> {
         Variables {
             kernel: self,
             uses: OnceLock::new(),
+            types: OnceLock::new(),
             percpu: self.static_percpu(),
             offsets,
         }
@@ -50,6 +53,8 @@ impl Kernel<'_> {
 pub struct Variables<'k> {
     kernel: &'k Kernel<'k>,
     uses: OnceLock<Uses>,
+    /// Static per-CPU variables by BTF, ascending.
+    types: OnceLock<Vec<(Range<u64>, &'k str)>>,
     percpu: Option<Range<u64>>,
     /// `__per_cpu_offset`, ascending.
     offsets: Vec<u64>,
@@ -89,10 +94,14 @@ impl Variables<'_> {
         let offset = self.offsets.get(after.checked_sub(1)?)?;
         let linked = addr.0.wrapping_sub(*offset);
         let place = range.contains(&linked).then(|| linked - range.start)?;
-        let types = self.kernel.btf.as_ref();
-        let named = types.and_then(|types| types.variable(PERCPU, place));
-        match named {
-            Some((name, _)) => Some(name.to_owned()),
+        let types = self.types.get_or_init(|| {
+            let types = self.kernel.btf.as_ref();
+            types.map_or(Vec::new(), |types| types.variables(PERCPU))
+        });
+        let after = types.partition_point(|(bytes, _)| bytes.start <= place);
+        let named = after.checked_sub(1).and_then(|index| types.get(index));
+        match named.filter(|(bytes, _)| bytes.contains(&place)) {
+            Some((_, name)) => Some((*name).to_owned()),
             None => self.name(VirtAddr(linked)),
         }
     }
@@ -122,7 +131,8 @@ impl FirstChunk {
         let symbols = kernel.symbols.as_ref()?;
         let function = symbols.address("per_cpu_ptr_to_phys")?;
         let end = symbols.next_after(function)?;
-        let used = Uses::of(kernel, function..end);
+        // The function is some hundred instructions long.
+        let used = Uses::of(kernel, function..end.min(function.add(LONGEST)));
         let least = *offsets.iter().min_by_key(|offset| **offset as i64)?;
         let mut units: Vec<u64> = offsets.to_vec();
         units.sort_unstable();
@@ -132,27 +142,28 @@ impl FirstChunk {
         let starts = used.iter();
         let starts = starts.filter(|start| start.0.is_multiple_of(kernel.page_size()));
         // Code may have the address of a variable before it.
-        let chunks = used.iter();
-        let chunks = chunks.flat_map(|at| (0..NEAR).map(move |near| at.add(near * 8)));
-        let both = starts.flat_map(|&start| {
-            let chunks = chunks.clone();
-            chunks.map(move |chunk| FirstChunk { start, chunk })
-        });
+        let places = used.iter();
+        let places = places.flat_map(|at| (0..NEAR).map(move |near| at.add(near * 8)));
+        let chunk = |at: VirtAddr| {
+            let chunk = kernel.memory.ptr(at).ok()?;
+            let dynamic = kernel.pointer(chunk, Field::ChunkBase).ok()?;
+            let pages = kernel.field(chunk, Field::ChunkPages).ok()?;
+            let list = kernel.member(chunk, Field::ChunkList).ok()?;
+            let next = kernel.memory.ptr(list).ok()?;
+            let is_one = dynamic.0.is_multiple_of(kernel.page_size())
+                && kernel.memory.ptr(next.add(8)).ok()? == list;
+            is_one.then_some((at, dynamic, pages))
+        };
+        let chunks: Vec<_> = places.filter_map(chunk).collect();
+        let both = starts.flat_map(|&start| chunks.iter().map(move |chunk| (start, chunk)));
         // The chunk kept for modules comes first in a unit.
         let (_, found) = both
-            .filter_map(|found| {
-                let chunk = kernel.memory.ptr(found.chunk).ok()?;
-                let dynamic = kernel.pointer(chunk, Field::ChunkBase).ok()?;
-                let unit = found.start.0.wrapping_add(least);
+            .filter_map(|(start, &(chunk, dynamic, pages))| {
+                let unit = start.0.wrapping_add(least);
                 let place = dynamic.0.wrapping_sub(unit);
-                let pages = kernel.field(chunk, Field::ChunkPages).ok()?;
                 let room = distance.checked_sub(place)? >> kernel.page_shift();
-                let list = kernel.member(chunk, Field::ChunkList).ok()?;
-                let next = kernel.memory.ptr(list).ok()?;
-                let fits = (1..=room).contains(&pages)
-                    && dynamic.0.is_multiple_of(kernel.page_size())
-                    && kernel.memory.ptr(next.add(8)).ok()? == list;
-                fits.then_some((place, found))
+                let fits = (1..=room).contains(&pages);
+                fits.then_some((place, FirstChunk { start, chunk }))
             })
             .max_by_key(|(place, _)| *place)?;
         Some(found)

@@ -10,7 +10,7 @@ use pagehound_vmcore::{Pfn, PhysAddr};
 use std::io;
 
 /// Links of a chain of references that are told one by one.
-const LINKS: usize = 8;
+const LINKS: u64 = 8;
 
 impl Why<'_> {
     /// Who has the unit that begins with `head`.
@@ -38,42 +38,33 @@ impl Why<'_> {
     /// How the census came to hold a unit that no structure is known to own.
     fn chain(&self, head: Pfn, page: &mut Page) -> io::Result<()> {
         let census = &self.diagnosis.census;
-        let mut holders = self.holders();
+        let mut holders = self.holders.borrow_mut();
         let holder = holders.of(head);
         page.item("Held by", &holder.to_string())?;
         let mut at = head;
-        for _ in 0..LINKS {
+        let mut links = 0;
+        let mut left_out = 0;
+        // A chain longer than there are units runs in a circle.
+        while links < self.pages().map.end().0 {
             let Some(via) = census.via(at) else { break };
-            let (text, next) = match via {
-                Via::Root(addr) => (format!("the word at physical {:x}", addr.0), None),
-                Via::Mapped => ("an entry of a page table".to_owned(), None),
-                Via::Content(from) => (format!("a word in page {:#x}", from.0), Some(from)),
-                Via::PageStruct(from) => {
-                    (format!("the struct page of page {:#x}", from.0), Some(from))
+            let (text, next) = link(via);
+            links += 1;
+            let next = next.filter(|&from| from != at);
+            // The last says who has the first.
+            if links > LINKS && next.is_some() {
+                left_out += 1;
+            } else {
+                if left_out > 0 {
+                    page.item("", &format!("and so on, {}", count(left_out, "page")))?;
                 }
-                Via::Split(from) => (
-                    format!(
-                        "page {:#x}, the begin of the block it was split off",
-                        from.0
-                    ),
-                    Some(from),
-                ),
-                Via::Hardware(from) => (
-                    format!("the hardware table in page {:#x}", from.0),
-                    Some(from),
-                ),
-                Via::Dropped => (
-                    "nobody: the kernel let go of it on purpose".to_owned(),
-                    None,
-                ),
-            };
-            page.item("", &format!("{:#x} is named by {text}", at.0))?;
+                page.item("", &format!("{:#x} is named by {text}", at.0))?;
+            }
             if let Via::Root(addr) = via {
                 self.climb(&holders, addr, page)?;
             }
             match next {
-                Some(from) if from != at => at = from,
-                _ => break,
+                Some(from) => at = from,
+                None => break,
             }
         }
         Ok(())
@@ -104,11 +95,8 @@ impl Why<'_> {
             format!(" of at most {}", thousands(most))
         });
         let pages = count(owner.pages, "page");
-        page.item(
-            "Held by",
-            &format!("{} {}, which has {pages}{most}", owner.kind, owner.name),
-        )?;
-        let holders = self.holders();
+        page.item("Held by", &format!("{owner}, which has {pages}{most}"))?;
+        let holders = self.holders.borrow();
         for step in Claims::steps(self.kernel, self.pages(), head) {
             let holder = self.kernel.phys(step.at).map(|at| holders.at(at));
             let cache = holder.ok().filter(|holder| {
@@ -122,5 +110,30 @@ impl Why<'_> {
             )?;
         }
         Ok(())
+    }
+}
+
+/// What a reference is in words, and the page whose it is.
+fn link(via: Via) -> (String, Option<Pfn>) {
+    match via {
+        Via::Root(addr) => (format!("the word at physical {:x}", addr.0), None),
+        Via::Mapped => ("an entry of a page table".to_owned(), None),
+        Via::Content(from) => (format!("a word in page {:#x}", from.0), Some(from)),
+        Via::PageStruct(from) => (format!("the struct page of page {:#x}", from.0), Some(from)),
+        Via::Split(from) => (
+            format!(
+                "page {:#x}, the begin of the block it was split off",
+                from.0
+            ),
+            Some(from),
+        ),
+        Via::Hardware(from) => (
+            format!("the hardware table in page {:#x}", from.0),
+            Some(from),
+        ),
+        Via::Dropped => (
+            "nobody: the kernel let go of it on purpose".to_owned(),
+            None,
+        ),
     }
 }

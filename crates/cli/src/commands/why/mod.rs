@@ -17,6 +17,7 @@ use pagehound_hunt::{Diagnosis, Referrers, referrers};
 use pagehound_kernel::{Class, Kernel, Pages, VirtFault};
 use pagehound_model::{Evidence, Finding, Pattern};
 use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr, hex};
+use std::cell::RefCell;
 use std::io;
 
 /// Bytes of the page that are shown where they are asked for.
@@ -69,6 +70,12 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
         diagnosis: &diagnosis,
         pfn,
         referrers,
+        holders: RefCell::new(Holders::new(
+            &kernel,
+            &diagnosis.pages,
+            &diagnosis.census,
+            &diagnosis.climb,
+        )),
         show_content: args.show_content,
     };
     output::page(|page| why.print(page))?;
@@ -84,6 +91,7 @@ struct Why<'a> {
     diagnosis: &'a Diagnosis,
     pfn: Pfn,
     referrers: Referrers,
+    holders: RefCell<Holders<'a>>,
     /// Page contents may be printed.
     show_content: bool,
 }
@@ -91,11 +99,6 @@ struct Why<'a> {
 impl Why<'_> {
     fn pages(&self) -> &Pages {
         &self.diagnosis.pages
-    }
-
-    fn holders(&self) -> Holders<'_> {
-        let Diagnosis { census, climb, .. } = self.diagnosis;
-        Holders::new(self.kernel, self.pages(), census, climb)
     }
 
     fn print(&self, page: &mut Page) -> io::Result<()> {
@@ -163,7 +166,7 @@ impl Why<'_> {
                 })
             }
             Class::Vmalloc | Class::KernelStack | Class::PerCpu => {
-                let holders = self.holders();
+                let holders = self.holders.borrow();
                 let holder = holders.at(self.pfn.addr(self.kernel.page_shift()));
                 format!("; {holder}")
             }
@@ -228,7 +231,7 @@ impl Why<'_> {
                 _ => format!("{} in {searched} of memory", count(words, "word")),
             },
         )?;
-        let holders = self.holders();
+        let holders = self.holders.borrow();
         // Those that count first.
         for word in all.counting.iter().chain(&all.barred).take(WORDS) {
             let owner = holders.at(word.at);
