@@ -13,10 +13,10 @@ use common::{Truth, count_lost, demo, diagnose, kernel, lost};
 use pagehound_hunt::census::{Fate, Without};
 use pagehound_hunt::{Diagnosis, Standing};
 use pagehound_kernel::layouts::Field;
-use pagehound_kernel::{Class, Kernel, VirtualRead, VmapArea};
+use pagehound_kernel::{Class, Kernel, Kind, VirtualRead, VmapArea};
 use pagehound_model::{State, Verdict};
 use pagehound_testdata::{Damage, KINDS, Score, kind};
-use pagehound_vmcore::{Pfn, VirtAddr};
+use pagehound_vmcore::{Pfn, PhysAddr, VirtAddr};
 
 struct Demo {
     truth: Truth,
@@ -136,6 +136,7 @@ fn planted_pages_are_in_findings_by_what_they_hold() {
 const NO_NEIGHBOURS: Without = Without {
     roots: false,
     bars: false,
+    data: false,
     page_struct: false,
     content: false,
     leaves: false,
@@ -381,6 +382,29 @@ fn page_extensions_are_not_lost() {
     assert_eq!(count_lost(with_all(), &extension), 7);
     assert_eq!(count_lost(&diagnosis, &extension), 0);
     assert_eq!(diagnosis.report.verdict, Verdict::Lost);
+}
+
+/// An event in a trace buffer has the address of a page that is lost.
+#[test]
+fn without_data_what_was_traced_is_held() {
+    let pages = &with_all().pages;
+    let mut owned = pages.claims.units();
+    let (traced, _) = owned
+        .find(|&(_, number)| pages.claims.owners()[number].kind == Kind::TraceBuffer)
+        .unwrap();
+    let kernel = &DEMO.kernel;
+    let lost = Pfn(*planted("frames").first().unwrap());
+    let address = kernel.memory.space.direct.virt(lost.addr(12)).unwrap();
+    let at = PhysAddr(traced.addr(12).0 + 0x800);
+    let dump = Damage::words(&[(at, address.0)]).open(&pagehound_testdata::demo());
+    let opened = common::kernel(&dump);
+    let called = |without| diagnose(&opened, without).standing(lost);
+    assert_eq!(called(Without::default()), Standing::Lost);
+    let data = Without {
+        data: true,
+        ..Without::default()
+    };
+    assert_ne!(called(data), Standing::Lost);
 }
 
 /// The planted sk_buffs that nobody frees; each has pages, so the unaccounted ones tell

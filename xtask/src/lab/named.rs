@@ -118,7 +118,7 @@ fn groups(truth: &Truth, answer: &Answer) -> Vec<Named> {
     let mut all: Vec<Named> = Vec::new();
     for charged in truth.charged() {
         // What a removed group's pages are charged to, its parent takes over
-        // (bf4f059954dc, 5.9, for slabs; b4e0b68fbd9d, 5.12, for pages).
+        // (bf4f059954dc, 5.9, for slabs; b4e0b68fbd9d, 5.13, for pages).
         let parent = charged.path.rsplit_once('/').map(|(parent, _)| parent);
         let parent = parent.filter(|_| charged.removed);
         let named = answer.charged_to(|path| path == charged.path || Some(path) == parent);

@@ -333,6 +333,21 @@ pub(super) const ALL: &[Scenario] = &[
         ..FRAMES
     },
     Scenario {
+        name: "scalable",
+        about: "the same with tables for address spaces of processes (scalable mode); frames lost",
+        held: &[("array", 100)],
+        lost: &[("text", 300)],
+        takes: &[("frames", 1000), ("list", 300)],
+        machine: &[
+            "-machine",
+            "q35",
+            "-device",
+            "intel-iommu,x-scalable-mode=on",
+        ],
+        append: "intel_iommu=on,sm_on",
+        ..FRAMES
+    },
+    Scenario {
         name: "kvm",
         about: "two virtual machines in a guest whose processor emulates AMD's; frames lost",
         held: &[("array", 100)],

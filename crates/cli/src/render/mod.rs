@@ -3,6 +3,7 @@
 mod allocators;
 mod bounds;
 mod finding;
+mod held;
 pub mod host;
 mod ledger;
 pub mod number;
@@ -16,7 +17,7 @@ pub use report::{preview, report};
 
 use std::io::{self, Write};
 
-/// How many findings have a row of their own in the ledger.
+/// How much is told of what is held: rows of the ledger, and names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// What is lost or suspect, and the largest of the rest.

@@ -2,7 +2,7 @@
 
 use super::number::{count, percent, size, thousands};
 use super::page::{BAD, DOUBT, FAINT, GOOD, LABEL, Page};
-use super::{Detail, bounds, finding, ledger};
+use super::{Detail, bounds, finding, held, ledger};
 use anstyle::Style;
 use pagehound_model::{Cgroup, Estimate, Finding, Report, State, Verdict};
 use std::io;
@@ -62,6 +62,9 @@ pub fn report(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()
         }
     }
     bounds::beyond(report, page)?;
+    if matches!(detail, Detail::All) {
+        held::all(report, page)?;
+    }
     heap(report, page)?;
     cgroups(report, detail, page)?;
     page.gap()?;

@@ -24,6 +24,14 @@ pub(crate) struct Ground<'a> {
     pub(crate) without: Without,
 }
 
+impl Ground<'_> {
+    /// Whether the words in a reached unit are references.
+    fn reads(&self, head: Pfn) -> bool {
+        let is_read = self.pages.map.class(head).is_read_when_held();
+        self.pages.is_read_when_held(head) || self.without.data && is_read
+    }
+}
+
 /// What is still to be looked at: units newly reached, and frames that tables
 /// of hardware name, each with the table.
 #[derive(Default)]
@@ -70,7 +78,7 @@ impl Census {
                 if !ground.without.page_struct {
                     self.by_page_struct(ground, head, structs.get(head), &mut ahead);
                 }
-                let content = !ground.without.content && ground.pages.is_read_when_held(head);
+                let content = !ground.without.content && ground.reads(head);
                 if !large && content {
                     self.by_content(ground, head, &mut page, &mut ahead);
                 }
@@ -130,7 +138,7 @@ impl Census {
         let pages = ground.pages;
         let wanted = Bits::new(pages.map.end());
         for &head in wave {
-            if pages.is_read_when_held(head) {
+            if ground.reads(head) {
                 let unit = pages.map.unit(head);
                 for pfn in unit.start.0..unit.end.0 {
                     wanted.set(Pfn(pfn));

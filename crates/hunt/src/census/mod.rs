@@ -65,6 +65,9 @@ pub struct Without {
     /// the last object of a slab, in free pages and where words are stale counts
     /// as a referrer.
     pub bars: bool,
+    /// Rule 2, in the marking: words in data that somebody keeps are references like
+    /// others.
+    pub data: bool,
     /// Rule 4, in the marking: `struct page` words make no edges.
     pub page_struct: bool,
     /// Rule 5, in the marking: raw units that were reached are not read, and so

@@ -1,5 +1,6 @@
 //! Tables of Intel's IOMMUs, as these find them themselves: from the root table by bus,
-//! device and function (Intel Virtualization Technology for Directed I/O, chapter 9).
+//! device and function, in legacy mode and in scalable mode (Intel Virtualization
+//! Technology for Directed I/O, chapter 9).
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -22,9 +23,31 @@ const ACCESS: u64 = 3;
 const LEAF: u64 = 1 << 7;
 /// Where an entry points.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// Bit of the extended capabilities that says scalable mode is there (SMTS).
+const SCALABLE: u32 = 43;
 /// Bytes of the table for interrupts: `1 << INTR_REMAP_PAGE_ORDER` pages in every release
 /// (drivers/iommu/intel/irq_remapping.c).
 const IRQ_TABLE: u64 = 1 << 20;
+
+/// Translation tables, by where they are and how many levels they have. Devices of a
+/// group have the same: the first of them, and how many.
+struct Tables(BTreeMap<(u64, u64), (String, u64)>);
+
+impl Tables {
+    fn new() -> Self {
+        Tables(BTreeMap::new())
+    }
+
+    fn add(&mut self, table: (u64, u64), name: impl Fn() -> String) {
+        self.0.entry(table).or_insert_with(|| (name(), 0)).1 += 1;
+    }
+}
+
+/// Levels of a table by its width: addresses of 39, 48 and 57 bits; other values are
+/// reserved.
+fn levels(width: u64) -> Option<u64> {
+    (1..=3).contains(&width).then_some(width + 2)
+}
 
 impl Search<'_> {
     /// The tables of all units, by device.
@@ -72,34 +95,43 @@ impl Search<'_> {
         self.memory(own, root, 1);
         let segment = kernel.field(iommu, Field::IommuSegment).unwrap_or(0);
         let Ok(root) = kernel.phys(root) else { return };
-        // Devices of a group have the same tables: the first of them, and how many.
-        let mut tables: BTreeMap<(u64, u64), (String, u64)> = BTreeMap::new();
-        for (bus, entry) in self.entries(root).iter().step_by(2).enumerate() {
-            if entry & PRESENT == 0 {
+        let mut tables = Tables::new();
+        let scalable = self.is_scalable(iommu);
+        for (bus, entry) in self.entries(root).into_iter().enumerate() {
+            // Two words a bus: in scalable mode each names the contexts of half of its
+            // functions, else the first those of all.
+            let (bus, half) = (bus / 2, bus % 2);
+            if entry & PRESENT == 0 || !scalable && half == 1 {
                 continue;
             }
             let contexts = PhysAddr(entry & ADDRESS);
             self.frame(own, contexts.pfn(kernel.page_shift()));
-            let entries = self.entries(contexts);
-            for (function, words) in entries.as_chunks::<2>().0.iter().enumerate() {
+            let words = self.entries(contexts);
+            let size = if scalable { 4 } else { 2 };
+            for (index, words) in words.chunks_exact(size).enumerate() {
                 if !self.step() {
                     return;
                 }
-                let [low, high] = *words;
-                // Types 2 and 3 translate nothing.
-                if low & PRESENT == 0 || low >> 2 & 3 > 1 {
-                    continue;
+                let function = index + half * (ENTRIES / 4);
+                let name = || {
+                    let (device, function) = (function >> 3, function & 7);
+                    format!("{segment:04x}:{bus:02x}:{device:02x}.{function}")
+                };
+                match *words {
+                    // Types 2 and 3 translate nothing.
+                    [low, high] if low & PRESENT != 0 && low >> 2 & 3 <= 1 => {
+                        if let Some(levels) = levels(high & 7) {
+                            tables.add((low & ADDRESS, levels), name);
+                        }
+                    }
+                    [low, ..] if scalable && low & PRESENT != 0 => {
+                        self.pasid_directory(own, low, &mut tables, name);
+                    }
+                    _ => {}
                 }
-                let (device, function) = (function >> 3, function & 7);
-                let name = format!("{segment:04x}:{bus:02x}:{device:02x}.{function}");
-                // Address widths of 39, 48 and 57 bits; others are reserved.
-                let width @ 1..=3 = high & 7 else { continue };
-                let levels = width + 2;
-                let devices = tables.entry((low & ADDRESS, levels));
-                devices.or_insert((name, 0)).1 += 1;
             }
         }
-        for ((top, levels), (first, devices)) in tables {
+        for ((top, levels), (first, devices)) in tables.0 {
             let table = PhysAddr(top).pfn(kernel.page_shift());
             // What is no page that somebody took, or another device's, is no table of
             // these.
@@ -114,6 +146,64 @@ impl Search<'_> {
             };
             let owner = self.owner(Kind::IommuTables, name, None);
             self.translation(owner, PhysAddr(top), levels);
+        }
+    }
+
+    /// Whether a unit has tables for address spaces of processes (PASIDs), as it has
+    /// where both it and the kernel can (`sm_supported()` of the kernel).
+    fn is_scalable(&self, iommu: VirtAddr) -> bool {
+        let kernel = self.kernel;
+        let wanted = kernel.address("intel_iommu_sm");
+        let wanted = wanted.is_some_and(|at| kernel.memory.u32(at).is_ok_and(|on| on != 0));
+        let can = kernel.field(iommu, Field::IommuEcap).unwrap_or(0);
+        wanted && can >> SCALABLE & 1 == 1
+    }
+
+    /// The directory of a device's address spaces, the tables it names, and what
+    /// translates for each space.
+    fn pasid_directory(
+        &mut self,
+        own: u32,
+        context: u64,
+        tables: &mut Tables,
+        name: impl Fn() -> String,
+    ) {
+        let (shift, size) = (self.kernel.page_shift(), self.kernel.page_size());
+        // As many entries as bits 9 to 11 say.
+        let entries = 1u64 << ((context >> 9 & 7) + 7);
+        let directory = context & ADDRESS;
+        for page in 0..(entries * 8).div_ceil(size) {
+            let page = PhysAddr(directory + page * size);
+            self.frame(own, page.pfn(shift));
+            for entry in self.entries(page).into_iter().take(entries as usize) {
+                if !self.step() {
+                    return;
+                }
+                if entry & PRESENT == 0 {
+                    continue;
+                }
+                let table = PhysAddr(entry & ADDRESS);
+                self.frame(own, table.pfn(shift));
+                for space in self.entries(table).chunks_exact(8) {
+                    let &[low, _, first, ..] = space else {
+                        continue;
+                    };
+                    if low & PRESENT == 0 {
+                        continue;
+                    }
+                    // Translated by the processor's own tables, by the unit's, by both.
+                    let how = low >> 6 & 7;
+                    if matches!(how, 1 | 3) {
+                        let levels = 4 + u64::from(first >> 2 & 3 == 1);
+                        tables.add((first & ADDRESS, levels), &name);
+                    }
+                    if matches!(how, 2 | 3)
+                        && let Some(levels) = levels(low >> 2 & 7)
+                    {
+                        tables.add((low & ADDRESS, levels), &name);
+                    }
+                }
+            }
         }
     }
 

@@ -151,8 +151,8 @@ fields! {
     PageExtOpsOffset 8 ["page_ext_operations.offset"] [];
 
     // Who allocated a page, with a stack in the depot since 4.7 (f2ca0b557107).
-    // 5.11 added the time (9cc7e96aa846), 5.18 pid and name (866b48526217,
-    // bf215eab0b6e).
+    // 5.11 added time and pid (9cc7e96aa846), 5.18 the name (865ed6a32786) and the
+    // tgid (bf215eab785a).
     OwnerOrder 2 ["page_owner.order"] [];
     OwnerGfp 4 ["page_owner.gfp_mask"] [];
     OwnerHandle 4 ["page_owner.handle"] [];
@@ -179,7 +179,7 @@ fields! {
     CodetagModule 8 ["codetag.modname"] [];
     CodetagFunction 8 ["codetag.function"] [];
     CodetagFile 8 ["codetag.filename"] [];
-    // Numbers instead of pointers, in page->flags (4835f747d334, 6.13).
+    // Numbers instead of pointers, in page->flags (4835f747d3ed, 6.13).
     KernelTagsFirst 8 ["alloc_tag_kernel_section.first_tag"] [];
     KernelTagsCount 8 ["alloc_tag_kernel_section.count"] [];
     ModuleTagsFirst 8 ["alloc_tag_module_section.first_tag"] [];
@@ -300,15 +300,15 @@ fields! {
     PgvBuffer 8 ["pgv.buffer"] [];
 
     // Page fragments: a pointer, and the page's order in it since 6.13
-    // (8218f62c9c9b).
+    // (0c3ce2f50261).
     TaskFragPage 8 ["task_struct.task_frag.page"] [];
     FragCacheVa 8 ["page_frag_cache.encoded_page", "page_frag_cache.va"] [];
     // Small heads have fragments of a page each from 6.1 on (dbae2b062824).
     NapiSmallVa 8 ["napi_alloc_cache.page_small.va"] [];
     NapiFragVa 8 ["napi_alloc_cache.page.encoded_page", "napi_alloc_cache.page.va"] [];
 
-    // Rings of events. The names of array_buffer (5.7, 1c5eb4481e01) and
-    // perf_buffer (5.8, 56de4e8f9146) are new.
+    // Rings of events. The names of array_buffer (1c5eb4481e01) and perf_buffer
+    // (56de4e8f9146) are of 5.6.
     TraceArrayList 16 ["trace_array.list"] [];
     TraceArrayName 8 ["trace_array.name"] [];
     TraceArrayBuffer 8 ["trace_array.array_buffer.buffer", "trace_array.trace_buffer.buffer"] [];
@@ -339,7 +339,7 @@ fields! {
     BpfRingbufNrPages 4 ["bpf_ringbuf.nr_pages"] [];
     BpfRingbufConsumerPos 8 ["bpf_ringbuf.consumer_pos"] [];
 
-    // Pools that pages name. page_pool.slow came with 6.7 (5027ec19f104).
+    // Pools that pages name. page_pool.slow came with 6.8 (5027ec19f104).
     PoolDev 8 ["page_pool.p.dev"] [];
     PoolNetdev 8 ["page_pool.slow.netdev"] [];
     PoolOrder 4 ["page_pool.p.order"] [];
@@ -356,6 +356,7 @@ fields! {
     IommuName 16 ["intel_iommu.name"] [];
     IommuSegment 2 ["intel_iommu.segment"] [];
     IommuRoot 8 ["intel_iommu.root_entry"] [];
+    IommuEcap 8 ["intel_iommu.ecap"] [];
     IommuQueue 8 ["intel_iommu.qi"] [];
     IommuQueueDesc 8 ["q_inval.desc"] [];
     IommuIrTable 8 ["intel_iommu.ir_table"] [];
@@ -388,7 +389,7 @@ fields! {
     BtfModuleBtf 8 ["btf_module.btf"] [];
     BtfData 8 ["btf.data"] [];
     BtfDataSize 4 ["btf.data_size"] [];
-    // 6.11 (9db97ec13c8c) gave the private part a member.
+    // 6.11 (13cabc47f8ae) gave the private part a member.
     NetDevPriv 8 ["net_device.priv"] [];
 
     // Resources (/proc/iomem).

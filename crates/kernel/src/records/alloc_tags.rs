@@ -38,7 +38,7 @@ pub(super) enum AllocTags {
     /// A pointer in the page extensions, at this offset.
     Extension(u64),
     /// A number in `page->flags`, which boot parameter
-    /// `sysctl.vm.mem_profiling=1,compressed` asks for (4835f747d334, 6.13).
+    /// `sysctl.vm.mem_profiling=1,compressed` asks for (4835f747d3ed, 6.13).
     Flags(Numbers),
 }
 

@@ -20,7 +20,7 @@ pub struct Allocation {
     pub gfp: u32,
     /// Handle of its stack, for [`Records::stack`](super::Records::stack).
     pub stack: u32,
-    /// The thread's id (5.18 and later, as is the name).
+    /// The thread's id (5.11 and later).
     pub pid: Option<u32>,
     /// The process's id.
     pub tgid: Option<u32>,

@@ -28,6 +28,9 @@ const KVM: &str = "kvm";
 /// Control groups and NUMA nodes: a board of x86_64 only.
 const GROUPS: &str = "groups";
 
+/// An IOMMU's scalable mode: of x86_64, and on one kernel, which counts its tables.
+const SCALABLE: &str = "scalable";
+
 /// Too large for a copy of all its memory.
 const BUSY: &str = "busy";
 
@@ -134,6 +137,7 @@ pub(super) fn whole() -> Result<Vec<Guest>> {
         }
         guests.push(Guest::new(kernel, Arch::X86_64, GROUPS, &[PLAIN])?);
     }
+    guests.push(Guest::new(Series::V6_12, Arch::X86_64, SCALABLE, &[PLAIN])?);
     Ok(guests)
 }
 
@@ -240,7 +244,7 @@ mod tests {
             // The reasons are beside the constants above.
             let impossible = both("5.10", "aarch64") || both("aarch64", "iommu");
             let zstd = is("-d 31 -z");
-            !(impossible || is(BUSY) || is(KVM) || is(GROUPS) || zstd)
+            !(impossible || is(BUSY) || is(KVM) || is(GROUPS) || is(SCALABLE) || zstd)
         });
         assert_eq!(missing, BTreeSet::new());
         assert!(values[3].contains("-d 31 -z"));
