@@ -2,7 +2,11 @@
 //! page; and that each is needed: with one left out, the planted pages it is
 //! for come out wrong.
 
-#![allow(clippy::unwrap_used, reason = "a failing helper fails its test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failing helper fails its test"
+)]
 
 mod common;
 
@@ -10,7 +14,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use common::{Truth, count_lost, demo, diagnose, kernel, lost};
-use pagehound_hunt::census::{Fate, Without};
+use pagehound_hunt::census::{Fate, Via, Without};
+use pagehound_hunt::holders::Holders;
 use pagehound_hunt::{Diagnosis, Standing};
 use pagehound_kernel::layouts::Field;
 use pagehound_kernel::{Class, Kernel, Kind, VirtualRead, VmapArea};
@@ -382,6 +387,56 @@ fn page_extensions_are_not_lost() {
     assert_eq!(count_lost(with_all(), &extension), 7);
     assert_eq!(count_lost(&diagnosis, &extension), 0);
     assert_eq!(diagnosis.report.verdict, Verdict::Lost);
+}
+
+/// A page in an object is named by that object, and the object by the array that the
+/// module has of them.
+#[test]
+fn a_page_in_an_object_is_climbed_to_the_array_that_has_it() {
+    let Diagnosis {
+        pages,
+        census,
+        climb,
+        ..
+    } = with_all();
+    let mut holders = Holders::new(&DEMO.kernel, pages, census, climb);
+    for &pfn in &planted("objects") {
+        let head = pages.map.head(Pfn(pfn));
+        let Some(Via::Root(at)) = census.via(head) else {
+            panic!("{pfn} is held by {:?}", census.via(head));
+        };
+        assert_eq!(holders.at(at).kind, "slab");
+        let path = climb.path(pages, 12, at);
+        assert_eq!(path.len(), 1);
+        assert!(holders.at(path[0]).name.starts_with("hold_objects+"));
+        let name = holders.of(head);
+        assert_eq!(
+            (name.kind, name.module.as_deref()),
+            ("vmalloc", Some("pagelab"))
+        );
+        assert!(name.name.ends_with(" through slab kmalloc-256"), "{name}");
+    }
+    // What is on a stack is not climbed from, nor what has a name itself.
+    let stack = *planted("stack").first().unwrap();
+    let Some(Via::Root(at)) = census.via(Pfn(stack)) else {
+        panic!("{stack} is held by {:?}", census.via(Pfn(stack)));
+    };
+    assert_eq!(climb.path(pages, 12, at), []);
+    assert_eq!(holders.of(Pfn(stack)).kind, "stack");
+}
+
+/// The per-CPU variables of both sorts of names, and no name outside them.
+#[test]
+fn static_per_cpu_variables_have_names() {
+    let kernel = &DEMO.kernel;
+    let variables = kernel.variables();
+    let linked = kernel.address("napi_alloc_cache").unwrap();
+    let copy = kernel.percpu(linked, 0).unwrap();
+    let name = |by: u64| variables.percpu(VirtAddr(copy.0 + by));
+    assert_eq!(name(0).as_deref(), Some("napi_alloc_cache"));
+    assert_eq!(name(8).as_deref(), Some("napi_alloc_cache"));
+    assert_ne!(name(1 << 16).as_deref(), Some("napi_alloc_cache"));
+    assert_eq!(variables.percpu(VirtAddr(0xffff_8000_0000_0000)), None);
 }
 
 /// An event in a trace buffer has the address of a page that is lost.

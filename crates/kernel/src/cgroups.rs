@@ -145,10 +145,12 @@ impl Charges<'_> {
         let Some(root) = self.root else { return };
         let mut waiting = vec![root];
         let mut seen = HashSet::from([root]);
+        // Entries of all lists together: each group is on one.
+        let mut left = MOST_GROUPS;
         while let Some(memcg) = waiting.pop() {
             self.of_memcg(memcg);
-            let left = MOST_GROUPS.saturating_sub(seen.len());
             let below = self.children(memcg, left).unwrap_or_default();
+            left = left.saturating_sub(below.len());
             waiting.extend(below.into_iter().filter(|&memcg| seen.insert(memcg)));
         }
     }
@@ -245,3 +247,6 @@ impl Charges<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

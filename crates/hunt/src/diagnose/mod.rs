@@ -151,10 +151,10 @@ impl Diagnosis {
                  nothing in memory refers to may be theirs"
             )
         }));
-        if pages.claims.is_cut_short() {
+        if pages.claims.are_tables_cut_short() {
             differences.push(
-                "structures of the kernel lead to more than there can be, so the dump is damaged: \
-                 owners of pages, and tables that hardware walks, may be missing"
+                "tables of IOMMUs or virtual machines lead to more than there can be: the dump is \
+                 damaged, and some of them may be missing"
                     .to_owned(),
             );
         }

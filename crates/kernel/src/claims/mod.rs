@@ -74,8 +74,8 @@ pub struct Claims {
     claimants: Vec<Claimant>,
     /// By the first frame of the unit.
     units: HashMap<u64, u32>,
-    /// Some walk was ended before it was through.
-    cut_short: bool,
+    /// A walk through tables was ended before it was through.
+    tables_cut_short: bool,
 }
 
 impl Claims {
@@ -116,10 +116,10 @@ impl Claims {
         tables.map(|(&head, _)| Pfn(head))
     }
 
-    /// Whether some structures led to more than there can be, so that owners, and
-    /// tables that hardware walks, may be missing.
-    pub fn is_cut_short(&self) -> bool {
-        self.cut_short
+    /// Whether tables that hardware walks led to more than there can be, so that some
+    /// may be missing. Of other owners, which hold nothing, just as many may be.
+    pub fn are_tables_cut_short(&self) -> bool {
+        self.tables_cut_short
     }
 
     /// Takes a unit from its owner: nothing refers to it any more.
@@ -203,9 +203,13 @@ impl<'a> Search<'a> {
     /// Walks everything; first what holds what it comes to. Each walk has a budget of
     /// its own, so that a list without an end in one costs the others nothing.
     fn all(&mut self) {
-        let walks: [fn(&mut Self); 9] = [
-            Self::iommu_tables,
-            Self::virtual_machines,
+        let tables: [fn(&mut Self); 2] = [Self::iommu_tables, Self::virtual_machines];
+        for walk in tables {
+            self.left = budget(self.pages);
+            walk(self);
+            self.claims.tables_cut_short |= self.left == 0;
+        }
+        let others: [fn(&mut Self); 7] = [
             Self::open_files,
             Self::page_frags,
             Self::traces,
@@ -214,10 +218,9 @@ impl<'a> Search<'a> {
             Self::receive_rings,
             Self::balloons,
         ];
-        for walk in walks {
+        for walk in others {
             self.left = budget(self.pages);
             walk(self);
-            self.claims.cut_short |= self.left == 0;
         }
     }
 

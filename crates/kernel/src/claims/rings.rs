@@ -34,6 +34,8 @@ const LARGEST_STRUCT: u64 = 1 << 20;
 const DEEPEST: u32 = 3;
 /// Such arrays are looked at up to here: 64 Ki buffers of 64 bytes.
 const LARGEST_ARRAY: u64 = 4 << 20;
+/// Bytes of them read for all devices: 64 queues of a hundred.
+const MOST_READ: u64 = 256 << 20;
 /// `NETDEV_ALIGN`: where the private part begins, without a member of its own.
 const PRIVATE_ALIGN: u64 = 32;
 
@@ -49,7 +51,10 @@ impl Search<'_> {
             .collect();
         // A host may have thousands of devices of one driver.
         let mut shapes: HashMap<&str, Vec<Shape>> = HashMap::new();
-        let mut seen = HashSet::new();
+        let mut untyped = Untyped {
+            seen: HashSet::new(),
+            left: MOST_READ,
+        };
         for device in &devices {
             let Some(module) = device.module.as_deref() else {
                 continue;
@@ -62,7 +67,7 @@ impl Search<'_> {
                     let shapes = shapes.entry(module).or_insert_with(|| shapes_of(types));
                     self.driver(types, shapes, device.addr, name);
                 }
-                None => self.untyped_driver(device.addr, name, &mut seen),
+                None => self.untyped_driver(device.addr, name, &mut untyped),
             }
             for claimant in self.claims.claimants.iter_mut().skip(known) {
                 claimant.module = Some(module.to_owned());
@@ -72,22 +77,21 @@ impl Search<'_> {
 
     /// What a driver without types keeps: arrays that name many pages, a step or two
     /// from the private part of its device.
-    fn untyped_driver(&mut self, device: VirtAddr, name: String, seen: &mut HashSet<u64>) {
+    fn untyped_driver(&mut self, device: VirtAddr, name: String, walk: &mut Untyped) {
         let kernel = self.kernel;
         let Some(size) = self.room(device) else {
             return;
         };
         let owner = self.owner(Kind::ReceiveRing, name, None);
-        seen.insert(device.0);
+        walk.seen.insert(device.0);
         let mut waiting = vec![(device, size, 0)];
         while let Some((at, size, depth)) = waiting.pop() {
-            // A step for as much as a page of it.
-            let steps = size.div_ceil(kernel.page_size());
-            self.left = self.left.saturating_sub(steps);
-            if self.left == 0 || seen.len() > MOST_STRUCTS {
+            let length = size.min(LARGEST_ARRAY);
+            let Some(left) = walk.left.checked_sub(length) else {
                 return;
-            }
-            let mut bytes = vec![0; size.min(LARGEST_ARRAY) as usize];
+            };
+            walk.left = left;
+            let mut bytes = vec![0; length as usize];
             if kernel.memory.read(at, &mut bytes).is_err() {
                 continue;
             }
@@ -104,7 +108,7 @@ impl Search<'_> {
                 } else if depth < DEEPEST
                     && to.0 >> 63 == 1
                     && let Some(size) = self.untyped_room(to)
-                    && seen.insert(to.0)
+                    && walk.seen.insert(to.0)
                 {
                     waiting.push((to, size, depth + 1));
                 }
@@ -359,6 +363,14 @@ impl Search<'_> {
         let largest = shapes.iter().filter(fits).max_by_key(|shape| shape.size)?;
         Some((private, largest.id))
     }
+}
+
+/// The walk through drivers without types.
+struct Untyped {
+    /// Where something begins that was looked at.
+    seen: HashSet<u64>,
+    /// Bytes that may still be read.
+    left: u64,
 }
 
 /// What is asked of a type time and again.
