@@ -93,6 +93,41 @@ impl Report {
                 ));
             }
         }
+        let mut part = |what: &str, part: u64, of: u64| {
+            if part > of {
+                found.push(format!("{what}: {part} of {of}"));
+            }
+        };
+        for finding in &self.findings {
+            let (id, all) = (finding.id, finding.pages);
+            let holders = finding.holders.iter();
+            let nodes = finding.nodes.iter();
+            let groups = finding.cgroups.iter();
+            for (what, pages) in [
+                ("holders", sum(holders.map(|holder| holder.pages))),
+                ("nodes", sum(nodes.map(|node| node.pages))),
+                ("control groups", sum(groups.map(|group| group.pages))),
+            ] {
+                part(&format!("{what} of finding {id}"), pages, all);
+            }
+            for allocator in &finding.allocators {
+                let what = format!("pages of an allocator of finding {id}");
+                part(&what, allocator.pages, allocator.looked_at);
+                part(
+                    "pages whose allocator was looked at",
+                    allocator.looked_at,
+                    all,
+                );
+            }
+        }
+        let of_findings = self.findings.iter().flat_map(|finding| &finding.holders);
+        for holder in self.holders.iter().chain(of_findings) {
+            let nodes = holder.nodes.iter().map(|node| node.pages);
+            part(&format!("nodes of {holder}"), sum(nodes), holder.pages);
+        }
+        for loss in &self.heap {
+            part(&format!("{} out of reach", loss.name), loss.count, loss.of);
+        }
         if self.control.missed > self.control.checked {
             found.push(format!(
                 "control: {} of {} missed",
