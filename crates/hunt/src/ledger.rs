@@ -118,6 +118,11 @@ pub(crate) fn counter(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> Optio
                 .word("pcpu_nr_populated")?
                 .wrapping_mul(u64::from(kernel.word32("pcpu_nr_units")?)) as i64,
         ),
+        // Before page types told zsmalloc's pages (6.11) they have no class here.
+        Class::Zsmalloc if pages.map.count(class) > 0 => (
+            "NR_ZSPAGES",
+            kernel.zone_stat(&pages.nodes, "NR_ZSPAGES").or_else(|| node("NR_ZSPAGES"))?,
+        ),
         Class::HwPoison => (
             "num_poisoned_pages",
             kernel.word("num_poisoned_pages")? as i64,

@@ -46,6 +46,9 @@ struct Table {
     strings: VirtAddr,
 }
 
+/// Marks one after the other that are passed over on the way to a function's name.
+const MOST_MARKS: usize = 1 << 12;
+
 /// `Elf64_Sym` (System V ABI, 64-bit): name at 0, section at 6, value at 8,
 /// size at 16.
 const ELF_SYM: u64 = 24;
@@ -95,7 +98,8 @@ impl Symbolizer<'_> {
         let next = table.symbols.get(after);
         let end = next.map_or(region.end, |next| next.at.min(region.end));
         let below = table.symbols.get(..after)?.iter().rev();
-        for symbol in below.take_while(|symbol| symbol.at >= region.start) {
+        let below = below.take_while(|symbol| symbol.at >= region.start);
+        for symbol in below.take(MOST_MARKS) {
             let name = table.strings.add(u64::from(symbol.name));
             let name = self.kernel.memory.cstr(name, 512).unwrap_or_default();
             // Empty names, and the marks between code and data on arm64, are
