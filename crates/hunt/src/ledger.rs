@@ -121,7 +121,9 @@ pub(crate) fn counter(kernel: &Kernel<'_>, pages: &Pages, class: Class) -> Optio
         // Before page types told zsmalloc's pages (6.11) they have no class here.
         Class::Zsmalloc if pages.map.count(class) > 0 => (
             "NR_ZSPAGES",
-            kernel.zone_stat(&pages.nodes, "NR_ZSPAGES").or_else(|| node("NR_ZSPAGES"))?,
+            kernel
+                .zone_stat(&pages.nodes, "NR_ZSPAGES")
+                .or_else(|| node("NR_ZSPAGES"))?,
         ),
         Class::HwPoison => (
             "num_poisoned_pages",
