@@ -49,8 +49,8 @@ impl Census {
                     {
                         strict.reach(pages, naming, word, named, shift);
                     }
-                    let start = naming.is_whole(word) && pages.map.head(named) == named;
-                    this.name(pages, named, Way::Root(at, worth(class, start)), without);
+                    let whole = naming.is_whole(word);
+                    this.name(pages, named, Way::Root { at, class, whole }, without);
                 });
                 if class == Class::PageTable && !pages.kernel_tables.contains(&pfn.0) {
                     for entry in page.chunks_exact(8) {
@@ -93,7 +93,10 @@ impl Census {
             return;
         }
         match way {
-            Way::Root(at, worth) => self.via.note_root(head, at, worth),
+            Way::Root { at, class, whole } => {
+                let worth = worth(class, whole && head == pfn);
+                self.via.note_root(head, at, worth);
+            }
             Way::Mapped => self.via.note(head, Via::Mapped),
         }
         self.held.set(head);
@@ -103,7 +106,12 @@ impl Census {
 /// What the pass finds a unit by.
 #[derive(Clone, Copy)]
 enum Way {
-    Root(PhysAddr, Worth),
+    /// A word in a page of `class`, which names a page as a whole or within.
+    Root {
+        at: PhysAddr,
+        class: Class,
+        whole: bool,
+    },
     Mapped,
 }
 
