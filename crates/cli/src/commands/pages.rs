@@ -4,6 +4,7 @@ use super::Context;
 use crate::args::{self, Format};
 use crate::exit::Exit;
 use crate::output;
+use crate::render;
 use anyhow::ensure;
 use pagehound_hunt::census::Fate;
 use pagehound_hunt::holders::Holders;
@@ -45,11 +46,13 @@ struct Facts<'a> {
     allocator: Option<String>,
 }
 
-/// A field of a CSV row: between quotes where it has a comma or a quote.
-fn quoted(field: &str) -> Cow<'_, str> {
-    match field.contains([',', '"', '\n']) {
-        true => format!("\"{}\"", field.replace('"', "\"\"")).into(),
-        false => field.into(),
+/// A field of a CSV row: no control characters, and between quotes where it has a comma
+/// or a quote.
+fn quoted(field: &str) -> String {
+    let field = render::escape(field);
+    match field.contains([',', '"']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field,
     }
 }
 
@@ -297,5 +300,17 @@ impl<'d> Rows<'_, 'd> {
             write!(self.out, ",{}", quoted(name))?;
         }
         writeln!(self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_name_stays_in_its_field_and_off_the_terminal() {
+        assert_eq!(quoted("pipe"), "pipe");
+        assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!(quoted("\x1b[2J\r\n"), r"\x1b[2J\x0d\x0a");
     }
 }
