@@ -35,9 +35,12 @@ impl Search<'_> {
                 None => {
                     let named = self.balloon(device, &symbols);
                     let owner = named.map(|(kind, name)| {
+                        // Of a driver that is built in it is a function.
+                        let mut modules = symbols.modules().iter();
+                        let module = modules.any(|module| module.name == name);
                         let owner = self.owner(kind, name.clone(), None);
                         if let Some(claimant) = self.claims.claimants.get_mut(owner as usize) {
-                            claimant.module = Some(name);
+                            claimant.module = module.then_some(name);
                         }
                         owner
                     });

@@ -29,17 +29,19 @@ const SCALABLE: u32 = 43;
 /// (drivers/iommu/intel/irq_remapping.c).
 const IRQ_TABLE: u64 = 1 << 20;
 
-/// Translation tables, by where they are and how many levels they have. Devices of a
-/// group have the same: the first of them, and how many.
-struct Tables(BTreeMap<(u64, u64), (String, u64)>);
+/// Translation tables of a unit.
+#[derive(Default)]
+struct Tables {
+    /// By where they are and how many levels they have. Devices of a group have the
+    /// same: the first of them, and how many.
+    trees: BTreeMap<(u64, u64), (String, u64)>,
+    /// Directories of address spaces that were looked at.
+    directories: HashSet<u64>,
+}
 
 impl Tables {
-    fn new() -> Self {
-        Tables(BTreeMap::new())
-    }
-
     fn add(&mut self, table: (u64, u64), name: impl Fn() -> String) {
-        self.0.entry(table).or_insert_with(|| (name(), 0)).1 += 1;
+        self.trees.entry(table).or_insert_with(|| (name(), 0)).1 += 1;
     }
 }
 
@@ -95,7 +97,7 @@ impl Search<'_> {
         self.memory(own, root, 1);
         let segment = kernel.field(iommu, Field::IommuSegment).unwrap_or(0);
         let Ok(root) = kernel.phys(root) else { return };
-        let mut tables = Tables::new();
+        let mut tables = Tables::default();
         let scalable = self.is_scalable(iommu);
         for (bus, entry) in self.entries(root).into_iter().enumerate() {
             // Two words a bus: in scalable mode each names the contexts of half of its
@@ -131,7 +133,7 @@ impl Search<'_> {
                 }
             }
         }
-        for ((top, levels), (first, devices)) in tables.0 {
+        for ((top, levels), (first, devices)) in tables.trees {
             let table = PhysAddr(top).pfn(kernel.page_shift());
             // What is no page that somebody took, or another device's, is no table of
             // these.
@@ -172,6 +174,9 @@ impl Search<'_> {
         // As many entries as bits 9 to 11 say.
         let entries = 1u64 << ((context >> 9 & 7) + 7);
         let directory = context & ADDRESS;
+        if !tables.directories.insert(directory) {
+            return;
+        }
         for page in 0..(entries * 8).div_ceil(size) {
             let page = PhysAddr(directory + page * size);
             self.frame(own, page.pfn(shift));

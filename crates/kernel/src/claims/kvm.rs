@@ -11,8 +11,6 @@ use crate::layouts::Field;
 use crate::pagemap::Class;
 use crate::virt::VirtualRead;
 
-/// More tables than a virtual machine of a TiB has.
-const MOST_TABLES: usize = 1 << 24;
 /// More objects than a memory cache has (`KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE` is 40).
 const MOST_OBJECTS: u64 = 1 << 10;
 
@@ -30,11 +28,13 @@ impl Search<'_> {
                 search.memory(processor, ring, 1);
             }
             let mut seen = HashSet::new();
+            // Each has a frame of its own.
+            let most = search.pages.map.end().0 as usize;
             for field in [Field::KvmMmuPages, Field::KvmTdpRoots] {
                 let Ok(head) = kernel.member(kvm, field) else {
                     continue;
                 };
-                let tables = match kernel.list_of(head, Field::KvmMmuPageLink, MOST_TABLES) {
+                let tables = match kernel.list_of(head, Field::KvmMmuPageLink, most) {
                     Ok(tables) | Err((tables, _)) => tables,
                 };
                 for table in tables {

@@ -34,7 +34,7 @@ const LARGEST_STRUCT: u64 = 1 << 20;
 const DEEPEST: u32 = 3;
 /// Such arrays are looked at up to here: 64 Ki buffers of 64 bytes.
 const LARGEST_ARRAY: u64 = 4 << 20;
-/// Bytes of them read for all devices: 64 queues of a hundred.
+/// Bytes read for all devices: 64 arrays of the largest.
 const MOST_READ: u64 = 256 << 20;
 /// `NETDEV_ALIGN`: where the private part begins, without a member of its own.
 const PRIVATE_ALIGN: u64 = 32;
@@ -50,7 +50,7 @@ impl Search<'_> {
             .map(|(module, types)| (module.as_str(), types))
             .collect();
         // A host may have thousands of devices of one driver.
-        let mut shapes: HashMap<&str, Vec<Shape>> = HashMap::new();
+        let mut drivers: HashMap<&str, Types<'_>> = HashMap::new();
         let mut untyped = Untyped {
             seen: HashSet::new(),
             left: MOST_READ,
@@ -64,8 +64,8 @@ impl Search<'_> {
             let known = self.claims.claimants.len();
             match types.get(module) {
                 Some(types) => {
-                    let shapes = shapes.entry(module).or_insert_with(|| shapes_of(types));
-                    self.driver(types, shapes, device.addr, name);
+                    let types = drivers.entry(module).or_insert_with(|| Types::of(types));
+                    self.driver(types, device.addr, name);
                 }
                 None => self.untyped_driver(device.addr, name, &mut untyped),
             }
@@ -137,14 +137,14 @@ impl Search<'_> {
         self.room(at)
     }
 
-    fn driver(&mut self, types: &Btf, shapes: &[Shape], device: VirtAddr, name: String) {
-        let Some((private, shape)) = self.private_part(shapes, device) else {
+    fn driver(&mut self, types: &mut Types<'_>, device: VirtAddr, name: String) {
+        let Some((private, shape)) = self.private_part(&types.shapes, device) else {
             return;
         };
         let rings = self.owner(Kind::ReceiveRing, name.clone(), None);
         let others = self.owner(Kind::DeviceMemory, name, None);
         let mut walk = Driver {
-            types,
+            types: types.btf,
             owners: [rings, others],
             seen: HashSet::new(),
             waiting: vec![(private, shape, 1, false)],
@@ -152,12 +152,8 @@ impl Search<'_> {
             largest: 1,
         };
         self.below("net_device", device, |search| {
-            let mut known: HashMap<u32, Rc<Followed>> = HashMap::new();
             while let Some((at, id, count, receives)) = walk.waiting.pop() {
-                let shape = known.entry(id);
-                let shape = &*shape
-                    .or_insert_with(|| Rc::new(Followed::of(types, id)))
-                    .clone();
+                let shape = types.followed(id);
                 if shape.size == 0 {
                     continue;
                 }
@@ -165,10 +161,10 @@ impl Search<'_> {
                     let at = at.add(index * shape.size);
                     search.below(&shape.name, at, |search| {
                         if receives {
-                            let size = search.ring_size(shape, at);
+                            let size = search.ring_size(&shape, at);
                             walk.most = walk.most.saturating_add(size);
                         }
-                        search.members(&mut walk, at, shape, receives);
+                        search.members(&mut walk, at, &shape, receives);
                     });
                     if search.left == 0 {
                         return;
@@ -373,6 +369,28 @@ struct Untyped {
     left: u64,
 }
 
+/// Types of one module, of which a host may have many devices.
+struct Types<'t> {
+    btf: &'t Btf,
+    shapes: Vec<Shape>,
+    followed: HashMap<u32, Rc<Followed>>,
+}
+
+impl<'t> Types<'t> {
+    fn of(btf: &'t Btf) -> Self {
+        Types {
+            btf,
+            shapes: shapes_of(btf),
+            followed: HashMap::new(),
+        }
+    }
+
+    fn followed(&mut self, id: u32) -> Rc<Followed> {
+        let followed = self.followed.entry(id);
+        Rc::clone(followed.or_insert_with(|| Rc::new(Followed::of(self.btf, id))))
+    }
+}
+
 /// What is asked of a type time and again.
 struct Followed {
     name: String,
@@ -515,12 +533,8 @@ mod tests {
         let pages = Box::leak(Box::new(slab_of(kernel, 4, VirtAddr(0))));
         let types = types();
         let mut search = Search::new(kernel, pages);
-        search.driver(
-            &types,
-            &shapes_of(&types),
-            direct(0x1000),
-            "em1 (e1000)".into(),
-        );
+        let name = "em1 (e1000)".into();
+        search.driver(&mut Types::of(&types), direct(0x1000), name);
         let most = search.claims.claimants[0].most.unwrap_or(0);
         (search, most)
     }
