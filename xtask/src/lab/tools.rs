@@ -57,49 +57,17 @@ impl Tools {
     /// and what `kbuild`, its package of build programs, needs to run.
     pub(super) fn prepare(target: &Target, gcc: &str, kbuild: &str) -> Result<Self> {
         let compiler = target.arch.compiler(gcc);
-        let suite = target.kernel.suite();
-        let dir = cache::root()?.join(format!("tools/{suite}-{compiler}"));
-        let tools = Self {
-            root: dir.join("root"),
-            compiler: format!("{}{gcc}", target.arch.tool_prefix()),
-        };
-        let complete = dir.join("unpacked");
-        if !complete.exists() {
-            if tools.root.exists() {
-                fs::remove_dir_all(&tools.root).context("cannot remove half a compiler")?;
-            }
-            let apt = Self::apt(target)?;
-            let packages = apt.closure(&[compiler, kbuild.to_owned()])?;
-            apt.unpack(&packages, &tools.root)?;
-            for folder in PROGRAMS {
-                tools.adopt(&tools.root.join(folder))?;
-            }
-            fs::write(&complete, []).context("cannot mark the compiler as unpacked")?;
-        }
-        Ok(tools)
+        let packages = [compiler.clone(), kbuild.to_owned()];
+        Self::unpacked(target, gcc, &compiler, &packages, |_| Ok(()))
     }
 
     /// Unpacks `gcc` with all that it takes to build a kernel from source: a
     /// compiler for the programs that the build itself runs, and what they need.
     pub(super) fn for_source(target: &Target, gcc: &str) -> Result<Self> {
-        let suite = target.kernel.suite();
-        let dir = cache::root()?.join(format!("tools/{suite}-{gcc}-source"));
-        let tools = Self {
-            root: dir.join("root"),
-            compiler: format!("{}{gcc}", target.arch.tool_prefix()),
-        };
-        let complete = dir.join("unpacked");
-        if !complete.exists() {
-            if tools.root.exists() {
-                fs::remove_dir_all(&tools.root).context("cannot remove half a compiler")?;
-            }
-            let apt = Self::apt(target)?;
-            let mut packages = vec![gcc.to_owned()];
-            packages.extend(FOR_SOURCE.map(str::to_owned));
-            apt.unpack(&apt.closure(&packages)?, &tools.root)?;
-            for folder in PROGRAMS {
-                tools.adopt(&tools.root.join(folder))?;
-            }
+        let mut packages = vec![gcc.to_owned()];
+        packages.extend(FOR_SOURCE.map(str::to_owned));
+        let folder = format!("{gcc}-source");
+        Self::unpacked(target, gcc, &folder, &packages, |tools| {
             // Where packages hold files in /usr only, these links are a system's
             // own; the linker looks for libraries in both.
             for link in ["lib", "lib64"] {
@@ -108,7 +76,36 @@ impl Tools {
                     symlink(format!("usr/{link}"), &path).context("cannot link a folder")?;
                 }
             }
-            tools.write_host_compiler()?;
+            tools.write_host_compiler()
+        })
+    }
+
+    /// Packages with all they need, unpacked once into a folder of the suite's, and
+    /// what is to be done there afterwards.
+    fn unpacked(
+        target: &Target,
+        gcc: &str,
+        folder: &str,
+        packages: &[String],
+        finish: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<Self> {
+        let suite = target.kernel.suite();
+        let dir = cache::root()?.join(format!("tools/{suite}-{folder}"));
+        let tools = Self {
+            root: dir.join("root"),
+            compiler: format!("{}{gcc}", target.arch.tool_prefix()),
+        };
+        let complete = dir.join("unpacked");
+        if !complete.exists() {
+            if tools.root.exists() {
+                fs::remove_dir_all(&tools.root).context("cannot remove half a compiler")?;
+            }
+            let apt = Self::apt(target)?;
+            apt.unpack(&apt.closure(packages)?, &tools.root)?;
+            for folder in PROGRAMS {
+                tools.adopt(&tools.root.join(folder))?;
+            }
+            finish(&tools)?;
             fs::write(&complete, []).context("cannot mark the compiler as unpacked")?;
         }
         Ok(tools)
