@@ -140,6 +140,34 @@ fn lost_through_a_cache() {
     assert_eq!(words.matches(company).count(), 1, "{text}");
 }
 
+/// With `--all` every holder has its name, and what has none its features and nodes.
+#[test]
+fn every_holder_is_told() {
+    let mut report = reference();
+    let held = &mut report.findings[2];
+    assert_eq!(held.verdict, State::Held);
+    held.holders[0].name = "somebody".into();
+    held.holders[0].pid = Some(7);
+    held.nodes = vec![NodePages {
+        node: 1,
+        pages: 400,
+    }];
+    held.evidence = vec![Evidence {
+        kind: Evidence::FEATURES.into(),
+        checked: 400,
+        matched: 400,
+        text: "order 0 (100 %)".into(),
+    }];
+    let text = told(&report, Detail::All);
+    assert!(text.contains("Held, by whom"), "{text}");
+    assert!(text.contains("somebody (pid 7) (400 pages)"), "{text}");
+    assert!(
+        text.contains("order 0 (100 %); node 1 (400 pages)"),
+        "{text}"
+    );
+    assert!(!told(&report, Detail::Usual).contains("Held, by whom"));
+}
+
 #[test]
 fn known_leak() {
     let mut report = reference();

@@ -2,7 +2,7 @@
 
 use super::number::{count, size, thousands};
 use super::page::{LABEL, PLAIN, Page};
-use pagehound_model::{Finding, Holder, Report, State};
+use pagehound_model::{Evidence, Finding, Holder, NodePages, Report, State};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -28,6 +28,13 @@ pub(super) fn all(report: &Report, page: &mut Page) -> io::Result<()> {
             list(finding.holders.iter())
         );
         page.paragraph(2, PLAIN, &text)?;
+        // Without a name there is what the pages look like, and where they are.
+        for evidence in &finding.evidence {
+            if evidence.kind == Evidence::FEATURES {
+                let nodes = nodes(&finding.nodes);
+                page.paragraph(6, PLAIN, &format!("{}; {nodes}", evidence.text))?;
+            }
+        }
     }
     let told = held.iter().flat_map(|finding| &finding.holders);
     let told: BTreeSet<&str> = told.map(|holder| holder.kind.as_str()).collect();
@@ -45,6 +52,13 @@ pub(super) fn all(report: &Report, page: &mut Page) -> io::Result<()> {
         page.paragraph(2, PLAIN, &list(of_kind))?;
     }
     Ok(())
+}
+
+/// `node 0 (12 pages), node 1 (3 pages)`.
+fn nodes(nodes: &[NodePages]) -> String {
+    let nodes = nodes.iter();
+    let told = nodes.map(|of| format!("node {} ({})", of.node, count(of.pages, "page")));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn list<'a>(holders: impl Iterator<Item = &'a Holder>) -> String {
