@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod ci;
+mod evidence;
 mod grow;
 mod image;
 mod lab;
@@ -56,6 +57,9 @@ enum Verb {
     /// A dump of a machine with far more memory and a known leak, grown from a
     /// real dump of x86-64
     Grow(grow::Arguments),
+    /// Type the lines that `why` prints into crash and drgn, compare their answers
+    /// with what it says; keeps those for the demo in tests/fixtures/why
+    Evidence(evidence::Arguments),
     /// Boot real kernels with planted leaks, dump them, score pagehound's answer
     Lab(lab::Arguments),
 }
@@ -75,6 +79,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Lab(arguments) => lab::run(arguments),
         Verb::Grow(arguments) => grow::run(&arguments),
+        Verb::Evidence(arguments) => evidence::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Limit(arguments) => bench::limits::run(&arguments),
         Verb::Pack(arguments) => bench::pack::run(&arguments),

@@ -51,7 +51,7 @@ pub(crate) fn run(binary: &Path) -> anyhow::Result<()> {
 }
 
 /// Command lines, the status each must end with, and what it prints.
-fn commands(verdict: i32) -> [(&'static str, i32, Prints); 25] {
+fn commands(verdict: i32) -> [(&'static str, i32, Prints); 29] {
     use Prints::{Json, Lines, Report, Text};
     [
         ("DUMP", verdict, Text),
@@ -65,6 +65,7 @@ fn commands(verdict: i32) -> [(&'static str, i32, Prints); 25] {
         ("pages DUMP --each --class slab", 0, Text),
         ("pages DUMP --state held --format jsonl", 0, Lines),
         ("why DUMP SLAB", 0, Text),
+        ("why DUMP SLAB --json", 0, Json),
         ("search DUMP --text Linux", 0, Text),
         ("search DUMP --text Linux --state accounted", 0, Text),
         (
@@ -78,11 +79,14 @@ fn commands(verdict: i32) -> [(&'static str, i32, Prints); 25] {
         ("net DUMP --json", 0, Json),
         ("info DUMP", 0, Text),
         ("info DUMP --json", 0, Json),
+        ("diff DUMP DUMP --json", 0, Json),
         ("read DUMP --physical SLAB000 16", 0, Text),
         ("diagnose TRUTH --json", 0, Report),
         ("ledger TRUTH", 0, Text),
         ("ledger TRUTH --json", 0, Json),
         ("ledger TRUTH --classic", 0, Text),
+        ("known --json", 0, Json),
+        ("diagnose DUMP --md --redact", verdict, Text),
     ]
 }
 

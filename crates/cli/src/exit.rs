@@ -14,8 +14,12 @@ impl Exit {
     pub const OK: Exit = Exit(0);
     /// Pages are lost.
     pub const LOST: Exit = Exit(1);
+    /// `diff` found differences.
+    pub const DIFFERENT: Exit = Exit(1);
     /// `search` found nothing.
     pub const NOT_FOUND: Exit = Exit(1);
+    /// A loaded module has a known leak in this kernel's version.
+    pub const AFFECTED: Exit = Exit(1);
     /// Could not be carried out.
     pub const FAILED: Exit = Exit(2);
     /// Nothing found lost, but what was not read might hide it.

@@ -3,10 +3,11 @@
 use crate::args::Target;
 use pagehound_hunt::host::{HostFiles, HostLedger};
 use pagehound_model::{
-    Control, Counter, Coverage, Host, LedgerRow, Report, SCHEMA, Target as ReportTarget, Timing,
-    UNACCOUNTED, Unaccounted, Verdict,
+    Control, Counter, Coverage, Host, LedgerRow, Module, NetDevice, Report, SCHEMA,
+    Target as ReportTarget, Timing, UNACCOUNTED, Unaccounted, Verdict,
 };
 use pagehound_procfs as procfs;
+use std::collections::BTreeMap;
 
 /// `ledger` as a report. Counters cannot tell lost pages from held ones: all
 /// that is unaccounted is unknown, and the report is not complete unless there
@@ -40,11 +41,18 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
             }
         })
         .collect();
-    rows.retain(|row| row.pages > 0);
+    // Nothing, by a file that is not always given, tells that it was.
+    let companion = |row: &LedgerRow| {
+        let counter = row.counter.as_ref();
+        counter.is_some_and(|counter| !counter.name.starts_with("meminfo "))
+    };
+    rows.retain(|row| row.pages > 0 || companion(row));
     let total = rows
         .iter()
         .fold(0u64, |sum, row| sum.saturating_add(row.pages));
     let raw = pages(ledger.unaccounted_bytes);
+    let version = files.version.as_deref();
+    let version = version.and_then(|text| procfs::version(text).ok());
     Report {
         schema: SCHEMA.to_owned(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -55,7 +63,12 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
         },
         complete: raw == 0,
         sample: None,
-        host: Host::default(),
+        host: Host {
+            name: files.hostname.clone(),
+            boot_id: files.boot_id.clone(),
+            // When a saved file was saved it does not say.
+            captured_at: (*target == Target::Live).then(now),
+        },
         target: ReportTarget {
             path: target.to_string(),
             format: if *target == Target::Live {
@@ -64,7 +77,12 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
                 "meminfo"
             }
             .to_owned(),
-            kernel: kernel(files),
+            kernel: version
+                .map_or("unknown", |version| version.release)
+                .to_owned(),
+            build: version
+                .map(|version| version.build.to_owned())
+                .filter(|build| !build.is_empty()),
             arch: if *target == Target::Live {
                 std::env::consts::ARCH
             } else {
@@ -94,19 +112,62 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
         heap: Vec::new(),
         cgroups: Vec::new(),
         dying_cgroups: Default::default(),
+        netdevs: netdevs(files),
+        modules: modules(files),
         warnings: ledger.notes.clone(),
         timing: Timing::default(),
     }
 }
 
-fn kernel(files: &HostFiles) -> String {
-    let version = files
-        .version
-        .as_deref()
-        .and_then(|text| procfs::version(text).ok());
-    version
-        .map_or("unknown", |version| version.release)
-        .to_owned()
+/// To the second, as dumps tell it.
+fn now() -> String {
+    let now = jiff::Timestamp::now().as_second();
+    jiff::Timestamp::from_second(now)
+        .unwrap_or_default()
+        .to_string()
+}
+
+fn netdevs(files: &HostFiles) -> Vec<NetDevice> {
+    let devices = files.netdevs.iter().flatten().cloned();
+    devices
+        .map(|device| NetDevice {
+            name: device.name,
+            mac: device.mac,
+            driver: device.driver,
+            module: device.module,
+            bus: device.bus,
+            // Only the device itself can be asked for it.
+            firmware: None,
+            upper: device.upper,
+            kind: device.kind,
+        })
+        .collect()
+}
+
+/// The loaded modules, by name, with their builds where `/sys` tells them.
+fn modules(files: &HostFiles) -> Vec<Module> {
+    let builds = files.module_builds.iter().flatten();
+    let builds: BTreeMap<&str, &procfs::ModuleBuild> =
+        builds.map(|build| (build.name.as_str(), build)).collect();
+    let rows = procfs::modules(files.modules.as_deref().unwrap_or_default());
+    let mut modules: Vec<Module> = rows
+        .flatten()
+        .map(|module| {
+            let build = builds.get(module.name);
+            let told = |of: fn(&procfs::ModuleBuild) -> &Option<String>| {
+                build.and_then(|it| of(it).clone())
+            };
+            Module {
+                name: module.name.to_owned(),
+                version: told(|build| &build.version),
+                srcversion: told(|build| &build.srcversion),
+                build_id: told(|build| &build.build_id),
+                taints: module.taints.to_owned(),
+            }
+        })
+        .collect();
+    modules.sort_by(|one, other| one.name.cmp(&other.name));
+    modules
 }
 
 /// `slab, reclaimable` as a class: `slab_reclaimable`.

@@ -1,7 +1,9 @@
 //! From a target to what it is.
 
 use crate::args::Target;
+use crate::saved;
 use pagehound_hunt::host::{HostFiles, looks_like_host_files};
+use pagehound_model::Report;
 use pagehound_vmcore::{Dump, OpenOptions};
 use std::io::Read;
 use std::path::Path;
@@ -12,6 +14,8 @@ pub(crate) enum Input {
     Host(Box<HostFiles>),
     /// A crash dump.
     Dump(Box<Dump>),
+    /// A report that `diagnose --json` wrote.
+    Report(Box<Report>),
 }
 
 impl Input {
@@ -21,6 +25,9 @@ impl Input {
         target.check()?;
         Ok(match target {
             Target::Live => Input::Host(Box::new(HostFiles::live()?)),
+            Target::Path(path) if saved::is_json(path) => {
+                Input::Report(Box::new(saved::report(path)?))
+            }
             Target::Path(path) if looks_like_host_files(&head(path)) => {
                 Input::Host(Box::new(HostFiles::from_meminfo_path(path)?))
             }

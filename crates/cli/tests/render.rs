@@ -16,7 +16,7 @@ use pagehound_model::{
 };
 
 fn reference() -> Report {
-    serde_json::from_str(include_str!("fixtures/reference.json")).unwrap()
+    serde_json::from_str(include_str!("../../../tests/fixtures/reference.json")).unwrap()
 }
 
 fn text(report: &Report) -> String {
@@ -43,7 +43,8 @@ fn row(text: &str, label: &str) -> String {
 #[test]
 fn reference_is_a_sound_report() {
     let schema = jsonschema::validator_for(pagehound_model::schema().as_value()).unwrap();
-    let value = serde_json::from_str(include_str!("fixtures/reference.json")).unwrap();
+    let value =
+        serde_json::from_str(include_str!("../../../tests/fixtures/reference.json")).unwrap();
     let wrong: Vec<String> = schema
         .iter_errors(&value)
         .map(|error| error.to_string())
@@ -168,18 +169,41 @@ fn every_holder_is_told() {
     assert!(!told(&report, Detail::Usual).contains("Held, by whom"));
 }
 
+fn i40e(how: &str) -> KnownIssue {
+    KnownIssue {
+        commit: "2b9478ffc550".into(),
+        subject: "i40e: Fix memory leak related filter programming status".into(),
+        fixed_in: [("mainline".into(), "4.14".into())].into(),
+        r#match: how.into(),
+        but: String::new(),
+    }
+}
+
 #[test]
 fn known_leak() {
-    let mut report = reference();
-    for issue in &mut report.findings[0].known_issues {
-        issue.r#match = KnownIssue::MATCHES.into();
+    let told = |how: &str| {
+        let mut report = reference();
+        report.findings[0].known_issues = vec![i40e(how)];
+        text(&report)
+    };
+    for (how, words) in [
+        (
+            KnownIssue::MATCHES,
+            "Known     this is 2b9478ffc550 \"i40e: Fix memory leak",
+        ),
+        (
+            KnownIssue::POSSIBLE,
+            "Known     possibly 2b9478ffc550 \"i40e: Fix memory leak",
+        ),
+        (
+            KnownIssue::VENDOR,
+            "may be 2b9478ffc550 \"i40e: Fix memory leak",
+        ),
+    ] {
+        let text = told(how);
+        assert!(text.contains(words), "{text}");
     }
-    let text = text(&report);
-    assert!(
-        text.contains("Known     this is 2b9478ffc550 \"i40e: Fix memory leak"),
-        "{text}"
-    );
-    assert!(!text.contains("no fix on record"), "{text}");
+    assert!(!text(&reference()).contains("Known "));
 }
 
 /// What is left of the report when nothing is lost.
@@ -354,6 +378,7 @@ fn hostile_names_stay_on_their_line() {
     let finding: &mut Finding = &mut report.findings[0];
     finding.owners[0].name = evil.into();
     finding.evidence[2].text = evil.into();
+    finding.known_issues = vec![i40e(KnownIssue::POSSIBLE)];
     finding.known_issues[0].subject = evil.into();
     finding.patterns[0].hex = evil.into();
     report.findings[2].holders[0].name = evil.into();
@@ -414,4 +439,13 @@ fn the_top_of_a_kernel_address_is_called_that() {
         let title = title(offset, hex);
         assert!(!title.contains("a kernel address"), "{title}");
     }
+}
+
+#[test]
+fn bug_report() {
+    let mut report = reference();
+    report.findings[0].known_issues = vec![i40e(KnownIssue::MATCHES)];
+    let mut bytes = Vec::new();
+    render::markdown(&report, Detail::Usual, &mut bytes).unwrap();
+    insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
 }

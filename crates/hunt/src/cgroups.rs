@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pagehound_kernel::{Charges, Kernel, Memcg, Pages};
-use pagehound_model::{Cgroup, CgroupPages, DyingCgroups, Estimate, Finding};
+use pagehound_model::{Cgroup, CgroupPages, DyingCgroups, Estimate, Finding, Z};
 use pagehound_vmcore::Pfn;
 
 use crate::units::Units;
@@ -13,8 +13,6 @@ const ASKED: usize = 1 << 18;
 /// Groups told of a finding, and in all.
 const TOLD_OF_ONE: usize = 8;
 const TOLD: usize = 100;
-/// Standard deviations to both sides that hold 95 %.
-const SIDES: f64 = 1.96;
 
 /// What is charged to control groups.
 #[derive(Default)]
@@ -41,7 +39,7 @@ impl Sample {
         let (asked, all) = (asked as f64, all as f64);
         let mean = self.sum / asked;
         let variance = (self.squares / asked - mean * mean).max(0.0);
-        let error = SIDES * all * (variance / asked * (1.0 - asked / all)).sqrt();
+        let error = Z * all * (variance / asked * (1.0 - asked / all)).sqrt();
         let sum = mean * all;
         let bounds = Estimate {
             low: (sum - error).max(self.sum) as u64,

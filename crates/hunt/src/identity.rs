@@ -1,10 +1,10 @@
 //! Which very modules a finding names: a leak is in one build of a driver, and fixed
 //! in the next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use pagehound_kernel::Kernel;
-use pagehound_model::{Finding, Module};
+use pagehound_model::{Finding, Module, Owner};
 
 /// Letters of the taints a module can have, by bit
 /// (`Documentation/admin-guide/tainted-kernels.rst`).
@@ -21,30 +21,50 @@ const TAINTS: [(u32, char); 10] = [
     (19, 'J'),
 ];
 
-/// Adds to each finding the loaded modules that its owners and holders name.
-pub(crate) fn name_modules(kernel: &Kernel<'_>, findings: &mut [Finding]) {
+/// The loaded modules, by name.
+pub(crate) fn loaded(kernel: &Kernel<'_>) -> Vec<Module> {
     let loaded = kernel.modules().unwrap_or_default();
-    let mut known: BTreeMap<&str, Module> = BTreeMap::new();
+    let mut modules: Vec<Module> = loaded
+        .iter()
+        .map(|module| Module {
+            name: module.name.clone(),
+            version: module.version.clone(),
+            srcversion: module.srcversion.clone(),
+            build_id: kernel.module_build_id(module),
+            taints: letters(module.taints),
+        })
+        .collect();
+    modules.sort_by(|one, other| one.name.cmp(&other.name));
+    modules
+}
+
+/// Adds to each finding those of the loaded modules that it names.
+pub(crate) fn name_modules(loaded: &[Module], findings: &mut [Finding]) {
     for finding in findings {
-        let owners = finding.owners.iter().map(|owner| owner.module.as_deref());
-        let holders = finding
-            .holders
-            .iter()
-            .map(|holder| holder.module.as_deref());
-        let names: BTreeSet<&str> = owners.chain(holders).flatten().collect();
-        let modules = names.into_iter().filter_map(|name| {
-            let module = loaded.iter().find(|module| module.name == name)?;
-            let identity = known.entry(&module.name).or_insert_with(|| Module {
-                name: module.name.clone(),
-                version: module.version.clone(),
-                srcversion: module.srcversion.clone(),
-                build_id: kernel.module_build_id(module),
-                taints: letters(module.taints),
-            });
-            Some(identity.clone())
-        });
-        finding.modules = modules.collect();
+        let names = named(finding);
+        let named = loaded.iter().filter(|module| names.contains(&module.name));
+        finding.modules = named.cloned().collect();
     }
+}
+
+/// The modules that a finding names: of devices, of holders, and of the functions that
+/// allocated the pages.
+pub(crate) fn named(finding: &Finding) -> BTreeSet<String> {
+    let holders = finding.holders.iter();
+    let allocators = finding.allocators.iter();
+    let others = holders
+        .map(|holder| &holder.module)
+        .chain(allocators.map(|allocator| &allocator.module));
+    let owners = finding.owners.iter().filter_map(module);
+    owners.chain(others.flatten().cloned()).collect()
+}
+
+/// The module that an owner's device belongs to, or the name of its driver where
+/// modules cannot be read. The driver of a module bears its name or one that differs
+/// in `-` for `_`, as file names do.
+fn module(owner: &Owner) -> Option<String> {
+    let driver = || Some(owner.driver.as_ref()?.replace('-', "_"));
+    owner.module.clone().or_else(driver)
 }
 
 fn letters(taints: u64) -> String {

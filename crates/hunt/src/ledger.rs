@@ -4,7 +4,8 @@
 #[cfg(test)]
 mod tests;
 
-use pagehound_kernel::{Class, Kernel, Pages};
+use pagehound_kernel::layouts::Field;
+use pagehound_kernel::{Class, Kernel, Pages, Zone};
 use pagehound_model::{Counter, LedgerRow, thousands};
 
 /// A difference between a class and its counter is worth a warning above the
@@ -22,7 +23,7 @@ pub fn ledger(kernel: &Kernel<'_>, pages: &Pages) -> (Vec<LedgerRow>, Vec<String
         let found = counts.get(class as usize).copied().unwrap_or(0);
         let counter = counter(kernel, pages, class);
         if let Some(counter) = &counter
-            && let Some(warning) = compare(class, found, counter, pages)
+            && let Some(warning) = compare(class, found, counter, kernel, pages)
         {
             warnings.push(warning);
         }
@@ -39,7 +40,14 @@ pub fn ledger(kernel: &Kernel<'_>, pages: &Pages) -> (Vec<LedgerRow>, Vec<String
     (rows, warnings)
 }
 
-fn compare(class: Class, found: u64, counter: &Counter, pages: &Pages) -> Option<String> {
+fn compare(
+    class: Class,
+    found: u64,
+    counter: &Counter,
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+) -> Option<String> {
+    let knows = |field| kernel.layouts.get(field).is_some();
     let (found, at_most) = match class {
         // The counter knows the levels that carry the type mark.
         Class::PageTable => (pages.typed_tables, false),
@@ -48,23 +56,61 @@ fn compare(class: Class, found: u64, counter: &Counter, pages: &Pages) -> Option
         // Large kmalloc counts as slab since 5.4 (6a486c0ad4dc) but has no
         // slab page, so the class may fall short of the counter.
         Class::Slab => (found, true),
-        // Told by the caller of the area, which takes BTF to read.
+        // Where the first chunk ends is in it, which takes BTF to read; others are told
+        // by the callers of their areas.
+        Class::PerCpu if !knows(Field::ChunkBase) => return None,
         Class::PerCpu if pages.areas.iter().all(|area| area.vm.is_none()) => return None,
         _ => (found, false),
     };
-    let allowed = TOLERATED_PAGES.max(counter.pages / 1000 * TOLERATED_PERMILLE);
+    let mut allowed = TOLERATED_PAGES.max(counter.pages / 1000 * TOLERATED_PERMILLE);
+    let mut unknown = "";
+    if class == Class::Free && !knows(Field::ZoneStatDiff) {
+        let zones = pages.nodes.iter().flat_map(|node| &node.zones);
+        match unfolded(zones, kernel.word32("nr_cpu_ids"), kernel.page_size()) {
+            Some(most) => allowed = allowed.max(most),
+            None => unknown = "; what CPUs had not added to it yet is not known",
+        }
+    }
     let more = found > counter.pages.saturating_add(allowed);
     let less = found < counter.pages.saturating_sub(allowed);
     let differs = more || less && !at_most;
     differs.then(|| {
         format!(
-            "{}: {} pages found, but the kernel's {} says {}",
+            "{}: {} pages found, but the kernel's {} says {}{unknown}",
             class.name(),
             thousands(found),
             counter.name,
             thousands(counter.pages)
         )
     })
+}
+
+/// How far a counter of zones may be off while CPUs keep to themselves what they
+/// counted last: each of them, for each populated zone, no more than the zone's
+/// threshold. Not known where nobody knows how many CPUs there are.
+fn unfolded<'a>(
+    zones: impl Iterator<Item = &'a Zone>,
+    cpus: Option<u32>,
+    page_size: u64,
+) -> Option<u64> {
+    let cpus = cpus
+        .map(u64::from)
+        .filter(|cpus| (1..=MOST_CPUS).contains(cpus))?;
+    let populated = zones.filter(|zone| zone.present > 0);
+    let of_one_cpu: u64 = populated
+        .map(|zone| threshold(zone.managed.saturating_mul(page_size), cpus))
+        .sum();
+    Some(of_one_cpu.saturating_mul(cpus))
+}
+
+/// `NR_CPUS` is no more on any architecture (`CONFIG_NR_CPUS`, `MAXSMP`).
+const MOST_CPUS: u64 = 8192;
+
+/// `calculate_normal_threshold()` of mm/vmstat.c for a zone of so many bytes. It counts
+/// the CPUs that are online, which are no more than those that could be.
+fn threshold(managed: u64, cpus: u64) -> u64 {
+    let fls = |number: u64| u64::from(u64::BITS - number.leading_zeros());
+    (2 * fls(cpus) * (1 + fls(managed >> 27))).min(125)
 }
 
 /// The kernel's own count of a class, if it keeps one.

@@ -1,5 +1,6 @@
 //! Inference: from the page map to findings.
 
+mod advice;
 mod allocators;
 pub mod attribution;
 pub mod census;
@@ -11,6 +12,8 @@ mod heap;
 pub mod holders;
 pub mod host;
 mod identity;
+mod installed;
+mod known;
 mod ledger;
 mod limit;
 mod referrers;
@@ -20,9 +23,11 @@ mod survey;
 mod testing;
 mod units;
 
+pub use advice::slab_debug;
 pub use allocators::{Allocators, Recorded};
 pub use clock::{captured_at, rfc3339};
 pub use diagnose::{Diagnosis, DiagnosisError, Draw, Options, quick};
+pub use installed::Installed;
 pub use ledger::ledger;
 pub use limit::{MemoryLimit, TooLittleMemory};
 pub use referrers::{Referrer, Referrers, referrers};

@@ -80,6 +80,12 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
             path: options.path.into(),
             format: dump.info.format.name().into(),
             kernel,
+            build: dump
+                .info
+                .utsname
+                .as_ref()
+                .map(|uname| uname.version.clone())
+                .filter(|build| !build.is_empty()),
             arch: dump.info.machine.map_or("unknown", Machine::name).into(),
             page_size,
             pages,
@@ -107,6 +113,8 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
         heap: Vec::new(),
         cgroups: Vec::new(),
         dying_cgroups: Default::default(),
+        netdevs: Vec::new(),
+        modules: Vec::new(),
         warnings,
         timing: model::Timing {
             seconds: begin.elapsed().as_secs_f64(),

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use pagehound_kernel::{Kernel, Making, Options, Pages};
+use pagehound_kernel::{Kernel, Log, LogRecord, Making, Options, Pages};
+use pagehound_model::{Content, Finding};
 use pagehound_testdata::{Truth, demo, kind};
 use pagehound_vmcore::{Dump, Pfn};
 
@@ -41,4 +42,44 @@ impl Demo {
         assert!(!frames.is_empty(), "nothing of kind {name} is planted");
         frames
     }
+}
+
+/// A log of the kernel's own with these lines.
+pub(crate) fn log(lines: &[&str]) -> Log {
+    let record = |(seq, line): (usize, &&str)| LogRecord {
+        seq: seq as u64,
+        ts_nsec: 0,
+        level: 6,
+        facility: 0,
+        caller: None,
+        text: line.as_bytes().to_vec(),
+        device: None,
+    };
+    Log {
+        records: lines.iter().enumerate().map(record).collect(),
+        ..Log::default()
+    }
+}
+
+/// A finding of single lost pages with frames to a device of a driver, which begin at
+/// these offsets.
+pub(crate) fn lost_frames(module: &str, offsets: &[u64]) -> Finding {
+    let finding = serde_json::json!({
+        "id": 1, "signature": "", "group": null, "verdict": "lost",
+        "reach": "unreferenced", "pages": 8, "bytes": 32768, "order": 0,
+        "estimate": null, "content": "ethernet",
+        "patterns": offsets.iter().map(|offset| serde_json::json!({
+            "offset": offset, "hex": "246e96433e38", "share": 1.0
+        })).collect::<Vec<_>>(),
+        "owners": [{
+            "kind": "netdev", "name": "em1", "mac": "24:6e:96:43:3e:38", "driver": module,
+            "module": module, "bus": null, "upper": null, "role": "destination",
+            "node": null, "namespace": null
+        }],
+        "holders": [], "allocators": [], "nodes": [], "cgroups": [], "modules": [],
+        "evidence": [], "confidence": "proved", "known_issues": [], "sample_pfns": []
+    });
+    let finding: Finding = serde_json::from_value(finding).unwrap();
+    assert_eq!(finding.content, Content::Ethernet);
+    finding
 }

@@ -329,7 +329,8 @@ fn the_number_of_threads_changes_nothing() {
     assert_eq!(lost(&alone), lost(&FILTERED.diagnosis));
 }
 
-/// A kernel without BTF: neither zones nor tasks nor freelists can be read.
+/// A kernel without BTF: neither tasks nor freelists can be read, zones and free pages
+/// of CPUs are told by what they hold.
 /// What is lost must be found all the same, what is held must not be called
 /// lost, and what could not be read must be said. The log of e1000, which
 /// prints addresses, names the devices alone.
@@ -348,7 +349,19 @@ fn without_btf_the_answer_is_the_same_and_says_what_it_lacks() {
         assert_eq!(score.missed(), Vec::<String>::new());
         assert_eq!(score.held_called_lost, 0);
         let said = |what: &str| report.warnings.iter().any(|warning| warning.contains(what));
-        assert!(said("zones") && said("tasks") && said("free slab objects"));
+        assert!(said("tasks") && said("free slab objects"));
+        let with = &case.diagnosis.pages;
+        for class in [Class::Free, Class::FreePcp] {
+            let count = with.map.count(class);
+            assert_eq!(diagnosis.pages.map.count(class), count, "{class:?}");
+        }
+        let zones = |pages: &Pages| -> Vec<_> {
+            let zones = pages.nodes.iter().flat_map(|node| node.zones.clone());
+            zones
+                .map(|zone| (zone.start, zone.spanned, zone.present, zone.managed))
+                .collect()
+        };
+        assert_eq!(zones(&diagnosis.pages), zones(with));
         let sum: u64 = report.ledger.iter().map(|row| row.pages).sum();
         assert_eq!(sum, report.target.pages);
         if case.truth.leaked() > 0 {

@@ -162,6 +162,7 @@ impl<'m> Kernel<'m> {
             warnings,
             landmarks: Landmarks::default(),
         };
+        kernel.place_unexported_of_zones();
         kernel.read_module_types();
         // The one variable that no kernel is without.
         if kernel.address("init_task").is_none() {

@@ -270,6 +270,11 @@ impl MemMap {
         }
     }
 
+    /// Where an address of the map lies.
+    pub(crate) fn phys(&self, at: VirtAddr) -> Option<PhysAddr> {
+        self.translate(at).map(|(phys, _)| phys)
+    }
+
     /// Where `at` lies, and how many bytes from there on lie behind it.
     fn translate(&self, at: VirtAddr) -> Option<(PhysAddr, u64)> {
         let after = self.mappings.partition_point(|m| m.virt <= at);

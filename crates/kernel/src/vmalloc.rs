@@ -1,5 +1,8 @@
 //! vmalloc areas: what is mapped between the direct map and the kernel image.
 
+#[cfg(test)]
+mod tests;
+
 use pagehound_vmcore::VirtAddr;
 
 use crate::kernel::{Kernel, KernelError};
@@ -66,7 +69,10 @@ impl Kernel<'_> {
                     at: entry,
                     start,
                     end,
-                    vm: self.vm_struct(entry, start),
+                    vm: match self.layouts.get(Field::VmapAreaVm) {
+                        Some(_) => self.vm_struct(entry, start),
+                        None => self.vm_by_shape(entry, start..end),
+                    },
                 });
             }
         }
@@ -100,6 +106,38 @@ impl Kernel<'_> {
             pages: self.pointer(vm, Field::VmPages).ok()?,
             nr_pages: self.field(vm, Field::VmNrPages).ok()?,
             caller: self.pointer(vm, Field::VmCaller).ok()?,
+        })
+    }
+}
+
+impl Kernel<'_> {
+    /// The `vm_struct` of an area where only VMCOREINFO tells of areas (up to 6.8, and
+    /// not what they are for). Its pointer comes behind the list: at once since 5.4
+    /// (688fcbfc06e4), before that behind an `llist_node`, and up to 4.6 (80c4bd7a5e4d)
+    /// a `list_head`. It says the address and the size of the area again, in every
+    /// release so far at 8 and 16.
+    fn vm_by_shape(&self, area: VirtAddr, of: std::ops::Range<VirtAddr>) -> Option<VmStruct> {
+        let list = self.member(area, Field::VmapAreaList).ok()?;
+        let read = |at: VirtAddr| self.memory.ptr(at).ok();
+        let size = of.end.0.wrapping_sub(of.start.0);
+        let vm = [16, 24, 32]
+            .into_iter()
+            .filter_map(|behind| read(list.add(behind)))
+            .filter(|vm| vm.0 >> 63 == 1)
+            .find(|vm| {
+                read(vm.add(8)) == Some(of.start) && read(vm.add(16)) == Some(VirtAddr(size))
+            })?;
+        let counts = read(vm.add(40))?.0;
+        Some(VmStruct {
+            at: vm,
+            flags: read(vm.add(24))?.0,
+            pages: read(vm.add(32))?,
+            // Behind page_order, where there is one (121e6f3258fe, 5.13).
+            nr_pages: match counts >> 32 {
+                0 => counts,
+                behind => behind,
+            },
+            caller: read(vm.add(56))?,
         })
     }
 }

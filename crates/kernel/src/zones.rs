@@ -1,5 +1,7 @@
 //! Nodes and zones, and the free pages on per-CPU lists.
 
+mod unexported;
+
 use pagehound_vmcore::{Pfn, VirtAddr};
 
 use crate::kernel::{Kernel, KernelError};
@@ -98,6 +100,14 @@ impl Kernel<'_> {
             }
         }
         Ok(vec![self.symbol("contig_page_data")?])
+    }
+
+    /// Whether it is known where CPUs have lists of free pages.
+    pub(crate) fn knows_pcp_lists(&self) -> bool {
+        let fields = [Field::ZonePageset, Field::PcpLists];
+        fields
+            .iter()
+            .all(|&field| self.layouts.get(field).is_some())
     }
 
     /// Free pages on per-CPU lists as `(struct page, order)`; they are in no

@@ -120,6 +120,18 @@ impl Report {
                 );
             }
         }
+        for finding in &self.findings {
+            let shares = finding.patterns.iter().map(|pattern| pattern.share);
+            for share in shares.filter(|share| !(0.0..=1.0).contains(share)) {
+                let id = finding.id;
+                found.push(format!("a pattern of finding {id} in {share} of its pages"));
+            }
+        }
+        let mut part = |what: &str, part: u64, of: u64| {
+            if part > of {
+                found.push(format!("{what}: {part} of {of}"));
+            }
+        };
         let of_findings = self.findings.iter().flat_map(|finding| &finding.holders);
         for holder in self.holders.iter().chain(of_findings) {
             let nodes = holder.nodes.iter().map(|node| node.pages);

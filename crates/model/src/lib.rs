@@ -2,11 +2,14 @@
 
 mod check;
 mod error;
+mod kind;
 mod number;
 mod report;
 mod schema;
+mod wilson;
 
 pub use error::{ERROR_SCHEMA, ErrorReport};
 pub use number::thousands;
 pub use report::*;
 pub use schema::schema;
+pub use wilson::{Z, wilson};

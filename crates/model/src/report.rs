@@ -13,6 +13,25 @@ pub const SCHEMA: &str = "pagehound.report/1";
 /// have lost their owner but not their last reference.
 pub const UNACCOUNTED: [&str; 2] = ["raw", "detached"];
 
+/// The ledger classes that are no part of MemTotal, and so have no share of it.
+pub const OUTSIDE_MEM_TOTAL: [&str; 5] =
+    ["kernel_image", "memmap", "reserved", "crash_kernel", "hole"];
+
+/// Classes that only the counters of a host tell apart, and the class of a dump that
+/// each is part of.
+pub const COUNTED_APART: [(&str, &str); 10] = [
+    ("free_on_per_cpu_lists", "free"),
+    ("file_cache", "file"),
+    ("buffers", "file"),
+    ("swap_cache", "file"),
+    ("slab_reclaimable", "slab"),
+    ("slab_unreclaimable", "slab"),
+    ("page_tables", "page_table"),
+    ("secondary_page_tables", "page_table"),
+    ("kernel_stacks", "kernel_stack"),
+    ("huge_pages", "hugetlb"),
+];
+
 /// The outcome of `diagnose` for one target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
@@ -58,6 +77,13 @@ pub struct Report {
     /// Control groups that were removed and stay because memory is charged to them.
     #[serde(default)]
     pub dying_cgroups: DyingCgroups,
+    /// Network devices that have hardware behind them or devices below them, in the
+    /// order of the kernel's list.
+    #[serde(default)]
+    pub netdevs: Vec<NetDevice>,
+    /// Loaded modules, by name.
+    #[serde(default)]
+    pub modules: Vec<Module>,
     /// Sentences that limit what was said above.
     pub warnings: Vec<String>,
     /// What the run cost.
@@ -113,6 +139,9 @@ pub struct Target {
     pub format: String,
     /// Kernel release.
     pub kernel: String,
+    /// Which build of it, as `uname -v` prints it.
+    #[serde(default)]
+    pub build: Option<String>,
     /// Architecture, for example `x86_64`.
     pub arch: String,
     /// Page size in bytes.
@@ -198,13 +227,23 @@ pub struct Control {
     pub missed: u64,
 }
 
+impl Control {
+    /// The part of held pages that the search may miss at most: upper end of the 95 %
+    /// interval. None where nothing was checked.
+    pub fn most_missed(&self) -> Option<f64> {
+        crate::wilson(self.missed, self.checked).map(|(_, most)| most)
+    }
+}
+
 /// A group of unaccounted pages of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Number within this report, from 1.
     pub id: u32,
     /// Short stable name of the kind, equal in reports of equal leaks: parts
-    /// with slashes between. In names out of the dump a slash is `%2f`.
+    /// with slashes between. In names out of the dump a slash is `%2f`. It may hold
+    /// what is one host's own, such as a MAC address: to hold hosts against each
+    /// other there is [`Finding::kind`].
     pub signature: String,
     /// What the pages have in common, equal in findings with the same content;
     /// none where they were not grouped by content.
@@ -248,6 +287,9 @@ pub struct Finding {
     pub confidence: Confidence,
     /// Leaks on record that fit.
     pub known_issues: Vec<KnownIssue>,
+    /// What to do next, the most useful first; commands stand in backquotes.
+    #[serde(default)]
+    pub next: Vec<String>,
     /// A few page frame numbers to look at.
     pub sample_pfns: Vec<u64>,
 }
@@ -492,6 +534,27 @@ pub struct Module {
     pub taints: String,
 }
 
+/// A network device of the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NetDevice {
+    /// Interface name.
+    pub name: String,
+    /// MAC address it has now, `aa:bb:cc:dd:ee:ff`; else one the log tells.
+    pub mac: Option<String>,
+    /// Driver.
+    pub driver: Option<String>,
+    /// Kernel module of the driver.
+    pub module: Option<String>,
+    /// Bus address, for example `0000:01:00.0`.
+    pub bus: Option<String>,
+    /// Version of its firmware, where the driver has told the log.
+    pub firmware: Option<String>,
+    /// Upper device, such as a bond.
+    pub upper: Option<String>,
+    /// Kind of a virtual device, for example `bond`.
+    pub kind: Option<String>,
+}
+
 /// What is charged to a control group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cgroup {
@@ -538,9 +601,8 @@ pub struct NodePages {
 /// Something that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// Kind of check: `references`, `control`, `content`, `owner`, `blame`, `bound`, `features`,
-    /// `node`, or a
-    /// new one.
+    /// Kind of check: `references`, `certainty`, `content`, `owner`, `blame`, `bound`,
+    /// `features`, `node`, `look-alike`, or a new one.
     pub kind: String,
     /// How many were checked.
     pub checked: u64,
@@ -553,8 +615,11 @@ pub struct Evidence {
 impl Evidence {
     /// References were looked for; the text says where.
     pub const REFERENCES: &str = "references";
-    /// The control group of the same search.
-    pub const CONTROL: &str = "control";
+    /// Why the verdict is as sure as it is; the numbers are those of the control group:
+    /// pages known to be held, and those of them that the search found to be.
+    pub const CERTAINTY: &str = "certainty";
+    /// The kernel says that it drops pages on purpose.
+    pub const LOOK_ALIKE: &str = "look-alike";
     /// What the pages hold.
     pub const CONTENT: &str = "content";
     /// How many pages holders have against the most they may have.
@@ -593,13 +658,20 @@ pub struct KnownIssue {
     pub subject: String,
     /// First release with the fix, by branch.
     pub fixed_in: BTreeMap<String, String>,
-    /// How well it fits: [`KnownIssue::POSSIBLE`] or [`KnownIssue::MATCHES`].
+    /// How well it fits: [`KnownIssue::POSSIBLE`], [`KnownIssue::VENDOR`] or
+    /// [`KnownIssue::MATCHES`].
     pub r#match: String,
+    /// Why no better; empty where it matches.
+    #[serde(default)]
+    pub but: String,
 }
 
 impl KnownIssue {
-    /// It leaves the same mark.
+    /// A module that the finding names has it in this kernel's version.
     pub const POSSIBLE: &str = "possible";
+    /// A module that the finding names had it, and the mark is that of this leak; the
+    /// kernel is a vendor's, and only his changelog tells whether it has the fix.
+    pub const VENDOR: &str = "vendor";
     /// Driver, kernel and mark are those of this leak.
     pub const MATCHES: &str = "matches";
 }
@@ -611,4 +683,19 @@ pub struct Timing {
     pub seconds: f64,
     /// Bytes of memory content read (after decompression).
     pub bytes_read: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_control_may_miss_is_bounded_as_wilson_does() {
+        // Newcombe's table (see `wilson`): the upper limit of 0/20 is 0.1611, of 1/29 0.1718, of 15/148 0.1605.
+        for (missed, checked, limit) in [(0, 20, 0.1611), (1, 29, 0.1718), (15, 148, 0.1605)] {
+            let most = Control { checked, missed }.most_missed().unwrap();
+            assert!((most - limit).abs() < 0.0001, "{missed}/{checked}: {most}");
+        }
+        assert_eq!(Control::default().most_missed(), None);
+    }
 }

@@ -63,6 +63,10 @@ pub fn read_hugepages(folder: &Path) -> std::io::Result<Vec<HugepagePool>> {
 
 fn read_count(path: &Path) -> Option<u64> {
     let mut text = String::new();
+    // Opening a pipe would wait for somebody to write.
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|file| file.is_file())
+        .then_some(())?;
     let file = std::fs::File::open(path).ok()?;
     file.take(MAX_FILE).read_to_string(&mut text).ok()?;
     decimal(text.trim_ascii())

@@ -55,7 +55,6 @@ struct Load {
     memsz: u64,
 }
 
-const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
 const KERNEL_TEXT: u64 = 0xffff_ffff_8000_0000;
 
 impl Image {
@@ -105,7 +104,7 @@ impl Image {
             out.resize(out.len().max(data), 0);
             let vaddr = match options.style {
                 ElfStyle::Qemu => load.paddr,
-                ElfStyle::Kernel | ElfStyle::Makedumpfile => DIRECT_MAP + load.paddr,
+                ElfStyle::Kernel | ElfStyle::Makedumpfile => self.direct_map + load.paddr,
             };
             let saved = !load.bytes.is_empty();
             let offset = if saved || options.style != ElfStyle::Qemu {

@@ -38,6 +38,7 @@ pub struct Image {
     pub(crate) phys_base: i64,
     pub(crate) captured_at: i64,
     pub(crate) end_pfn: Option<u64>,
+    pub(crate) direct_map: u64,
 }
 
 impl Image {
@@ -55,6 +56,7 @@ impl Image {
             phys_base: 0,
             captured_at: 0,
             end_pfn: None,
+            direct_map: 0xffff_8880_0000_0000,
         }
     }
 
@@ -157,6 +159,13 @@ impl Image {
     #[must_use]
     pub fn end_pfn(mut self, pfn: u64) -> Self {
         self.end_pfn = Some(pfn);
+        self
+    }
+
+    /// Where the kernel maps frame 0 [default: that of x86_64 since 4.20]. ELF cores only.
+    #[must_use]
+    pub fn direct_map(mut self, address: u64) -> Self {
+        self.direct_map = address;
         self
     }
 

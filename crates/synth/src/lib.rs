@@ -24,6 +24,7 @@ mod flat;
 mod image;
 mod kdump;
 mod lzo1x;
+pub mod machine;
 mod notes;
 mod stream;
 

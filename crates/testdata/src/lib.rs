@@ -11,6 +11,7 @@
     reason = "for tests: what is missing must be said loudly"
 )]
 
+pub mod evidence;
 mod patched;
 mod score;
 mod truth;

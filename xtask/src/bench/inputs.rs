@@ -120,7 +120,7 @@ pub(super) fn large(base: &Path, xtask: &Path) -> Result<PathBuf> {
 ///
 /// # Errors
 /// When the mirror does not have it any more.
-pub(super) fn vmlinux(release: &str) -> Result<PathBuf> {
+pub(crate) fn vmlinux(release: &str) -> Result<PathBuf> {
     let folder = lab::cache::folder("bench/vmlinux")?;
     let name = format!("vmlinux-{release}");
     let path = folder.join(&name);

@@ -23,6 +23,7 @@ use anyhow::{Result, ensure};
 
 use crate::ci;
 use inputs::Format;
+pub(crate) use inputs::vmlinux;
 
 /// All limits hold on this many cores.
 const THREADS: usize = 2;

@@ -10,6 +10,7 @@ Examples:
   pagehound diagnose live
   pagehound diagnose vmcore --quick
   pagehound diagnose vmcore --json | jq .verdict
+  pagehound diagnose vmcore --md --redact -o report.md
   pagehound diagnose /proc/vmcore --mem-limit 128M
   pagehound diagnose vmcore --quiet --fail-on lost:64M || page-the-operator
 
@@ -21,13 +22,24 @@ at once. --quick proves nothing: it ends with 3, and takes no --fail-on.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Diagnose {
-    /// Dump file, saved /proc/meminfo, or `live` for this host
+    /// Dump file, saved report, saved /proc/meminfo, or `live` for this host
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,
 
     /// Print the report as JSON, schema pagehound.report/1
     #[arg(long)]
     pub json: bool,
+
+    /// Print a bug report in Markdown, ready to paste: what is lost, how sure that is,
+    /// whose it is, what to do next, and why to believe it
+    #[arg(long, conflicts_with = "json")]
+    pub md: bool,
+
+    /// Leave out what tells of this site: host and boot, kernel addresses, paths,
+    /// contents of pages, MAC addresses beyond the vendor's half; names of interfaces,
+    /// processes and modules and page frame numbers stay
+    #[arg(long)]
+    pub redact: bool,
 
     /// A row for every finding in the text, not only the largest; JSON has all
     #[arg(long)]

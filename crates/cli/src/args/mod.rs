@@ -2,7 +2,9 @@
 //! starts.
 
 mod diagnose;
+mod diff;
 mod info;
+mod known;
 mod ledger;
 mod log;
 mod net;
@@ -14,7 +16,9 @@ mod value;
 mod why;
 
 pub use diagnose::{Diagnose, FailOn};
+pub use diff::Diff;
 pub use info::Info;
+pub use known::Known;
 pub use ledger::Ledger;
 pub use log::{Level, Levels, Log};
 pub use net::Net;
@@ -47,7 +51,7 @@ Tells from a Linux crash dump, or on the live host, where the memory is, what is
 leaked, and whose it is. Needs no debuginfo.
 
 TARGET is a dump file (ELF core or compressed kdump, flattened or not), a saved \
-/proc/meminfo, or `live`, this host, which is the default. Without a COMMAND, \
+report or /proc/meminfo, or `live`, this host, which is the default. Without a COMMAND, \
 `diagnose` runs.";
 
 const EXAMPLES: &str = "\
@@ -155,6 +159,10 @@ pub enum Command {
     Info(Info),
     /// Memory as hex, with what it points to
     Read(Read),
+    /// Known leaks: list, search, which of them a host can have
+    Known(Known),
+    /// Two hosts or moments: what one has and the other has not; many: what leaks share
+    Diff(Diff),
 }
 
 /// The whole command line.

@@ -1,6 +1,7 @@
 //! What to look at, and what to say when it is not there.
 
 use crate::args::Cli;
+use crate::saved;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,15 @@ impl Target {
     /// The dump at this target; fails where it is this host or does not exist.
     pub fn file(&self) -> anyhow::Result<&Path> {
         match self {
-            Target::Path(path) => self.check().map(|()| path.as_path()),
+            Target::Path(path) => {
+                self.check()?;
+                if saved::is_json(path) {
+                    anyhow::bail!(
+                        "{self}: JSON, such as a saved report; this command needs the dump itself"
+                    );
+                }
+                Ok(path)
+            }
             Target::Live => anyhow::bail!("live: this command needs a dump; give the path of one"),
         }
     }

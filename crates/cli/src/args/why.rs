@@ -8,7 +8,8 @@ Examples:
   pagehound why vmcore 107187                the same in decimal
   pagehound why vmcore ffff880100400000      kernel address
   pagehound why vmcore --physical 1a2b3000   physical address
-  pagehound why vmcore 107187 --show-content and what lies in it";
+  pagehound why vmcore 107187 --show-content and what lies in it
+  pagehound why vmcore 107187 --json | jq -r '.reproduce[] | select(.tool == \"crash\").line'";
 
 /// Arguments of `why`.
 #[derive(clap::Args, Clone, Debug)]
@@ -29,6 +30,10 @@ pub struct Why {
     /// Print the first bytes of the page, which may be anybody's secrets
     #[arg(long)]
     pub show_content: bool,
+
+    /// Print JSON, with the lines for crash and drgn
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl Why {

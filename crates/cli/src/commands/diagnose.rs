@@ -7,6 +7,7 @@ use crate::exit::{Exit, is_interruption};
 use crate::host_report;
 use crate::input::Input;
 use crate::output;
+use crate::redact::redact;
 use crate::render::{self, Detail, page::Page};
 use pagehound_hunt::{DiagnosisError, host, is_damaged};
 use pagehound_model::Report;
@@ -24,20 +25,21 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
         ..OpenOptions::default()
     };
     match Input::open(&args.target, reading)? {
+        Input::Report(report) => {
+            unused(args, "of a saved report nothing is worked out again");
+            let exit = Exit::of(&report, args.fail_on);
+            let detail = Detail::of(args.all);
+            deliver(args, file, *report, |report, page| {
+                render::report(report, detail, page)
+            })?;
+            Ok(exit)
+        }
         Input::Host(files) => {
-            let unused = [
-                ("--quick", args.quick),
-                ("--mem-limit", args.mem_limit.is_some()),
-            ];
-            for (option, _) in unused.iter().filter(|(_, given)| *given) {
-                output::note(&format!(
-                    "{option} changes nothing here: of a host only its counters are read"
-                ));
-            }
+            unused(args, "of a host only its counters are read");
             let ledger = host::ledger(&files)?;
             let mut report = host_report::report(&args.target, &files, &ledger);
             report.timing.seconds = start.elapsed().as_secs_f64();
-            deliver(args, file, &report, |page| {
+            deliver(args, file, report, |_, page| {
                 render::host::diagnosis(&ledger, page)
             })?;
             // Pages were never meant to be looked at here: the ledger is the answer.
@@ -70,14 +72,26 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             // From the first byte of the file on, not only the census.
             report.timing.seconds = start.elapsed().as_secs_f64();
             let detail = Detail::of(args.all);
-            deliver(args, file, &report, |page| {
-                render::report(&report, detail, page)
+            let exit = Exit::of(&report, args.fail_on);
+            deliver(args, file, report, |report, page| {
+                render::report(report, detail, page)
             })?;
             if context.interrupted() {
                 return Ok(Exit::INTERRUPTED);
             }
-            Ok(Exit::of(&report, args.fail_on))
+            Ok(exit)
         }
+    }
+}
+
+/// Says which options change nothing here, and why.
+fn unused(args: &args::Diagnose, why: &str) {
+    let options = [
+        ("--quick", args.quick),
+        ("--mem-limit", args.mem_limit.is_some()),
+    ];
+    for (option, _) in options.iter().filter(|(_, given)| *given) {
+        output::note(&format!("{option} changes nothing here: {why}"));
     }
 }
 
@@ -92,7 +106,11 @@ const LARGE: u64 = 1 << 22;
 
 fn wants_preview(args: &args::Diagnose, dump: &Dump) -> bool {
     let looked_on = io::stdout().is_terminal() && io::stderr().is_terminal();
-    let told = !args.json && !args.quiet && args.output.is_none() && args.mem_limit.is_none();
+    let told = !args.json
+        && !args.redact
+        && !args.quiet
+        && args.output.is_none()
+        && args.mem_limit.is_none();
     looked_on && told && dump.memory.end_pfn().0 >= LARGE
 }
 
@@ -110,14 +128,21 @@ fn destination(args: &args::Diagnose) -> anyhow::Result<Option<Destination>> {
 fn deliver(
     args: &args::Diagnose,
     file: Option<Destination>,
-    report: &Report,
-    text: impl FnOnce(&mut Page) -> io::Result<()>,
+    mut report: Report,
+    text: impl FnOnce(&Report, &mut Page) -> io::Result<()>,
 ) -> anyhow::Result<()> {
+    if args.redact {
+        report = redact(&report)?;
+    }
+    let report = &report;
+    let text = |page: &mut Page| text(report, page);
     match file {
         Some(file) => {
             let mut bytes = Vec::new();
             if args.json {
                 render::json(report, &mut bytes)?;
+            } else if args.md {
+                render::markdown(report, Detail::of(args.all), &mut bytes)?;
             } else {
                 bytes = output::text(text)?;
             }
@@ -125,6 +150,7 @@ fn deliver(
         }
         None if args.quiet => Ok(()),
         None if args.json => output::plain(|out| render::json(report, out)),
+        None if args.md => output::plain(|out| render::markdown(report, Detail::of(args.all), out)),
         None => output::page(text),
     }
 }

@@ -8,7 +8,7 @@ use crate::output;
 use crate::render::{self, Detail, host, page::Page};
 use anyhow::bail;
 use pagehound_hunt::host::{classic, ledger};
-use pagehound_model::{LedgerRow, Unaccounted};
+use pagehound_model::{LedgerRow, Report, Unaccounted};
 use pagehound_vmcore::OpenOptions;
 use serde::Serialize;
 use std::io;
@@ -45,33 +45,38 @@ pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit
                 host::ledger(&ledger, page)
             })?;
         }
-        Input::Dump(_) if args.classic => {
+        Input::Dump(_) | Input::Report(_) if args.classic => {
             bail!(
                 "{target}: the hand formula is about /proc/meminfo, not a dump; leave out --classic"
             )
         }
+        Input::Report(report) => of_report(args, &report)?,
         Input::Dump(dump) => {
             let kernel = context.kernel(&dump)?;
             let diagnosis = context.diagnose(&kernel, &target)?;
-            let report = &diagnosis.report;
-            let ledger = DumpLedger {
-                ledger: &report.ledger,
-                unaccounted: &report.unaccounted,
-                warnings: &report.warnings,
-            };
-            print(args, "pagehound.ledger/1", &ledger, |page| {
-                render::ledger(report, Detail::of(args.all), page)?;
-                for warning in &report.warnings {
-                    page.item("Note", warning)?;
-                }
-                Ok(())
-            })?;
+            of_report(args, &diagnosis.report)?;
             if context.interrupted() {
                 return Ok(Exit::INTERRUPTED);
             }
         }
     }
     Ok(Exit::OK)
+}
+
+/// The ledger of a dump, from its report.
+fn of_report(args: &args::Ledger, report: &Report) -> anyhow::Result<()> {
+    let ledger = DumpLedger {
+        ledger: &report.ledger,
+        unaccounted: &report.unaccounted,
+        warnings: &report.warnings,
+    };
+    print(args, "pagehound.ledger/1", &ledger, |page| {
+        render::ledger(report, Detail::of(args.all), page)?;
+        for warning in &report.warnings {
+            page.item("Note", warning)?;
+        }
+        Ok(())
+    })
 }
 
 fn print(

@@ -1,7 +1,9 @@
 //! One file a command: each takes its arguments and answers with a status.
 
 mod diagnose;
+mod diff;
 mod info;
+mod known;
 mod ledger;
 mod log;
 mod net;
@@ -167,5 +169,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Net(args) => net::run(args, &context),
         Command::Info(args) => info::run(args, &context),
         Command::Read(args) => read::run(args, &context),
+        Command::Known(args) => known::run(args, &context),
+        Command::Diff(args) => diff::run(args, &context),
     }
 }

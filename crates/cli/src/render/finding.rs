@@ -1,8 +1,9 @@
 //! One finding in words.
 
-use super::allocators;
+pub(super) use super::allocators::lines as allocators;
 use super::number::{count, percent, thousands};
 use super::page::{PLAIN, Page};
+use pagehound_known::in_order;
 use pagehound_model::{
     Confidence, Content, Evidence, Finding, Holder, KnownIssue, Module, Owner, OwnerRole, Pattern,
     Reach, Report, State,
@@ -63,7 +64,7 @@ fn content_and_owners(finding: &Finding) -> String {
     let content = content(finding.content);
     let owners = &finding.owners;
     if owners.is_empty() {
-        return match finding.patterns.first() {
+        return match first_known(finding) {
             Some(pattern) => {
                 let (what, offset) = brief(pattern);
                 format!("{content} with {what} at offset {}", thousands(offset))
@@ -114,7 +115,7 @@ pub(super) fn short_title(finding: &Finding, report: &Report) -> String {
     }
     if finding.owners.is_empty() {
         let content = content(finding.content);
-        return match finding.patterns.first() {
+        return match first_known(finding) {
             Some(pattern) => format!("{content} with {}", brief(pattern).0),
             None => content.to_owned(),
         };
@@ -204,11 +205,20 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
     } else {
         Vec::new()
     };
+    let is_lost = matches!(finding.verdict, State::Lost | State::Suspect);
+    let is_nobody_s =
+        finding.owners.is_empty() && finding.holders.is_empty() && finding.allocators.is_empty();
+    let owner = match is_lost && is_nobody_s {
+        true => vec!["nobody could be named: neither a device nor an object nor a record"],
+        false => of(Evidence::OWNER),
+    };
     // The control group is told once, for all findings.
     let labels = [
         ("Content", content),
         ("Checked", of(Evidence::REFERENCES)),
-        ("Owner", of(Evidence::OWNER)),
+        ("Sure", of(Evidence::CERTAINTY)),
+        ("But", of(Evidence::LOOK_ALIKE)),
+        ("Owner", owner),
         ("Lost in", of(Evidence::BLAME)),
         ("Near", of(Evidence::NODE)),
     ];
@@ -229,7 +239,7 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
         };
         page.item(label, &holders.join(", "))?;
     }
-    for (number, text) in allocators::lines(finding).iter().enumerate() {
+    for (number, text) in allocators(finding).iter().enumerate() {
         page.item(if number == 0 { "Origin" } else { "" }, text)?;
     }
     if let [module] = finding.modules.as_slice() {
@@ -261,7 +271,7 @@ pub(super) fn body(finding: &Finding, report: &Report, page: &mut Page) -> io::R
 }
 
 /// `e1000 1.0, srcversion 05A…, build id 8c1f…, out of tree (OE)`.
-fn identity(module: &Module) -> String {
+pub(super) fn identity(module: &Module) -> String {
     let mut text = module.name.clone();
     if let Some(version) = &module.version {
         text.push_str(&format!(" {version}"));
@@ -283,58 +293,39 @@ fn identity(module: &Module) -> String {
     text
 }
 
-/// Leaks on record that are like this one; empty where there are none.
-pub(super) fn known(finding: &Finding, report: &Report) -> String {
-    let issues = &finding.known_issues;
-    let mut parts: Vec<String> = issues.iter().map(known_issue).collect();
-    let certain = issues
-        .iter()
-        .any(|issue| issue.r#match == KnownIssue::MATCHES);
-    let drivers = joined(&finding.owners, ", ", |owner| owner.driver.as_deref());
-    if !issues.is_empty() && !certain && !drivers.is_empty() {
-        let series: Vec<&str> = report.target.kernel.split('.').take(2).collect();
-        let none = format!("no fix on record for {drivers} on {}", series.join("."));
-        parts.insert(0, none);
+/// Leaks on record that it may be, on this kernel; empty where nobody is named that could
+/// have one.
+pub(super) fn known(finding: &Finding, kernel: &str) -> String {
+    if finding.known_issues.is_empty() && !finding.modules.is_empty() {
+        let modules = finding.modules.iter().map(|module| module.name.as_str());
+        let modules: Vec<&str> = modules.collect();
+        return format!("no leak on record fits {} on {kernel}", modules.join(", "));
     }
-    parts.join("; ")
+    let issues: Vec<String> = finding.known_issues.iter().map(known_issue).collect();
+    issues.join("; ")
 }
 
 fn known_issue(issue: &KnownIssue) -> String {
     let commit: String = issue.commit.chars().take(12).collect();
-    let fixed: Vec<&str> = issue.fixed_in.values().map(String::as_str).collect();
+    let fixed = in_order(&issue.fixed_in);
     let fixed = if fixed.is_empty() {
         String::new()
     } else {
         format!(", fixed in {}", fixed.join(", "))
     };
-    let how = if issue.r#match == KnownIssue::MATCHES {
-        "this is"
-    } else {
-        "the same mark as"
-    };
-    format!("{how} {commit} \"{}\"{fixed}", issue.subject)
-}
-
-/// What to do next.
-pub(super) fn next(finding: &Finding, report: &Report) -> String {
-    let mut steps = Vec::new();
-    if let Some(device) = finding.owners.iter().find(|owner| owner.kind == "netdev") {
-        steps.push(format!(
-            "watch unaccounted memory against `ethtool -S {}`",
-            quoted(&device.name)
-        ));
+    let subject = &issue.subject;
+    match issue.r#match.as_str() {
+        KnownIssue::MATCHES => format!("this is {commit} \"{subject}\"{fixed}"),
+        KnownIssue::VENDOR => format!(
+            "may be {commit} \"{subject}\"; a vendor's kernel: look for this commit in its changelog"
+        ),
+        _ if issue.but.is_empty() => format!("possibly {commit} \"{subject}\"{fixed}"),
+        _ => format!("possibly {commit} \"{subject}\"{fixed}: {}", issue.but),
     }
-    if let Some(pfn) = finding.sample_pfns.first() {
-        steps.push(format!(
-            "`pagehound why {} {pfn:#x}` shows one page",
-            quoted(&report.target.path)
-        ));
-    }
-    steps.join("; ")
 }
 
 /// `11,683 pages of order 0 that nothing in use points to; …`.
-fn sentence(finding: &Finding) -> String {
+pub(super) fn sentence(finding: &Finding) -> String {
     let pages = count(finding.pages, "page");
     let what = match finding.order {
         None => pages,
@@ -448,15 +439,21 @@ fn owner_at(pattern: &Pattern, owners: &[Owner]) -> Option<u64> {
 
 /// `52 54 00 a1 5e 01 at offset 0, in 97.7 % of the pages`.
 pub fn pattern_line(pattern: &Pattern) -> String {
-    let text = text_of(pattern)
-        .map(|text| format!(" ({text})"))
-        .unwrap_or_default();
     format!(
-        "{}{text} at offset {}, in {:.1} % of the pages",
-        pairs(&pattern.bytes(), PATTERN_BYTES),
+        "{} at offset {}, in {:.1} % of the pages",
+        bytes(pattern),
         thousands(pattern.offset),
         pattern.share * 100.0
     )
+}
+
+/// The first bytes of a pattern, and its text where it is one.
+pub(super) fn bytes(pattern: &Pattern) -> String {
+    if pattern.bytes().iter().all(Option::is_none) {
+        return format!("{} alike", count(pattern.bytes().len() as u64, "byte"));
+    }
+    let text = text_of(pattern).map(|text| format!(" ({text})"));
+    pairs(&pattern.bytes(), PATTERN_BYTES) + &text.unwrap_or_default()
 }
 
 /// The patterns worth a line: not those that another one at the same offset
@@ -485,6 +482,12 @@ fn text_of(pattern: &Pattern) -> Option<String> {
         .take(PATTERN_BYTES)
         .collect();
     (text.len() >= 4).then(|| format!("\"{text}\""))
+}
+
+/// The first pattern of which a byte is known: the bytes may have been left out.
+fn first_known(finding: &Finding) -> Option<&Pattern> {
+    let mut patterns = finding.patterns.iter();
+    patterns.find(|pattern| pattern.bytes().iter().any(Option::is_some))
 }
 
 /// The pattern in a word, and where that is: its text, else its first bytes.
@@ -542,14 +545,4 @@ fn agreed<T: PartialEq>(owners: &[Owner], field: impl Fn(&Owner) -> Option<T>) -
     values
         .all(|value| value.as_ref() == Some(&first))
         .then_some(first)
-}
-
-/// `text` as one word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
 }

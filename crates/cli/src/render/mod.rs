@@ -2,17 +2,24 @@
 
 mod allocators;
 mod bounds;
+mod diff;
 mod finding;
+mod group;
 mod held;
 pub mod host;
+pub(crate) mod known;
 mod ledger;
+mod markdown;
 pub mod number;
 pub mod page;
 mod report;
 pub(crate) mod table;
 
+pub use diff::diff;
 pub use finding::{pattern_line, title as finding_title};
+pub use group::group;
 pub use ledger::ledger;
+pub use markdown::markdown;
 pub use report::{preview, report};
 
 use std::io::{self, Write};
@@ -52,8 +59,24 @@ pub fn ascii(bytes: &[u8]) -> String {
     bytes.iter().map(shown).collect()
 }
 
-/// `value` as indented JSON with a newline at its end.
+/// `value` as indented JSON with a newline at its end. Characters that could move a
+/// terminal's cursor or turn the direction of writing stand as `\u009b`: they can only be
+/// within strings.
 pub fn json(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    writeln!(out)
+    let text = serde_json::to_string_pretty(value)?;
+    let is_unseen = |c: char| {
+        c != '\n' && c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(is_unseen) {
+        let (before, after) = rest.split_at(at);
+        out.write_all(before.as_bytes())?;
+        let mut after = after.chars();
+        if let Some(unseen) = after.next() {
+            write!(out, "\\u{:04x}", u32::from(unseen))?;
+        }
+        rest = after.as_str();
+    }
+    writeln!(out, "{rest}")
 }

@@ -4,6 +4,7 @@ use super::number::{count, percent, size, thousands};
 use super::page::{BAD, DOUBT, FAINT, GOOD, LABEL, Page};
 use super::{Detail, bounds, finding, held, ledger};
 use anstyle::Style;
+use pagehound_hunt::slab_debug;
 use pagehound_model::{Cgroup, Estimate, Finding, Report, State, Verdict};
 use std::io;
 
@@ -102,7 +103,10 @@ fn heap(report: &Report, page: &mut Page) -> io::Result<()> {
             ),
         )?;
     }
-    Ok(())
+    match report.heap.iter().find(|loss| loss.kind == "slab") {
+        Some(loss) => page.item("Next", &slab_debug(&loss.name)),
+        None => Ok(()),
+    }
 }
 
 /// Control groups whose memory shows nowhere else: those that are gone, and those that
@@ -156,7 +160,7 @@ fn cgroups(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()> {
 /// Lost and suspect pages have a block of their own; what is held or could not
 /// be decided is in the ledger, and what a leak's frames left elsewhere is told
 /// with the leak.
-fn is_told(finding: &Finding, report: &Report) -> bool {
+pub(super) fn is_told(finding: &Finding, report: &Report) -> bool {
     match finding.verdict {
         State::Lost => true,
         State::Suspect => finding::leak_of(finding, report).is_none(),
@@ -317,28 +321,44 @@ fn control(report: &Report, page: &mut Page) -> io::Result<()> {
         return Ok(());
     }
     let control = &report.control;
-    let text = if control.checked == 0 {
-        "no page known to be held was there to check the search with".to_owned()
-    } else {
-        let (missed, checked) = (thousands(control.missed), thousands(control.checked));
-        format!("{missed} of {checked} pages known to be held were missed")
+    let (missed, checked) = (thousands(control.missed), thousands(control.checked));
+    let text = match control.most_missed() {
+        None => "no page known to be held was there to check the search with".to_owned(),
+        Some(most) => format!(
+            "{missed} of {checked} pages known to be held were missed (at most {:.2} %, 95 %)",
+            most * 100.0
+        ),
     };
     page.item("Control", &text)
 }
 
 fn outlook(finding: &Finding, report: &Report, page: &mut Page) -> io::Result<()> {
-    match finding::known(finding, report) {
+    match finding::known(finding, &report.target.kernel) {
         known if known.is_empty() => {}
         known => page.item("Known", &known)?,
     }
-    match finding::next(finding, report) {
-        next if next.is_empty() => Ok(()),
-        next => page.item("Next", &next),
+    for (number, step) in finding.next.iter().enumerate() {
+        page.item(if number == 0 { "Next" } else { "" }, step)?;
     }
+    Ok(())
 }
 
 /// How much of the memory there was to see, what limits the answer, the time.
 fn seen(report: &Report, page: &mut Page) -> io::Result<()> {
+    let text = coverage(report);
+    page.ends(
+        FAINT,
+        &format!("Seen: {text}"),
+        &format!("{:.1} s", report.timing.seconds),
+    )?;
+    for warning in &report.warnings {
+        page.item("Note", warning)?;
+    }
+    Ok(())
+}
+
+/// How much of the memory is in the dump, and why not the rest.
+pub(super) fn coverage(report: &Report) -> String {
     let coverage = &report.target.coverage;
     let lost = coverage.absent.saturating_add(coverage.unreadable);
     let all = coverage
@@ -346,11 +366,11 @@ fn seen(report: &Report, page: &mut Page) -> io::Result<()> {
         .saturating_add(coverage.excluded)
         .saturating_add(lost);
     let mut text = format!(
-        "Seen: {} of the pages are in the dump",
+        "{} of the pages are in the dump",
         percent(coverage.present, all)
     );
     if coverage.present == all {
-        text = "Seen: all pages are in the dump".to_owned();
+        text = "All pages are in the dump".to_owned();
     }
     if coverage.excluded > 0 {
         text += &match report.target.dump_level {
@@ -378,13 +398,5 @@ fn seen(report: &Report, page: &mut Page) -> io::Result<()> {
     if coverage.unreadable > 0 {
         text += &format!("; {} cannot be read", percent(coverage.unreadable, all));
     }
-    page.ends(
-        FAINT,
-        &format!("{text}."),
-        &format!("{:.1} s", report.timing.seconds),
-    )?;
-    for warning in &report.warnings {
-        page.item("Note", warning)?;
-    }
-    Ok(())
+    text + "."
 }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use pagehound_kernel::NetDevice;
-use pagehound_model::Owner;
+use pagehound_model::{self as model, Owner};
 use pagehound_vmcore::Mac;
 
-use super::log::Logged;
+use super::log::{Logged, Told};
 
 /// How a device comes by an address, the strongest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -36,6 +36,8 @@ pub(super) struct Device {
     pub(super) module: Option<String>,
     /// Address on its bus, of the PCI function where it lies behind one.
     pub(super) bus: Option<String>,
+    /// Version of its firmware.
+    pub(super) firmware: Option<String>,
     pub(super) upper: Option<String>,
     pub(super) node: Option<u32>,
     /// Network namespace, if it is not the first.
@@ -64,6 +66,22 @@ impl Device {
         known.map(|known| known.how).min()
     }
 
+    /// As a part of the machine.
+    pub(super) fn netdev(&self) -> model::NetDevice {
+        // The address it has now stands first.
+        let mac = self.known.iter().min_by_key(|known| known.how);
+        model::NetDevice {
+            name: self.name.clone(),
+            mac: mac.map(|known| known.mac.to_string()),
+            driver: self.driver.clone(),
+            module: self.module.clone(),
+            bus: self.bus.clone(),
+            firmware: self.firmware.clone(),
+            upper: self.upper.clone(),
+            kind: self.kind.clone(),
+        }
+    }
+
     /// As an owner of `mac`.
     pub(super) fn owner(&self, mac: Mac) -> Owner {
         Owner {
@@ -83,7 +101,7 @@ impl Device {
 
 /// Puts both sources together: what the log tells of a device in memory goes
 /// to that device; devices only the log knows follow.
-pub(super) fn join(in_memory: &[NetDevice], logged: Vec<Logged>) -> Vec<Device> {
+pub(super) fn join(in_memory: &[NetDevice], told: Told) -> Vec<Device> {
     // Namespaces come in order, that of init first.
     let first = in_memory.first().map(|device| device.namespace);
     let mut devices: Vec<Device> = in_memory
@@ -96,7 +114,7 @@ pub(super) fn join(in_memory: &[NetDevice], logged: Vec<Logged>) -> Vec<Device> 
             ..from_memory(device)
         })
         .collect();
-    for log in logged {
+    for log in told.devices {
         let lines = log.macs.iter().map(|(mac, line)| Known {
             mac: *mac,
             how: How::Log,
@@ -109,6 +127,10 @@ pub(super) fn join(in_memory: &[NetDevice], logged: Vec<Logged>) -> Vec<Device> 
                 ..from_log(log)
             }),
         }
+    }
+    for device in &mut devices {
+        let firmware = device.bus.as_ref().and_then(|bus| told.firmware.get(bus));
+        device.firmware = firmware.cloned();
     }
     link(&mut devices, in_memory);
     devices

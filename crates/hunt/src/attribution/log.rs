@@ -36,17 +36,27 @@ pub(super) struct Logged {
     last: usize,
 }
 
+/// What the log tells of devices.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Told {
+    /// All that were named, had an address or a slave.
+    pub(super) devices: Vec<Logged>,
+    /// Version of the firmware, by address on the bus.
+    pub(super) firmware: HashMap<String, String>,
+}
+
 #[derive(Default)]
 struct Reader {
     devices: Vec<Logged>,
+    firmware: HashMap<String, String>,
     /// Device with this address on its bus and this name.
     on_bus: HashMap<(String, Option<String>), usize>,
     /// Device that has this name now.
     by_name: HashMap<String, usize>,
 }
 
-/// All devices of the log that were named, had an address or a slave.
-pub(super) fn read(log: &Log) -> Vec<Logged> {
+/// Reads what the log tells of devices.
+pub(super) fn read(log: &Log) -> Told {
     let mut reader = Reader::default();
     for (number, record) in log.records.iter().enumerate() {
         let about = record
@@ -64,13 +74,21 @@ pub(super) fn read(log: &Log) -> Vec<Logged> {
             }
         }
     }
-    reader.finish()
+    Told {
+        firmware: std::mem::take(&mut reader.firmware),
+        devices: reader.finish(),
+    }
 }
 
 impl Reader {
     fn take(&mut self, line: &Line<'_>, text: &str, number: usize) {
         if let (Some(Event::RenamedFrom(from)), Some(to)) = (line.event, line.name) {
             self.rename(line.device.map(|(_, bus)| bus), from, to);
+        }
+        if let (Some((_, bus)), Some(version)) = (line.device, line.firmware)
+            && self.firmware.len() < MOST_DEVICES
+        {
+            self.firmware.insert(bus.to_owned(), version.to_owned());
         }
         let index = match line.device {
             // Buses speak of all their devices: only interfaces count here.

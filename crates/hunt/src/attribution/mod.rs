@@ -16,7 +16,7 @@ mod tests;
 use std::collections::{BTreeSet, HashSet};
 
 use pagehound_kernel::{Kernel, Log, NetDevice};
-use pagehound_model::Owner;
+use pagehound_model::{self as model, Owner};
 use pagehound_vmcore::Mac;
 
 use devices::{Device, How};
@@ -113,6 +113,17 @@ impl Attribution {
             }
         }
         told
+    }
+
+    /// The machine's devices: those with hardware behind them, and those stacked upon
+    /// others. Ends of pairs and taps, of which hosts have thousands, are left out.
+    pub fn netdevs(&self) -> Vec<model::NetDevice> {
+        let told = self.devices.iter().filter(|device| {
+            // A name in the log may be that of another device's part.
+            let is_netdev = device.in_memory || !device.known.is_empty() || device.upper.is_some();
+            is_netdev && device.is_physical() || !device.lower.is_empty()
+        });
+        told.map(Device::netdev).collect()
     }
 
     /// Names of the devices with a driver near a NUMA node.

@@ -1,27 +1,11 @@
-use pagehound_kernel::LogRecord;
 use pagehound_vmcore::{Mac, VirtAddr};
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::log;
 
 const BOND: Mac = Mac([0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38]);
 const SECOND: Mac = Mac([0x24, 0x6e, 0x96, 0x43, 0x3e, 0x3a]);
-
-fn log(lines: &[&str]) -> Log {
-    let record = |(seq, line): (usize, &&str)| LogRecord {
-        seq: seq as u64,
-        ts_nsec: 0,
-        level: 6,
-        facility: 0,
-        caller: None,
-        text: line.as_bytes().to_vec(),
-        device: None,
-    };
-    Log {
-        records: lines.iter().enumerate().map(record).collect(),
-        ..Log::default()
-    }
-}
 
 fn device(name: &str) -> NetDevice {
     NetDevice {
@@ -311,6 +295,48 @@ fn a_virtual_device_stands_for_those_below_it_and_else_for_itself() {
         told(&attribution, alone),
         [("tap0".to_owned(), None, None, None)]
     );
+}
+
+#[test]
+fn the_devices_of_the_machine_are_those_with_hardware_and_those_above_them() {
+    let devices = [
+        NetDevice {
+            dev_addr: Some(BOND),
+            kind: Some("bond".to_owned()),
+            lower: vec!["em1".to_owned()],
+            ..device("bond0")
+        },
+        NetDevice {
+            dev_addr: Some(BOND),
+            perm_addr: Some(SECOND),
+            upper: Some("bond0".to_owned()),
+            ..on_pci("em1", "0000:01:00.0", "i40e")
+        },
+        device("veth7"),
+    ];
+    // The driver tells its firmware before the interface has a name.
+    let lines = [
+        "i40e 0000:01:00.0: fw 6.0.48442 api 1.7 nvm 6.01 0x800035cf 1.1747.0",
+        "pci 0000:00:01.0: PIIX3: Enabling Passive Release",
+    ];
+    let attribution = Attribution::new(&devices, &log(&lines));
+    let bond = model::NetDevice {
+        name: "bond0".into(),
+        mac: Some(BOND.to_string()),
+        kind: Some("bond".into()),
+        ..model::NetDevice::default()
+    };
+    let em1 = model::NetDevice {
+        name: "em1".into(),
+        mac: Some(BOND.to_string()),
+        driver: Some("i40e".into()),
+        module: Some("i40e".into()),
+        bus: Some("0000:01:00.0".into()),
+        firmware: Some("6.0.48442".into()),
+        upper: Some("bond0".into()),
+        kind: None,
+    };
+    assert_eq!(attribution.netdevs(), [bond, em1]);
 }
 
 #[test]

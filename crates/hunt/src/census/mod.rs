@@ -129,8 +129,8 @@ pub struct Census {
     pub control: Control,
     /// Pages that could bear pointers and cannot be read (rule 11).
     pub missing: u64,
-    /// What the search went by does not hold together.
-    doubtful: bool,
+    /// Why what the search went by does not hold together; empty where it does.
+    doubts: Vec<String>,
     /// Bytes of memory with an owner that were searched for references.
     pub roots_bytes: u64,
     /// Bytes of content read in all.
@@ -159,7 +159,9 @@ impl Census {
             objects_reached: 0,
             control: Control::default(),
             missing: missing_referrers(kernel, pages),
-            doubtful: pages.damaged,
+            doubts: Vec::from_iter(pages.damaged.then(|| {
+                "struct pages, lists or tables contradict each other (see the notes)".to_owned()
+            })),
             roots_bytes: 0,
             bytes_read: 0,
             cancelled: false,
@@ -240,17 +242,21 @@ impl Census {
         class.is_root() || class.is_read_when_held() && held()
     }
 
-    /// Notes that the page map is in doubt, so that no orphan may be called
-    /// lost.
-    pub(crate) fn doubt(&mut self) {
-        self.doubtful = true;
+    /// Notes why the page map is in doubt, so that no orphan may be called lost.
+    pub(crate) fn doubt(&mut self, why: impl Into<String>) {
+        self.doubts.push(why.into());
+    }
+
+    /// Why what the search went by does not hold together, a clause each.
+    pub(crate) fn doubts(&self) -> &[String] {
+        &self.doubts
     }
 
     /// Whether every orphan may be called lost: nothing that could bear
     /// pointers was missing or damaged, and the control group passed.
     pub fn is_proof(&self) -> bool {
         self.missing == 0
-            && !self.doubtful
+            && self.doubts.is_empty()
             && !self.cancelled
             && self.control.checked > 0
             && self.control.missed * 1000 <= self.control.checked

@@ -64,17 +64,6 @@ impl Maker<'_> {
                 thousands(searched)
             ),
         });
-        let control = self.census.control;
-        finding.evidence.push(Evidence {
-            kind: Evidence::CONTROL.into(),
-            checked: control.checked,
-            matched: control.checked - control.missed,
-            text: format!(
-                "the same search missed {} of {} pages known to be held",
-                thousands(control.missed),
-                thousands(control.checked)
-            ),
-        });
         if let Some(pattern) = finding.patterns.first() {
             finding.evidence.push(Evidence {
                 kind: Evidence::CONTENT.into(),

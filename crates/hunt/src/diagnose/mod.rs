@@ -1,5 +1,6 @@
 //! The main job: from an opened kernel to the report.
 
+mod certainty;
 mod coverage;
 mod finding;
 mod findings;
@@ -24,6 +25,7 @@ use pagehound_model::{Report, State, Unaccounted, thousands};
 use pagehound_scan::{Pass, Progress};
 use pagehound_vmcore::{Mac, Pfn, PhysicalMemory};
 
+use crate::advice::advise;
 use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Ground, NAMED_PART, Naming, Run, Without};
 use crate::cgroups;
@@ -32,6 +34,7 @@ use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::heap;
 use crate::holders::Climb;
 use crate::identity;
+use crate::known;
 use crate::ledger::ledger;
 use crate::limit::{MemoryLimit, TooLittleMemory};
 use crate::standing::Standing;
@@ -158,8 +161,8 @@ impl Diagnosis {
                     .to_owned(),
             );
         }
-        if !differences.is_empty() {
-            census.doubt();
+        for difference in &differences {
+            census.doubt(difference.clone());
         }
         warnings.extend(kernel.warnings.iter().cloned());
         warnings.extend(differences);
@@ -185,7 +188,12 @@ impl Diagnosis {
             (id as usize).checked_sub(1)
         };
         let charged = cgroups::charged(kernel, &pages, &units, &mut found, finding);
-        identity::name_modules(kernel, &mut found);
+        let modules = identity::loaded(kernel);
+        identity::name_modules(&modules, &mut found);
+        known::doubt_look_alikes(&log, &mut found);
+        known::name_known(kernel, &log, &modules, &mut found);
+        certainty::explain(&census, &mut found);
+        advise(options.path, census.missing > 0, &mut found);
 
         let unaccounted = unaccounted(kernel, &found);
         let (verdict, reasons) = verdict::verdict(kernel, &pages, &census, &found);
@@ -222,6 +230,8 @@ impl Diagnosis {
             heap,
             cgroups: charged.groups,
             dying_cgroups: charged.dying,
+            netdevs: attribution.netdevs(),
+            modules,
             warnings,
             timing: model::Timing {
                 seconds: begin.elapsed().as_secs_f64(),
@@ -309,7 +319,7 @@ fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Finge
         }
     }
     // Chains of blocks that long are nobody's but a damaged dump's.
-    census.doubt();
+    census.doubt("blocks behind blocks go on without an end");
 }
 
 /// Blocks behind blocks that are followed.
@@ -396,6 +406,7 @@ fn target(
         path: path.into(),
         format: kernel.dump.info.format.name().into(),
         kernel: kernel.vmcoreinfo.osrelease().into(),
+        build: kernel.uname().ok().map(|uname| uname.version),
         arch: kernel.memory.space.machine.name().into(),
         page_size: kernel.page_size(),
         pages: pages.map.end().0,

@@ -89,6 +89,7 @@ impl Parts<'_> {
             modules: Vec::new(),
             confidence: Confidence::Likely,
             known_issues: Vec::new(),
+            next: Vec::new(),
             sample_pfns: units.heads().step_by(step).map(|head| head.0).collect(),
         }
     }

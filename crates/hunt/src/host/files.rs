@@ -3,7 +3,7 @@
 
 use super::HostError;
 use pagehound_procfs as procfs;
-use procfs::HugepagePool;
+use procfs::{HugepagePool, ModuleBuild, NetDevice};
 use std::io::Read;
 use std::path::Path;
 
@@ -38,6 +38,14 @@ pub struct HostFiles {
     pub page_owner: Option<Vec<u8>>,
     /// Pools of `/sys/kernel/mm/hugepages`.
     pub hugepages: Option<Vec<HugepagePool>>,
+    /// Devices of `/sys/class/net`.
+    pub netdevs: Option<Vec<NetDevice>>,
+    /// Builds of modules, of `/sys/module`.
+    pub module_builds: Option<Vec<ModuleBuild>>,
+    /// Node name, of `/proc/sys/kernel/hostname`.
+    pub hostname: Option<String>,
+    /// Of `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: Option<String>,
     /// Files that exist, but that this user may not read.
     pub denied: Vec<&'static str>,
     /// Files that exist, but could not be read for another reason; sentences.
@@ -64,9 +72,19 @@ impl HostFiles {
             ..HostFiles::default()
         };
         files.read_companions(proc, |name| name.to_owned());
-        files.hugepages = procfs::read_hugepages(Path::new("/sys/kernel/mm/hugepages")).ok();
+        files.read_host(proc, Path::new("/sys"));
         files.read_page_owner(Path::new("/sys/kernel/debug"));
         Ok(files)
+    }
+
+    /// What tells hosts apart, and the huge pages, from `/proc` and `/sys` or copies of
+    /// them side by side.
+    fn read_host(&mut self, proc: &Path, sys: &Path) {
+        self.hugepages = procfs::read_hugepages(&sys.join("kernel/mm/hugepages")).ok();
+        self.netdevs = procfs::read_netdevs(sys).ok();
+        self.module_builds = procfs::read_module_builds(sys).ok();
+        self.hostname = procfs::read_line(proc, "sys/kernel/hostname");
+        self.boot_id = procfs::read_line(proc, "sys/kernel/random/boot_id");
     }
 
     /// Stacks with their pages, as the kernel adds them up; before 6.9 every
@@ -89,7 +107,8 @@ impl HostFiles {
     /// on. Companions of a meminfo are looked for beside it under the same name with
     /// `meminfo` replaced (`host1-meminfo.txt`, `host1-zoneinfo.txt`); beside a file
     /// whose name has no `meminfo` in it, under their plain names. A folder `sys` beside
-    /// `proc`, as in a sos report, gives the huge pages.
+    /// `proc`, as in a sos report, gives the huge pages, the network devices and the
+    /// builds of modules.
     ///
     /// # Errors
     /// The file cannot be read, is too long, or has sections but no meminfo.
@@ -116,9 +135,11 @@ impl HostFiles {
                 name.to_owned()
             }
         });
-        if folder.file_name().is_some_and(|name| name == "proc") {
-            files.hugepages =
-                procfs::read_hugepages(&folder.join("../sys/kernel/mm/hugepages")).ok();
+        let sys = folder.join("../sys");
+        // A link would lead to the machine that this runs on.
+        let is_folder = std::fs::symlink_metadata(&sys).is_ok_and(|sys| sys.is_dir());
+        if is_folder && folder.file_name().is_some_and(|name| name == "proc") {
+            files.read_host(folder, &sys);
         }
         Ok(files)
     }
@@ -212,7 +233,17 @@ impl HostFiles {
             "allocinfo",
             "page_owner",
         ] {
-            match read(&folder.join(file_name(name))) {
+            let path = folder.join(file_name(name));
+            // A link may lead to anything, and opening a pipe waits for somebody to write.
+            match std::fs::symlink_metadata(&path) {
+                Ok(file) if !file.is_file() => {
+                    self.problems
+                        .push(format!("{name}: no regular file; left out"));
+                    continue;
+                }
+                _ => {}
+            }
+            match read(&path) {
                 Ok(text) => {
                     if let Some(slot) = self.slot(name) {
                         *slot = Some(text);
@@ -224,6 +255,9 @@ impl HostFiles {
                     if source.kind() == std::io::ErrorKind::PermissionDenied =>
                 {
                     self.denied.push(name);
+                }
+                Err(HostError::Io { source, .. }) => {
+                    self.problems.push(format!("{name}: {source}; left out"));
                 }
                 Err(error) => self.problems.push(format!("{error}; left out")),
             }
@@ -280,7 +314,28 @@ mod tests {
     }
 
     #[test]
-    fn a_sos_report_has_its_huge_pages_beside_proc() {
+    fn what_is_no_file_of_the_folder_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("meminfo"), "MemTotal: 1 kB\n").unwrap();
+        std::fs::write(path("secret"), "root:x").unwrap();
+        std::os::unix::fs::symlink(path("secret"), path("vmstat")).unwrap();
+        std::fs::create_dir(path("zoneinfo")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path("modules")).unwrap();
+        let files = HostFiles::from_meminfo_path(&path("meminfo")).unwrap();
+        assert_eq!(
+            (files.vmstat, files.zoneinfo, files.modules),
+            (None, None, None)
+        );
+        let mut problems = files.problems;
+        problems.sort();
+        let told = ["modules", "vmstat", "zoneinfo"];
+        let told = told.map(|name| format!("{name}: no regular file; left out"));
+        assert_eq!(problems, told);
+    }
+
+    #[test]
+    fn a_sos_report_has_sys_beside_proc() {
         let root = tempfile::tempdir().unwrap();
         let pool = root
             .path()
@@ -290,7 +345,22 @@ mod tests {
         std::fs::write(pool.join("nr_hugepages"), "3\n").unwrap();
         std::fs::write(root.path().join("proc/meminfo"), "MemTotal: 1 kB\n").unwrap();
         std::fs::write(root.path().join("proc/vmstat"), "nr_zspages 1\n").unwrap();
+        let bond = root.path().join("sys/class/net/bond0/lower_em1");
+        std::fs::create_dir_all(bond).unwrap();
+        let module = root.path().join("sys/module/ice");
+        std::fs::create_dir_all(&module).unwrap();
+        std::fs::write(module.join("version"), "1.5.2\n").unwrap();
+        let names = root.path().join("proc/sys/kernel");
+        std::fs::create_dir_all(&names).unwrap();
+        std::fs::write(names.join("hostname"), "db7\n").unwrap();
         let files = HostFiles::from_meminfo_path(&root.path().join("proc/meminfo")).unwrap();
+        assert_eq!(files.netdevs.unwrap()[0].name, "bond0");
+        let build = &files.module_builds.unwrap()[0];
+        assert_eq!(build.version.as_deref(), Some("1.5.2"));
+        assert_eq!(
+            (files.hostname.as_deref(), files.boot_id),
+            (Some("db7"), None)
+        );
         assert_eq!(files.vmstat.as_deref(), Some(&b"nr_zspages 1\n"[..]));
         assert_eq!(files.hugepages.unwrap()[0].bytes(), Some(3 << 30));
     }

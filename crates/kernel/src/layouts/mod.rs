@@ -137,6 +137,14 @@ impl Layouts {
         }
     }
 
+    /// Places a member that no table tells and that was found by what it holds.
+    pub(crate) fn put(&mut self, field: Field, offset: u64, size: u64) {
+        let bits = None;
+        if let Some(place) = self.fields.get_mut(field as usize) {
+            *place = Some(Place { offset, size, bits });
+        }
+    }
+
     /// Place of a member, if this kernel has it.
     pub fn get(&self, field: Field) -> Option<Place> {
         self.fields.get(field as usize).copied().flatten()

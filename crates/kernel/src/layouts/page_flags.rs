@@ -41,6 +41,15 @@ impl PageFlags {
         let head = vmcoreinfo
             .number("PG_head_mask")
             .map_or_else(|| mask("PG_head"), |mask| mask as u64);
+        let swapcache = mask("PG_swapcache");
+        // Not exported up to 4.14, where there is no BTF either: there swapcache,
+        // mappedtodisk, reclaim and swapbacked follow one another, and head the last
+        // three since swapcache is another name of owner_priv_1 (6326fec1122c, 4.10).
+        let swapbacked = match mask("PG_swapbacked") {
+            0 if swapcache > private => swapcache << 3,
+            0 if swapcache != 0 && head.is_power_of_two() => head << 3,
+            mask => mask,
+        };
         PageFlags {
             // The first of the enumeration in every release; never exported.
             locked: 1,
@@ -49,8 +58,8 @@ impl PageFlags {
             reserved,
             private,
             head,
-            swapcache: mask("PG_swapcache"),
-            swapbacked: mask("PG_swapbacked"),
+            swapcache,
+            swapbacked,
             hwpoison: mask("PG_hwpoison"),
         }
     }

@@ -189,6 +189,8 @@ fields! {
     NodeZones 8 ["pglist_data.node_zones"] ["pglist_data.node_zones"];
     NodeNrZones 4 ["pglist_data.nr_zones"] ["pglist_data.nr_zones"];
     NodeId 4 ["pglist_data.node_id"] ["pglist_data.node_id"];
+    NodeStartPfn 8 ["pglist_data.node_start_pfn"] ["pglist_data.node_start_pfn"];
+    NodeSpanned 8 ["pglist_data.node_spanned_pages"] ["pglist_data.node_spanned_pages"];
     NodeStat 8 ["pglist_data.vm_stat"] [];
     NodePerCpuStats 8 ["pglist_data.per_cpu_nodestats"] [];
     NodeStatDiff 1 ["per_cpu_nodestat.vm_node_stat_diff"] [];

@@ -199,6 +199,24 @@ fn flags_come_from_numbers_and_reserved_from_its_neighbour() {
     );
 }
 
+/// `enum pageflags` (include/linux/page-flags.h) of 3.13, which has PG_tail after
+/// PG_head, 4.9, and 4.13; none of them exports PG_swapbacked.
+#[test]
+fn swapbacked_comes_from_its_neighbours_where_nothing_tells_it() {
+    for (private, head, swapcache, swapbacked) in
+        [(11, 14, 16, 19), (11, 14, 15, 18), (12, 15, 9, 18)]
+    {
+        let [private, head, swapcache] = [
+            format!("NUMBER(PG_private)={private}"),
+            format!("NUMBER(PG_head_mask)={}", 1 << head),
+            format!("NUMBER(PG_swapcache)={swapcache}"),
+        ];
+        let layouts = Layouts::resolve(&info(&[&private, &head, &swapcache]), None);
+        assert_eq!(layouts.flags.swapbacked, 1 << swapbacked);
+    }
+    assert_eq!(Layouts::resolve(&info(&[]), None).flags.swapbacked, 0);
+}
+
 #[test]
 fn flag_numbers_that_cannot_be_are_no_flags() {
     let layouts = Layouts::resolve(

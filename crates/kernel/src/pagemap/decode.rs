@@ -30,7 +30,7 @@ pub struct Decoder {
     refcount: usize,
     mapcount: usize,
     mapping: usize,
-    lru: usize,
+    pub(super) lru: usize,
     private: usize,
     index: usize,
     pp_magic: Option<usize>,

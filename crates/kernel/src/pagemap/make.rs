@@ -64,10 +64,10 @@ impl Pages {
     pub fn of(kernel: &Kernel<'_>, making: Making<'_>) -> Result<Pages, KernelError> {
         let mut warnings = Vec::new();
         let mut damaged = false;
-        // Without BTF zones cannot be read; the map then ends where the dump does.
+        // Where zones cannot be read, the map ends where the dump does.
         let nodes = kernel.nodes().unwrap_or_else(|error| {
             damaged |= error.is_doubtful();
-            warnings.push(format!("zones, and free pages on per-CPU lists: {error}"));
+            warnings.push(format!("zones: {error}"));
             Vec::new()
         });
         let end = nodes
@@ -99,14 +99,7 @@ impl Pages {
             warnings,
             ..Pages::unwalked(map, memmap, decoder)
         };
-        let (pcp, problems) = kernel.pcp_pages(&pages.nodes);
-        pages.damaged |= !problems.is_empty();
-        pages.warnings.extend(problems);
-        for (page, order) in pcp {
-            if let Some(pfn) = pages.memmap.pfn(page) {
-                pages.map.set_pcp(pfn, order);
-            }
-        }
+        pages.per_cpu_lists(kernel);
         pages.map.join_plain_blocks();
         match kernel.vmap_areas() {
             Ok(areas) => pages.areas = areas,
@@ -140,6 +133,22 @@ impl Pages {
             pages.claims = Claims::of(kernel, &pages);
         }
         Ok(pages)
+    }
+
+    /// Takes out the free pages on per-CPU lists.
+    fn per_cpu_lists(&mut self, kernel: &Kernel<'_>) {
+        if self.nodes.is_empty() || !kernel.knows_pcp_lists() {
+            self.free_by_links(kernel);
+            return;
+        }
+        let (pcp, problems) = kernel.pcp_pages(&self.nodes);
+        self.damaged |= !problems.is_empty();
+        self.warnings.extend(problems);
+        for (page, order) in pcp {
+            if let Some(pfn) = self.memmap.pfn(page) {
+                self.map.set_pcp(pfn, order);
+            }
+        }
     }
 
     fn slabs(&mut self, kernel: &Kernel<'_>, heads: Vec<SlabHead>) {

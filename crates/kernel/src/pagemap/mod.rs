@@ -2,6 +2,7 @@
 
 mod class;
 mod decode;
+mod linked;
 mod make;
 mod overlay;
 mod scan;

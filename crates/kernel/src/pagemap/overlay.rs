@@ -206,6 +206,8 @@ impl Pages {
                     roots.insert(pfn.addr(shift));
                 }
             }
+        } else if roots.is_empty() {
+            roots.extend(self.roots_by_links(kernel));
         }
         roots.remove(&space.root);
         let user_end = match space.machine {

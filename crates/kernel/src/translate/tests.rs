@@ -246,9 +246,9 @@ fn entries_of_a_process_name_what_they_map() {
             .map(|pfn| pfn.0)
             .collect::<Vec<_>>()
     };
-    assert_eq!(frames(0), []);
+    assert_eq!(frames(0), [0; 0]);
     // Not present.
-    assert_eq!(frames(0x42_1066), []);
+    assert_eq!(frames(0x42_1066), [0; 0]);
     // User, writable, present.
     assert_eq!(frames(0x42_1067), [0x421]);
     assert_eq!(frames(1 << 63 | 0x42_1025), [0x421]);

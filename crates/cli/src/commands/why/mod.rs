@@ -1,27 +1,27 @@
 //! `pagehound why`: one page explained.
 
+mod content;
+mod elsewhere;
+mod facts;
 mod held;
 mod origin;
+mod text;
 
 use super::Context;
 use crate::args::{self, PageRef};
 use crate::exit::Exit;
 use crate::output;
 use crate::progress::Bar;
-use crate::render::number::{count, size};
-use crate::render::page::{LABEL, PLAIN, Page};
-use crate::render::{self, finding_title, pattern_line};
+use crate::render::{self, finding_title};
 use anyhow::ensure;
+use elsewhere::{Claim, Elsewhere};
+use facts::{Facts, FindingRef, Named, PageStruct, Unit, Word};
 use pagehound_hunt::holders::Holders;
 use pagehound_hunt::{Diagnosis, Referrers, referrers};
 use pagehound_kernel::{Class, Kernel, Pages, VirtFault};
-use pagehound_model::{Evidence, Finding, Pattern};
-use pagehound_vmcore::{PageCache, Pfn, PfnRange, PhysAddr, VirtAddr, hex};
+use pagehound_model::Evidence;
+use pagehound_vmcore::{Pfn, PfnRange, PhysAddr, VirtAddr};
 use std::cell::RefCell;
-use std::io;
-
-/// Bytes of the page that are shown where they are asked for.
-const SHOWN: usize = 64;
 
 /// Words that name the page which are told one by one.
 const WORDS: usize = 8;
@@ -78,7 +78,12 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
         )),
         show_content: args.show_content,
     };
-    output::page(|page| why.print(page))?;
+    let facts = why.facts();
+    if args.json {
+        output::plain(|out| render::json(&facts, out))?;
+    } else {
+        output::page(|page| text::print(&facts, explained(why.class()), page))?;
+    }
     Ok(if context.interrupted() {
         Exit::INTERRUPTED
     } else {
@@ -101,234 +106,142 @@ impl Why<'_> {
         &self.diagnosis.pages
     }
 
-    fn print(&self, page: &mut Page) -> io::Result<()> {
-        let Pfn(pfn) = self.pfn;
+    fn class(&self) -> Class {
+        self.pages().map.class(self.pfn)
+    }
+
+    /// Everything there is to say, and where else it can be seen.
+    fn facts(&self) -> Facts {
         let phys = self.pfn.addr(self.kernel.page_shift());
         let virt = self.kernel.memory.space.direct.virt(phys);
-        let virt = virt.map_or("no kernel address".to_owned(), |virt| {
-            format!("kernel address {:x}", virt.0)
-        });
-        page.line(
-            LABEL,
-            &format!("page {pfn:#x} ({pfn}): physical {:x}, {virt}", phys.0),
-        )?;
-        let class = self.pages().map.class(self.pfn);
-        page.item(
-            "Class",
-            &format!(
-                "{}: {}{}",
-                class.name(),
-                explained(class),
-                self.detail(class)
-            ),
-        )?;
+        let class = self.class();
         let unit = self.pages().map.unit(self.pfn);
-        page.item("Unit", &self.unit(unit))?;
-        page.item("Struct", &self.page_struct())?;
-        let state = self.diagnosis.standing(self.pfn).name();
+        let compound = self.pages().map.is_compound(self.pfn);
         let finding = self.diagnosis.finding(self.pfn);
         let finding = finding.and_then(|index| self.diagnosis.report.findings.get(index));
-        let of = finding.map(|finding| {
-            format!(
-                ", with the {} of finding {}: {}",
-                count(finding.pages, "page"),
-                finding.id,
-                finding_title(finding)
-            )
-        });
-        page.item("State", &format!("{state}{}", of.unwrap_or_default()))?;
-        self.held_by(class, unit.start, page)?;
-        self.allocated_by(page)?;
-        self.named_by(page)?;
-        for evidence in finding.iter().flat_map(|finding| &finding.evidence) {
-            if evidence.kind == Evidence::REFERENCES {
-                page.item("Checked", &evidence.text)?;
-            }
+        let mut elsewhere = Elsewhere::new(self);
+        elsewhere.page(self.pfn, virt);
+        elsewhere.class(class, self.pfn, self.has_type(unit.start));
+        elsewhere.unit(class, unit, compound);
+        let page_struct = self.page_struct(&mut elsewhere);
+        let held_by = self.held_by(class, unit.start, &mut elsewhere);
+        let named_by = self.named_by(unit, &mut elsewhere);
+        let (bytes, unreadable) = match self.bytes(phys) {
+            Ok(bytes) => (bytes, None),
+            Err(fault) => (Vec::new(), Some(fault.to_string())),
+        };
+        let patterns = self.patterns(phys, &bytes, finding, &mut elsewhere);
+        if unreadable.is_none() {
+            elsewhere.content(phys);
         }
-        self.content(phys, finding, page)?;
-        self.elsewhere(phys, page)
+        let references = finding.iter().flat_map(|finding| &finding.evidence);
+        let references = references.filter(|evidence| evidence.kind == Evidence::REFERENCES);
+        Facts {
+            schema: "pagehound.why/1",
+            pfn: self.pfn.0,
+            physical: format!("{:x}", phys.0),
+            virt: virt.map(|virt| format!("{:x}", virt.0)),
+            class: class.name(),
+            class_detail: self.detail(class),
+            unit: Unit {
+                first: unit.start.0,
+                pages: unit.len(),
+                compound,
+            },
+            page_struct_at: format!("{:x}", self.pages().memmap.page(self.pfn).0),
+            page_struct,
+            state: self.diagnosis.standing(self.pfn).name(),
+            finding: finding.map(|finding| FindingRef {
+                id: finding.id,
+                pages: finding.pages,
+                title: finding_title(finding),
+            }),
+            held_by,
+            origin: self.origin(),
+            named_by,
+            checked: references.map(|evidence| evidence.text.clone()).collect(),
+            patterns,
+            content: (self.show_content && unreadable.is_none()).then(|| content::shown(&bytes)),
+            unreadable,
+            reproduce: elsewhere.lines,
+        }
     }
 
     /// The slab cache, or the code that made the vmalloc area.
-    fn detail(&self, class: Class) -> String {
+    fn detail(&self, class: Class) -> Option<String> {
         let pages = self.pages();
-        let head = pages.map.head(self.pfn);
         match class {
             Class::Slab => {
-                let slab = pages.slabs.slab(head);
-                let cache = slab.and_then(|slab| Some((slab, pages.slabs.cache(slab)?)));
-                cache.map_or(String::new(), |(slab, cache)| {
-                    let (free, all) = (slab.free_count(), slab.objects);
-                    format!(
-                        "; cache {}, {free} of {all} objects free",
-                        render::escape(&cache.name)
-                    )
-                })
+                let slab = pages.slabs.slab(pages.map.head(self.pfn))?;
+                let cache = pages.slabs.cache(slab)?;
+                let (free, all) = (slab.free_count(), slab.objects);
+                Some(format!(
+                    "cache {}, {free} of {all} objects free",
+                    render::escape(&cache.name)
+                ))
             }
             Class::Vmalloc | Class::KernelStack | Class::PerCpu => {
                 let holders = self.holders.borrow();
                 let holder = holders.at(self.pfn.addr(self.kernel.page_shift()));
-                format!("; {holder}")
+                Some(holder.to_string())
             }
-            _ => String::new(),
+            _ => None,
         }
     }
 
-    fn unit(&self, unit: PfnRange) -> String {
-        let order = unit.len().max(1).ilog2();
-        let compound = if self.pages().map.is_compound(self.pfn) {
-            ", a compound page"
-        } else {
-            ""
-        };
-        match unit.len() {
-            0 | 1 => "this page alone, order 0".to_owned(),
-            len => format!(
-                "order {order}{compound}: {}, {:#x} to {:#x}",
-                count(len, "page"),
-                unit.start.0,
-                unit.end.0 - 1
-            ),
-        }
-    }
-
-    fn page_struct(&self) -> String {
+    fn page_struct(&self, elsewhere: &mut Elsewhere<'_>) -> Option<PageStruct> {
         let pages = self.pages();
-        let at = pages.memmap.page(self.pfn);
         let known = pages.memmap.contains(self.pfn);
-        let bytes = known.then(|| pages.memmap.read_one(self.kernel, self.pfn));
-        let Some(bytes) = bytes.flatten() else {
-            return format!("page at {at}: cannot be read");
-        };
+        let bytes = known.then(|| pages.memmap.read_one(self.kernel, self.pfn))??;
         let words = pages.decoder.words(&bytes);
-        format!(
-            "page at {:x}: refcount {}, mapcount word {:#x}, flags {:#x}, mapping {:#x}, index {:#x}, private {:#x}, lru {:x} {:x}",
-            at.0,
-            words.refcount(),
-            words.mapcount_word(),
-            words.flags(),
-            words.mapping(),
-            words.index(),
-            words.private(),
-            words.lru()[0],
-            words.lru()[1]
-        )
+        elsewhere.page_struct(self.pfn);
+        Some(PageStruct {
+            refcount: words.refcount(),
+            mapcount_word: format!("{:x}", words.mapcount_word()),
+            flags: format!("{:x}", words.flags()),
+            mapping: format!("{:x}", words.mapping()),
+            index: format!("{:x}", words.index()),
+            private: format!("{:x}", words.private()),
+            lru: words.lru().map(|word| format!("{word:x}")),
+        })
+    }
+
+    /// Whether the struct page has a type where others count mappings: a number far
+    /// below zero, while no mapping is minus one.
+    fn has_type(&self, pfn: Pfn) -> bool {
+        let pages = self.pages();
+        let bytes = pages.memmap.read_one(self.kernel, pfn);
+        bytes.is_some_and(|bytes| {
+            let word = pages.decoder.words(&bytes).mapcount_word();
+            word != u32::MAX && word > u32::MAX / 2
+        })
     }
 
     /// Every word in memory that names the unit, whether it counts or not.
-    fn named_by(&self, page: &mut Page) -> io::Result<()> {
+    fn named_by(&self, unit: PfnRange, elsewhere: &mut Elsewhere<'_>) -> Named {
         let all = &self.referrers;
-        let words = all.counting_words + all.barred_words;
-        let searched = size(all.bytes);
-        page.item(
-            "Named by",
-            &match (words, all.counting_words) {
-                (0, _) => format!("no word in {searched} of memory"),
-                (_, 0) => format!(
-                    "{} in {searched} of memory, none of which counts",
-                    count(words, "word")
-                ),
-                _ => format!("{} in {searched} of memory", count(words, "word")),
-            },
-        )?;
+        elsewhere.named_by(unit);
         let holders = self.holders.borrow();
-        // Those that count first.
-        for word in all.counting.iter().chain(&all.barred).take(WORDS) {
-            let owner = holders.at(word.at);
-            let barred = word
-                .barred
-                .map(|why| format!(", {why}: does not count"))
-                .unwrap_or_default();
-            page.indented(&format!(
-                "{:x}: {:016x}   {} {}{barred}",
-                word.at.0, word.word, owner.kind, owner.name
-            ))?;
+        let mut words = Vec::new();
+        for word in all.counting.iter().chain(&all.barred) {
+            if words.len() < WORDS {
+                elsewhere.word(Claim::NamedBy, word.at);
+            }
+            let holder = holders.at(word.at);
+            words.push(Word {
+                at: format!("{:x}", word.at.0),
+                word: format!("{:016x}", word.word),
+                lies_in: format!("{} {}", holder.kind, holder.name),
+                barred: word.barred,
+            });
         }
-        match words.saturating_sub(WORDS as u64) {
-            0 => Ok(()),
-            more => page.indented(&format!("and {}", count(more, "other"))),
+        Named {
+            searched_bytes: all.bytes,
+            counting: all.counting_words,
+            barred: all.barred_words,
+            words,
         }
     }
-
-    /// What of the finding's patterns lies in the page; more only where it was
-    /// asked for.
-    fn content(
-        &self,
-        phys: PhysAddr,
-        finding: Option<&Finding>,
-        page: &mut Page,
-    ) -> io::Result<()> {
-        let mut bytes = vec![0; self.kernel.dump.memory.page_size()];
-        let cache = PageCache::new(self.kernel.dump.memory.as_ref(), 1);
-        if let Err(fault) = cache.read(phys, &mut bytes) {
-            return page.item("Bytes", &fault.to_string());
-        }
-        let patterns = finding.map_or(&[][..], |finding| &finding.patterns);
-        // Patterns are of the unit's first page.
-        let first = self.pages().map.head(self.pfn) == self.pfn;
-        let has = |pattern: &&Pattern| first && lies_in(pattern, &bytes);
-        for (number, pattern) in patterns.iter().filter(has).enumerate() {
-            let label = if number == 0 { "Pattern" } else { "" };
-            page.item(label, &pattern_line(pattern))?;
-        }
-        if !self.show_content {
-            return page.item(
-                "Bytes",
-                "not shown, they may be secrets; --show-content shows them",
-            );
-        }
-        page.item("Bytes", &format!("the first {SHOWN} of them"))?;
-        for (number, line) in bytes.chunks(16).take(SHOWN / 16).enumerate() {
-            let text = render::ascii(line);
-            let offset = number * 16;
-            page.indented(&format!("{offset:03x}: {:<47}   {text}", hex(line, " ")))?;
-        }
-        Ok(())
-    }
-
-    /// Lines that show the same in crash and drgn.
-    fn elsewhere(&self, phys: PhysAddr, page: &mut Page) -> io::Result<()> {
-        let size = self.kernel.page_size();
-        let at = self.pages().memmap.page(self.pfn).0;
-        page.gap()?;
-        page.line(LABEL, "The same in crash")?;
-        page.line(PLAIN, &format!("  kmem {at:x}"))?;
-        page.line(PLAIN, &format!("  rd -p {:x} {}", phys.0, size / 8))?;
-        // Bits that may be anything: any byte of the page, any of its struct page.
-        if let Some(virt) = self.kernel.memory.space.direct.virt(phys) {
-            page.line(
-                PLAIN,
-                &format!("  search -k {:x} -m {:x}", virt.0, size - 1),
-            )?;
-        }
-        page.line(
-            PLAIN,
-            &format!(
-                "  search -k {at:x} -m {:x}",
-                self.pages().memmap.page_size.saturating_sub(1)
-            ),
-        )?;
-        page.line(LABEL, "and in drgn")?;
-        page.line(PLAIN, &format!("  print(pfn_to_page({:#x}))", self.pfn.0))?;
-        page.line(
-            PLAIN,
-            &format!(
-                "  print_annotated_memory({:#x}, {SHOWN}, physical=True)",
-                phys.0
-            ),
-        )
-    }
-}
-
-/// Whether the pattern's bytes lie at its place in `page`.
-fn lies_in(pattern: &Pattern, page: &[u8]) -> bool {
-    let offset = usize::try_from(pattern.offset).ok();
-    let there = offset
-        .and_then(|offset| page.get(offset..))
-        .unwrap_or_default();
-    let bytes = pattern.bytes();
-    let fits = |(wanted, byte): (&Option<u8>, &u8)| wanted.is_none_or(|wanted| wanted == *byte);
-    there.len() >= bytes.len() && bytes.iter().zip(there).all(fits)
 }
 
 /// What a class means, in a sentence.

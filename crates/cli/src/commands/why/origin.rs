@@ -1,47 +1,51 @@
 //! Who allocated the page, where the kernel keeps records of that.
 
 use super::Why;
+use super::facts::Origin;
 use crate::render;
-use crate::render::page::Page;
 use pagehound_hunt::Allocators;
 use pagehound_kernel::{Allocation, Site};
-use std::io;
 
 impl Why<'_> {
     /// Who allocated the page, where the kernel keeps records of that.
-    pub(super) fn allocated_by(&self, page: &mut Page) -> io::Result<()> {
+    pub(super) fn origin(&self) -> Vec<Origin> {
         let allocators = Allocators::of(self.kernel, self.pages());
         let Some(recorded) = allocators.recorded(self.pfn) else {
-            return Ok(());
+            return Vec::new();
         };
-        if let Some((owner, stack)) = &recorded.owner {
-            page.item("Origin", &owner_line(owner))?;
-            for symbol in stack {
-                page.indented(symbol)?;
-            }
+        let mut all = Vec::new();
+        if let Some((owner, stack)) = recorded.owner {
+            all.push(Origin {
+                text: owner_line(&owner),
+                stack,
+            });
         }
         if let Some(site) = &recorded.site {
-            let module = site.module.as_ref();
-            let module = module.map_or(String::new(), |module| format!(" [{module}]"));
-            let Site {
-                function,
-                file,
-                line,
-                ..
-            } = site;
-            page.item(
-                "Origin",
-                &format!("allocated at {file}:{line}, {function}{module}"),
-            )?;
+            all.push(Origin {
+                text: site_line(site),
+                stack: Vec::new(),
+            });
         }
-        if recorded.owner.is_none() && recorded.site.is_none() {
-            page.item(
-                "Origin",
-                "the kernel has no record of this page's allocation",
-            )?;
+        if all.is_empty() {
+            all.push(Origin {
+                text: "the kernel has no record of this page's allocation".to_owned(),
+                stack: Vec::new(),
+            });
         }
-        Ok(())
+        all
     }
+}
+
+fn site_line(site: &Site) -> String {
+    let module = site.module.as_ref();
+    let module = module.map_or(String::new(), |module| format!(" [{module}]"));
+    let Site {
+        function,
+        file,
+        line,
+        ..
+    } = site;
+    format!("allocated at {file}:{line}, {function}{module}")
 }
 
 /// What page_owner knows of an allocation besides the stack.

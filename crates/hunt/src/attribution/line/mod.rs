@@ -11,7 +11,7 @@ mod tests;
 
 use pagehound_vmcore::Mac;
 
-use words::{is_bus_address, is_driver, is_name, macs};
+use words::{firmware, is_bus_address, is_driver, is_name, macs};
 
 /// A parsed line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -24,6 +24,8 @@ pub(super) struct Line<'a> {
     pub(super) macs: Vec<Mac>,
     /// What happened.
     pub(super) event: Option<Event<'a>>,
+    /// Version of the device's firmware.
+    pub(super) firmware: Option<&'a str>,
 }
 
 /// What happened to an interface.
@@ -80,6 +82,7 @@ pub(super) fn parse<'a>(
         name,
         macs: Vec::new(),
         event,
+        firmware: device.and_then(|_| firmware(rest)),
     };
     // What a bond says of a slave's address is the slave's.
     if let Some(Event::Slave { lower, .. }) = event {

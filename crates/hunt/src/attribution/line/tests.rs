@@ -253,3 +253,35 @@ fn other_lines_say_nothing() {
         assert_eq!((line.macs.len(), line.event), (0, None), "{text}");
     }
 }
+
+#[test]
+fn firmware_is_what_looks_like_a_version() {
+    for (text, version) in [
+        // i40e_main.c, i40e_probe().
+        (
+            "i40e 0000:01:00.0: fw 6.0.48442 api 1.7 nvm 6.01 0x800035cf 1.1747.0",
+            Some("6.0.48442"),
+        ),
+        // ice_main.c, ice_probe().
+        (
+            "ice 0000:17:00.0: firmware 1.5.2 api 1.7.5 nvm 2.40 build 0x70000000",
+            Some("1.5.2"),
+        ),
+        // mlx5/core/main.c, mlx5_init_one().
+        (
+            "mlx5_core 0000:03:00.0: firmware version: 16.35.3006",
+            Some("16.35.3006"),
+        ),
+        // be_main.c, be_setup().
+        (
+            "be2net 0000:04:00.0: FW version is 10.2.405.0",
+            Some("10.2.405.0"),
+        ),
+        ("i40e 0000:01:00.0: fw is busy", None),
+        ("ice 0000:17:00.0: firmware", None),
+        ("i40e 0000:01:00.0 em1: NIC Link is Up, 10 Gbps", None),
+        ("fw 6.0.48442", None),
+    ] {
+        assert_eq!(line(text).firmware, version, "{text}");
+    }
+}

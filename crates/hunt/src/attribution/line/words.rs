@@ -22,6 +22,34 @@ const OF_OTHERS: [&str; 15] = [
     "associate",
 ];
 
+/// The version in `fw 6.0.48442 api 1.7` (i40e), `firmware 1.5.2` (ice), `firmware
+/// version: 16.35.3006` (mlx5_core), `FW version is 10.2.405.0` (be2net): what follows
+/// the word and looks like one.
+pub(super) fn firmware(text: &str) -> Option<&str> {
+    let mut words = text.split_ascii_whitespace();
+    let is_firmware = |word: &&str| {
+        let word = word.trim_end_matches([':', '=']);
+        ["fw", "firmware"]
+            .iter()
+            .any(|of| word.eq_ignore_ascii_case(of))
+    };
+    words.find(is_firmware)?;
+    let filler = |word: &&str| {
+        let word = word.trim_end_matches([':', '=']);
+        ["version", "ver", "is"]
+            .iter()
+            .any(|of| word.eq_ignore_ascii_case(of))
+    };
+    let version = words
+        .find(|word| !filler(word))?
+        .trim_end_matches([',', ';']);
+    let numbers = version.trim_start_matches(['v', 'V']);
+    let looks_like_one = numbers.contains('.')
+        && numbers.starts_with(|first: char| first.is_ascii_digit())
+        && (3..=32).contains(&version.len());
+    looks_like_one.then_some(version)
+}
+
 /// A driver's name.
 pub(super) fn is_driver(word: &str) -> bool {
     let of_name = |b: u8| b.is_ascii_alphanumeric() || b"_-+.".contains(&b);

@@ -22,9 +22,11 @@ use self::sample::{Estimated, Sample, Within, choose};
 use super::members::Members;
 use super::parts::Parts;
 use super::{DiagnosisError, Options, coverage, host, signature, target};
+use crate::advice::advise;
 use crate::attribution::Attribution;
 use crate::census::Naming;
 use crate::fingerprint::{Fingerprints, GROUP, Key, order};
+use crate::identity;
 use crate::ledger::counter;
 use crate::units::Units;
 
@@ -122,7 +124,8 @@ pub fn quick(
         0 => sample.frames() * kernel.page_size(),
         known => known,
     };
-    let findings = looker.findings(memory, sum);
+    let mut findings = looker.findings(memory, sum);
+    advise(options.path, false, &mut findings);
     let unaccounted = looker.unaccounted(&findings);
     let verdict = verdict(&findings);
     let mut warnings = kernel.dump.info.warnings.clone();
@@ -159,6 +162,8 @@ pub fn quick(
         heap: Vec::new(),
         cgroups: Vec::new(),
         dying_cgroups: Default::default(),
+        netdevs: attribution.netdevs(),
+        modules: identity::loaded(kernel),
         warnings,
         timing: model::Timing {
             seconds: begin.elapsed().as_secs_f64(),

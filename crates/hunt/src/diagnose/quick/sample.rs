@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use pagehound_kernel::MAX_PLAIN_ORDER;
-use pagehound_model::Estimate;
+use pagehound_model::{Estimate, Z};
 use pagehound_vmcore::{Pfn, PfnRange};
 
 /// Frames of a cluster.
@@ -208,7 +208,6 @@ pub(super) fn choose(all: u64, wanted: u64, random: &mut fastrand::Rng) -> BTree
 /// normal distribution's (Cornish and Fisher's expansion: Abramowitz and Stegun,
 /// 26.7.5).
 fn student(degrees: f64) -> f64 {
-    const Z: f64 = 1.959_964;
     const FEW: [f64; 4] = [12.706, 4.303, 3.182, 2.776];
     if degrees < 5.0 {
         let at = (degrees.max(1.0) as usize).min(FEW.len()) - 1;

@@ -1,0 +1,116 @@
+//! A whole machine in 256 MiB: memory that a kernel's own structures describe, as a
+//! crash leaves it, and pages that its network driver has lost.
+//!
+//! Layouts are those of Linux 4.13.9 on x86_64, read in its source: each file names
+//! the files it follows. The configuration is a distribution's: NUMA with 64 nodes,
+//! sparse memory with vmemmap, SLUB, stacks in vmalloc memory, memory cgroups; no
+//! KASLR, so that every address is where the source says.
+
+#![allow(clippy::expect_used, reason = "a machine that does not fit panics")]
+
+mod addresses;
+mod build;
+mod frames;
+mod kallsyms;
+mod log;
+mod memmap;
+mod net;
+mod nodes;
+mod processes;
+mod slab;
+mod tables;
+mod variables;
+mod vmalloc;
+mod vmcoreinfo;
+
+use crate::Image;
+use build::Build;
+
+/// The address of `bond0` and, since it has slaves, of `em1` and `em2`.
+pub const BOND_MAC: [u8; 6] = [0x24, 0x6e, 0x96, 0x43, 0x3e, 0x38];
+
+/// What may differ between two machines.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `uname -r`.
+    pub release: String,
+    /// `uname -v`.
+    pub version: String,
+    /// The compiler, as the banner names it.
+    pub compiler: String,
+    /// Where in a page received frames begin.
+    pub frames_at: Vec<usize>,
+    /// The log still has its first line; if not, later ones were written over it.
+    pub banner: bool,
+    /// The kernel has tables of its symbols.
+    pub kallsyms: bool,
+    /// Pages that the driver has lost.
+    pub lost: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            release: "4.13.9".to_owned(),
+            version: "#1 SMP Sun Oct 22 09:14:33 UTC 2017".to_owned(),
+            compiler: "gcc version 7.2.0 (GCC)".to_owned(),
+            frames_at: vec![0],
+            banner: true,
+            kallsyms: true,
+            lost: 3000,
+        }
+    }
+}
+
+/// A machine, and what is true of it.
+pub struct Crashed {
+    /// Its memory; free, file and anonymous pages are left out.
+    pub image: Image,
+    /// Frames that the driver has lost.
+    pub lost: Vec<u64>,
+    /// Frames with received data that a ring of the driver still has.
+    pub in_rings: Vec<u64>,
+    /// Frames that nothing but variables of the kernel name.
+    pub held: Vec<u64>,
+    /// Frames of the page cache.
+    pub cached: Vec<u64>,
+    /// Frames of a file in memory.
+    pub shmem: Vec<u64>,
+    /// Frames of stacks, modules and whatever else `vmalloc()` gave.
+    pub vmalloc: Vec<u64>,
+    /// Free frames on lists of CPUs.
+    pub on_cpus: Vec<u64>,
+}
+
+/// A machine with a 4.13 kernel.
+pub fn v4_13(options: &Options) -> Crashed {
+    let mut build = Build::new();
+    build.name_kernel(options);
+    build.map_memory();
+    build.place_sections();
+    build.place_percpu();
+    let cached = build.cache_file(1200);
+    let shmem = build.keep_file(150);
+    build.run_processes();
+    build.load_driver();
+    let in_rings = build.fill_rings(&options.frames_at);
+    let lost = build.lose(options.lost, &options.frames_at);
+    let held = build.hold(32);
+    build.write_log(options);
+    let text = build.write_vmcoreinfo(options);
+    build.finish_slabs();
+    build.place_node();
+    if options.kallsyms {
+        build.write_kallsyms();
+    }
+    Crashed {
+        lost,
+        in_rings,
+        held,
+        cached,
+        shmem,
+        vmalloc: build.areas.frames.clone(),
+        on_cpus: build.on_cpus.clone(),
+        image: build.finish(&text, options),
+    }
+}

@@ -1,0 +1,193 @@
+//! The kernel's image and its variables. Sizes of arrays follow from the
+//! configuration: 64 nodes, 64 CPUs, 46 bits of physical addresses.
+
+use std::ops::Range;
+
+use super::Options;
+use super::addresses::{KERNEL_MAP, PAGE, direct, page, phys};
+use super::build::Build;
+
+/// `_text` to `_end`.
+pub(super) const IMAGE: Range<u64> = KERNEL_MAP + 0x100_0000..KERNEL_MAP + 0x180_0000;
+/// Where read-only data, data, and data that are zero at first begin.
+const RODATA: u64 = IMAGE.start + 0x20_0000;
+const DATA: u64 = IMAGE.start + 0x40_0000;
+const BSS: u64 = IMAGE.start + 0x60_0000;
+
+/// CPUs of the machine.
+pub(super) const CPUS: u64 = 2;
+/// Bytes of a CPU's unit in the first chunk of per-CPU memory.
+pub(super) const UNIT: u64 = 32 * PAGE;
+
+/// `CONFIG_NODES_SHIFT` is 6.
+pub(super) const MAX_NUMNODES: u64 = 64;
+/// `NR_SECTION_ROOTS`: 2^(46 - 27) sections by 256 in a root.
+pub(super) const SECTION_ROOTS: u64 = 2048;
+/// `__LOG_BUF_LEN`; `CONFIG_LOG_BUF_SHIFT` is 14.
+pub(super) const LOG_BUF_LEN: u64 = 1 << 14;
+
+/// A symbol as `nm` tells it.
+pub(super) struct Symbol {
+    pub(super) kind: char,
+    pub(super) name: String,
+    pub(super) address: u64,
+}
+
+pub(super) struct Variables {
+    pub(super) symbols: Vec<Symbol>,
+    rodata: u64,
+}
+
+/// Data and zeroed data: kind, name, bytes, alignment.
+const TABLE: [(char, &str, u64, u64); 28] = [
+    ('D', "init_top_pgt", PAGE, PAGE),
+    ('D', "level3_kernel_pgt", PAGE, PAGE),
+    ('D', "level2_kernel_pgt", PAGE, PAGE),
+    ('D', "level2_fixmap_pgt", PAGE, PAGE),
+    ('D', "level1_fixmap_pgt", PAGE, PAGE),
+    ('D', "init_task", 2 * PAGE, PAGE),
+    ('D', "init_uts_ns", 432, 32),
+    ('D', "vmap_area_list", 16, 8),
+    ('D', "pgd_list", 16, 8),
+    ('D', "slab_caches", 16, 8),
+    ('d', "modules", 16, 8),
+    ('D', "nr_cpu_ids", 4, 4),
+    ('d', "log_buf", 8, 8),
+    ('d', "log_buf_len", 4, 4),
+    ('D', "node_online_map", 8, 8),
+    ('R', "__per_cpu_offset", 64 * 8, 64),
+    ('B', "mem_section", SECTION_ROOTS * 8, 64),
+    ('B', "node_data", MAX_NUMNODES * 8, 64),
+    ('b', "log_first_seq", 8, 8),
+    ('b', "log_first_idx", 4, 4),
+    ('b', "log_next_seq", 8, 8),
+    ('b', "log_next_idx", 4, 4),
+    ('b', "clear_seq", 8, 8),
+    ('b', "clear_idx", 4, 4),
+    ('b', "__log_buf", LOG_BUF_LEN, 4),
+    ('B', "vmcoreinfo_data", 8, 8),
+    ('B', "vmcoreinfo_note", 8, 8),
+    // A variable that no kernel has, for pages that it alone names.
+    ('b', "pages_of_variables", 4096, 8),
+];
+
+impl Variables {
+    pub(super) fn new() -> Variables {
+        let mut variables = Variables {
+            symbols: Vec::new(),
+            rodata: RODATA,
+        };
+        let (mut data, mut bss) = (DATA, BSS);
+        for (kind, name, size, align) in TABLE {
+            let section = match kind.to_ascii_lowercase() {
+                'b' => &mut bss,
+                _ => &mut data,
+            };
+            let address = section.next_multiple_of(align);
+            *section = address + size;
+            variables.add(kind, name, address);
+        }
+        for (kind, name, address) in [
+            // Absolute on x86_64, where per-CPU addresses begin at 0.
+            ('A', "__per_cpu_start", 0),
+            ('A', "__per_cpu_end", UNIT),
+            ('T', "_text", IMAGE.start),
+            ('T', "_stext", IMAGE.start),
+            ('T', "_etext", RODATA),
+            ('D', "_sdata", DATA),
+            ('B', "__bss_start", BSS),
+            ('B', "_end", IMAGE.end),
+        ] {
+            variables.add(kind, name, address);
+        }
+        variables
+    }
+
+    pub(super) fn add(&mut self, kind: char, name: &str, address: u64) {
+        self.symbols.push(Symbol {
+            kind,
+            name: name.to_owned(),
+            address,
+        });
+    }
+
+    pub(super) fn address(&self, name: &str) -> u64 {
+        let symbol = self.symbols.iter().find(|symbol| symbol.name == name);
+        symbol.expect("a variable that is placed").address
+    }
+
+    /// Room in read-only data.
+    pub(super) fn constant(&mut self, size: usize) -> u64 {
+        let address = self.rodata.next_multiple_of(8);
+        self.rodata = address + size as u64;
+        assert!(self.rodata <= DATA, "too much read-only data");
+        address
+    }
+
+    /// Frames of the image.
+    pub(super) fn frames() -> Range<u64> {
+        phys(IMAGE.start) / PAGE..phys(IMAGE.end) / PAGE
+    }
+}
+
+impl Build {
+    /// A string in read-only data.
+    pub(super) fn string(&mut self, text: &str) -> u64 {
+        let address = self.variables.constant(text.len() + 1);
+        self.write(address, text.as_bytes());
+        address
+    }
+
+    /// `init_uts_ns` and `linux_banner` (`init/version.c`): a reference count, then six
+    /// names of 65 bytes (`struct new_utsname`).
+    pub(super) fn name_kernel(&mut self, options: &Options) {
+        let at = self.variables.address("init_uts_ns");
+        self.write_u32(at, 2);
+        for (index, name) in (0..).zip(options.uname()) {
+            assert!(name.len() < 65, "{name}");
+            self.write(at + 4 + 65 * index, name.as_bytes());
+        }
+        let banner = self.string(&format!("{}\n", options.banner_text()));
+        self.variables.add('R', "linux_banner", banner);
+        self.write_u64(self.variables.address("node_online_map"), 1);
+        // comm lies somewhere in it; the name is all that anybody here looks for.
+        let task = self.variables.address("init_task");
+        self.write(task + 0xa90, b"swapper/0");
+    }
+
+    /// Pages that variables name, each second by its `struct page`.
+    pub(super) fn hold(&mut self, count: u64) -> Vec<u64> {
+        let at = self.variables.address("pages_of_variables");
+        let hold = |index| {
+            let pfn = self.single();
+            for offset in (0..PAGE).step_by(8) {
+                let word = self.random.next() >> 2;
+                self.write_u64(direct(pfn) + offset, word);
+            }
+            let name = if index % 2 == 0 {
+                page(pfn)
+            } else {
+                direct(pfn)
+            };
+            self.write_u64(at + index * 8, name);
+            pfn
+        };
+        (0..count).map(hold).collect()
+    }
+}
+
+impl Options {
+    /// What `uname` prints of the machine.
+    pub(super) fn uname(&self) -> [&str; 6] {
+        let (release, version) = (&self.release, &self.version);
+        ["Linux", "synth", release, version, "x86_64", "(none)"]
+    }
+
+    /// What `linux_banner` and the log's first line say.
+    pub(super) fn banner_text(&self) -> String {
+        format!(
+            "Linux version {} (root@build) ({}) {}",
+            self.release, self.compiler, self.version
+        )
+    }
+}
