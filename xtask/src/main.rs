@@ -1,5 +1,6 @@
 //! Each CI job is one verb of this program.
 
+mod abuse;
 mod bench;
 mod check;
 mod ci;
@@ -60,6 +61,9 @@ enum Verb {
     /// Type the lines that `why` prints into crash and drgn, compare their answers
     /// with what it says; keeps those for the demo in tests/fixtures/why
     Evidence(evidence::Arguments),
+    /// Break dumps in every way, one at a time: each must be answered rightly, in
+    /// part or with a clear error, soon and in little memory
+    Abuse(abuse::Arguments),
     /// Boot real kernels with planted leaks, dump them, score pagehound's answer
     Lab(lab::Arguments),
 }
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
 
 fn run(verb: Verb) -> anyhow::Result<()> {
     match verb {
+        Verb::Abuse(arguments) => abuse::run(&arguments),
         Verb::Lab(arguments) => lab::run(arguments),
         Verb::Grow(arguments) => grow::run(&arguments),
         Verb::Evidence(arguments) => evidence::run(&arguments),

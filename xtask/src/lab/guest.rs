@@ -11,10 +11,14 @@ use anyhow::{Context, Result, ensure};
 use super::crash::Crash;
 use super::dump::Way;
 use super::kernel::Kernel;
-use super::qemu::{Accelerator, Guest};
+use super::qemu::{Accelerator, Died, Guest};
 use super::scenario::{Scenario, Variant};
 use super::target::{Arch, Target};
 use super::{RunArguments, cache, initrd, score};
+
+/// How often a guest that died while it booted or planted is begun anew. That is
+/// no answer of pagehound's, and emulated machines do it now and then.
+const RETRIES: usize = 2;
 
 /// Dumps of one guest, with the truth they share.
 pub(super) struct Taken {
@@ -34,7 +38,7 @@ pub(super) fn take(
     check(target.arch, scenario, ways)?;
     check_kernel(target, ways)?;
     let kernel = Kernel::prepare(target)?;
-    let accelerator = Accelerator::find(&kernel)?;
+    let mut accelerator = Accelerator::find(&kernel)?;
     // Only now, or what cannot be done would leave an empty folder.
     cache::create(dir)?;
     let dir = fs::canonicalize(dir).with_context(|| format!("cannot find {}", dir.display()))?;
@@ -47,15 +51,33 @@ pub(super) fn take(
     if let Some(crash) = &crash {
         crash.share(&kernel.image, &initrd)?;
     }
-    let mut guest = Guest::boot(
-        &kernel,
-        accelerator,
-        scenario,
-        variant,
-        crash.as_ref(),
-        &initrd,
-        &dir,
-    )?;
+    let boot = |accelerator| {
+        let crash = crash.as_ref();
+        Guest::boot(
+            &kernel,
+            accelerator,
+            scenario,
+            variant,
+            crash,
+            &initrd,
+            &dir,
+        )
+    };
+    let mut booted = boot(accelerator);
+    for _ in 0..RETRIES {
+        match &booted {
+            Err(error) if error.is::<Died>() => println!(
+                "{}: {} under {}: {error}  once more",
+                scenario.name,
+                kernel.release,
+                accelerator.name()
+            ),
+            _ => break,
+        }
+        accelerator = Accelerator::give_up_kvm(&kernel)?;
+        booted = boot(accelerator);
+    }
+    let mut guest = booted?;
     println!(
         "{}: {} under {} planted after {:.1} s",
         scenario.name,

@@ -1,9 +1,11 @@
 //! Booting the guest.
 
+use std::error::Error;
 use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,6 +49,13 @@ impl Accelerator {
         };
         fs::write(&memory, found.name()).context("cannot remember the accelerator")?;
         Ok(found)
+    }
+
+    /// From now on `kernel` is emulated: it got past the probe under KVM, and died.
+    pub(super) fn give_up_kvm(kernel: &Kernel) -> Result<Self> {
+        let memory = kernel.dir.join("accelerator");
+        fs::write(&memory, Self::Tcg.name()).context("cannot remember the accelerator")?;
+        Ok(Self::Tcg)
     }
 
     pub(super) fn name(self) -> &'static str {
@@ -142,6 +151,37 @@ fn file_option(path: &Path) -> OsString {
     let mut option = OsString::from("file:");
     option.push(path);
     option
+}
+
+/// A guest whose kernel ended, by a panic or a reset, before it had planted
+/// everything.
+#[derive(Debug)]
+pub(super) struct Died {
+    status: ExitStatus,
+    console: PathBuf,
+}
+
+impl Error for Died {}
+
+impl fmt::Display for Died {
+    /// With the console's last lines: where CI ran, the file is gone soon.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LINES: usize = 25;
+        let console = fs::read(&self.console).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console);
+        let lines: Vec<&str> = console.lines().collect();
+        let last = lines
+            .get(lines.len().saturating_sub(LINES)..)
+            .unwrap_or_default();
+        writeln!(
+            f,
+            "QEMU ended early with {}: see {}, whose last lines are",
+            self.status,
+            self.console.display()
+        )?;
+        last.iter()
+            .try_for_each(|line| writeln!(f, "  | {}", line.trim_end().escape_debug()))
+    }
 }
 
 /// A stopped guest that has planted everything and written its truth.
@@ -374,10 +414,11 @@ fn follow(
             _ => sender.set(Traffic::Nothing),
         }
         if let Some(status) = machine.ended()? {
-            bail!(
-                "QEMU ended early with {status}: see {}",
-                console(dir).display()
-            );
+            return Err(Died {
+                status,
+                console: console(dir),
+            }
+            .into());
         }
         if start.elapsed() > BOOT_LIMIT {
             bail!(
