@@ -8,6 +8,7 @@ mod evidence;
 mod grow;
 mod image;
 mod lab;
+mod oracle;
 mod smoke;
 
 use clap::{Parser, Subcommand};
@@ -64,6 +65,8 @@ enum Verb {
     /// Break dumps in every way, one at a time: each must be answered rightly, in
     /// part or with a clear error, soon and in little memory
     Abuse(abuse::Arguments),
+    /// Read dumps with libkdumpfile too: every page must be the same
+    Oracle(oracle::Arguments),
     /// Boot real kernels with planted leaks, dump them, score pagehound's answer
     Lab(lab::Arguments),
 }
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Abuse(arguments) => abuse::run(&arguments),
+        Verb::Oracle(arguments) => oracle::run(&arguments),
         Verb::Lab(arguments) => lab::run(arguments),
         Verb::Grow(arguments) => grow::run(&arguments),
         Verb::Evidence(arguments) => evidence::run(&arguments),

@@ -69,7 +69,10 @@ pub(super) fn fields(dump: &[u8]) -> Result<Vec<Breakage>> {
             let mut one = vec![0; field.len];
             one.iter_mut().take(1).for_each(|byte| *byte = 1);
             let mut highest = vec![0xff; field.len];
-            highest.iter_mut().skip(field.len - 1).for_each(|byte| *byte = 0x7f);
+            highest
+                .iter_mut()
+                .skip(field.len - 1)
+                .for_each(|byte| *byte = 0x7f);
             values.extend([one, highest]);
         }
         breakages.extend(values.into_iter().map(|bytes| Breakage::Write {

@@ -123,12 +123,7 @@ impl Tally {
     }
 }
 
-fn try_all(
-    arguments: &Arguments,
-    pagehound: &Path,
-    scratch: &Path,
-    dump: &Path,
-) -> Result<Tried> {
+fn try_all(arguments: &Arguments, pagehound: &Path, scratch: &Path, dump: &Path) -> Result<Tried> {
     let healthy = Healthy::of(pagehound, dump)?;
     let bytes = fs::read(dump).context("cannot read")?;
     let len = bytes.len() as u64;
@@ -162,9 +157,7 @@ fn try_all(
                     .open(copy.path())
                     .context("cannot open the copy")?;
                 while let Some(breakage) = breakages.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let run = broken(&file, breakage, || {
-                        Run::of(pagehound, copy.path(), healthy)
-                    })?;
+                    let run = broken(&file, breakage, || Run::of(pagehound, copy.path(), healthy))?;
                     note(done, breakage, &run, healthy);
                 }
                 Ok(())
@@ -212,7 +205,10 @@ fn note(done: &Mutex<Tried>, breakage: &Breakage, run: &Run, healthy: &Healthy) 
     tally.most = tally.most.max(share);
     let mut faults = run.faults.clone();
     if share > 2.0 {
-        faults.push(format!("{} MiB, {share:.1} of the whole dump's", run.peak >> 20));
+        faults.push(format!(
+            "{} MiB, {share:.1} of the whole dump's",
+            run.peak >> 20
+        ));
     }
     for fault in faults {
         let line = format!("{}: {breakage}: {fault}", done.name);

@@ -152,7 +152,7 @@ pub(super) fn version(program: &Path) -> Option<String> {
     Some(line.trim().to_owned())
 }
 
-pub(super) fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
 }

@@ -22,6 +22,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use crate::ci;
+pub(crate) use contestant::name;
 use inputs::Format;
 pub(crate) use inputs::vmlinux;
 
