@@ -28,6 +28,7 @@ pub(crate) fn all() -> anyhow::Result<()> {
     let binary = job("static", || static_binary("pagehound"))?;
     job("smoke", || smoke::run(&binary))?;
     job("test", test)?;
+    job("sanitize", sanitize)?;
     job("lab", || lab::subset(&binary))
 }
 
@@ -139,6 +140,34 @@ pub(crate) fn test() -> anyhow::Result<()> {
         "{ignored} tests are ignored: a test that does not run proves nothing"
     );
     Ok(())
+}
+
+/// The tests of the two crates with unsafe code, under AddressSanitizer. The
+/// compiler has it, but not as a promise; `RUSTC_BOOTSTRAP` is how it is asked for
+/// without a nightly one. C libraries among the dependencies are not instrumented.
+pub(crate) fn sanitize() -> anyhow::Result<()> {
+    let mut tests = cargo([
+        "test",
+        "--locked",
+        "--target",
+        TARGET,
+        "--lib",
+        "--tests",
+        "--package",
+        "pagehound-vmcore",
+        "--package",
+        "pagehound-scan",
+    ]);
+    // Its own: everything is compiled in another way.
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    tests
+        .env("CARGO_TARGET_DIR", target.join("sanitizer"))
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", "-Zsanitizer=address")
+        // What a test leaves behind is no fault, and ptrace may be forbidden.
+        .env("ASAN_OPTIONS", "detect_leaks=0");
+    run(tests)
 }
 
 /// The number before `what` in a line such as

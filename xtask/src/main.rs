@@ -39,6 +39,8 @@ enum Verb {
     Smoke,
     /// All tests, with one summary at the end
     Test,
+    /// The tests of the crates with unsafe code, under AddressSanitizer
+    Sanitize,
     /// Rewrite the published JSON Schema from the report's types
     Schema,
     /// Check reports against the schema and their own sums
@@ -98,6 +100,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Static => ci::static_binary("pagehound").map(drop),
         Verb::Smoke => smoke::run(&ci::static_binary("pagehound")?),
         Verb::Test => ci::test(),
+        Verb::Sanitize => ci::sanitize(),
         Verb::Schema => check::write_schema(),
         Verb::CheckReport { files } => check::reports(&files),
     }

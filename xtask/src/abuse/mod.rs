@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let scratch = arguments.scratch.clone().unwrap_or_else(std::env::temp_dir);
     let mut table = String::from(
-        "| dump | format | MiB | broken by | runs | right | partial | error | wrong | slowest s | most memory, of the whole dump's |\n\
+        "| dump | format | MiB | broken by | runs | right | partial | error | wrong | most CPU s | most memory, of the whole dump's |\n\
          |---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let mut faults = Vec::new();
