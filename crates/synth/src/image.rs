@@ -79,6 +79,21 @@ impl Image {
         self
     }
 
+    /// The same machine with nothing left out: what was is filled with text.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        let left_out = self
+            .pages
+            .iter()
+            .filter(|(_, page)| matches!(page, Page::Excluded));
+        let left_out: Vec<u64> = left_out.map(|(&pfn, _)| pfn).collect();
+        for pfn in left_out {
+            let text = format!("frame {pfn} holds nothing of note; ");
+            self.set_page(pfn, text.repeat(self.page_size / text.len()));
+        }
+        self
+    }
+
     /// A page of zeroes.
     #[must_use]
     pub fn zero(self, pfn: u64) -> Self {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::OpenError;
+use crate::lime::Kind;
 use crate::mac::hex;
 use crate::{elf, kdump};
 
@@ -15,6 +16,8 @@ pub(crate) enum Container {
     Elf,
     /// Compressed kdump.
     Kdump,
+    /// LiME or AVML.
+    Lime(Kind),
 }
 
 /// The container whose signature `head` begins with.
@@ -24,7 +27,7 @@ pub(crate) fn container(head: &[u8]) -> Option<Container> {
     } else if head.starts_with(kdump::SIGNATURE) {
         Some(Container::Kdump)
     } else {
-        None
+        Kind::of(head).map(Container::Lime)
     }
 }
 
@@ -46,9 +49,6 @@ enum Advice {
 
 const MIGRATION: Advice =
     Advice::Say("dump the guest instead: virsh dump --memory-only --format kdump-zlib DOMAIN FILE");
-const MEMORY_IMAGE: Advice = Advice::Say(
-    "it holds raw memory without a kernel's notes: take a kdump, or a dump of the guest",
-);
 
 /// Longer signatures before their prefixes.
 const KNOWN: &[Known] = &[
@@ -58,8 +58,6 @@ const KNOWN: &[Known] = &[
         "an old diskdump",
         Advice::Say("open it with crash; diskdump ended with Linux 2.6.12"),
     ),
-    known(0, b"EMiL", "a LiME memory image", MEMORY_IMAGE),
-    known(0, b"AVML", "an AVML memory image", MEMORY_IMAGE),
     known(
         0,
         b"sadu",
@@ -186,31 +184,27 @@ pub(crate) fn explain(path: &Path, head: &[u8]) -> OpenError {
             },
         };
     }
-    let (what, advice) = if is_text(head) {
+    if is_text(head) {
         let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let line: String = String::from_utf8_lossy(line).chars().take(40).collect();
-        (
-            format!("a text file that begins with {line:?}"),
-            "give a crash dump",
-        )
-    } else if head.iter().all(|&byte| byte == 0) {
-        (
-            format!("{} zero bytes at its start", head.len()),
-            "a copy that broke off, or raw memory without a header: give an ELF core or a kdump",
-        )
+        return OpenError::NotADump {
+            path: path.to_owned(),
+            what: format!("a text file that begins with {line:?}"),
+            advice: "give a crash dump".to_owned(),
+        };
+    }
+    let what = if head.iter().all(|&byte| byte == 0) {
+        format!("{} zero bytes at its start", head.len())
     } else {
-        (
-            format!(
-                "unknown first bytes {}",
-                hex(head.get(..16).unwrap_or(head), " ")
-            ),
-            "an ELF core begins with 7f 45 4c 46, a kdump with \"KDUMP   \", a flattened one with \"makedumpfile\"",
-        )
+        let first = hex(head.get(..16).unwrap_or(head), " ");
+        format!("unknown first bytes {first}")
     };
-    OpenError::NotADump {
+    OpenError::NoSignature {
         path: path.to_owned(),
         what,
-        advice: advice.to_owned(),
+        advice: "dumps begin with 7f 45 4c 46 (ELF), \"KDUMP   \", \"makedumpfile\", \"EMiL\" (LiME) or \"AVML\"; \
+                 in raw memory, where an offset is a physical address, there is a kernel's VMCOREINFO"
+            .to_owned(),
     }
 }
 

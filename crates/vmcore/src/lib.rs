@@ -13,12 +13,14 @@ mod elf;
 mod error;
 mod intervals;
 mod kdump;
+mod lime;
 mod mac;
 mod memory;
 mod missing;
 mod notes;
 mod open;
 mod ranges;
+mod raw;
 mod repage;
 mod source;
 

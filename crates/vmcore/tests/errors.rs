@@ -101,8 +101,6 @@ fn packed_files_say_how_to_unpack_them() {
 fn other_containers_are_recognised() {
     for (signature, name) in [
         (&b"DISKDUMP"[..], "diskdump"),
-        (b"EMiL\x01\0\0\0", "LiME"),
-        (b"AVML\x02\0\0\0", "AVML"),
         (b"sadump\0\0", "sadump"),
         (b"mp\0\0", "sadump"),
         (b"QEVM\0\0\0\x03", "QEMU migration"),

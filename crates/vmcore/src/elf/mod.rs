@@ -46,22 +46,19 @@ pub(crate) fn open(
             source.len()
         ));
     }
+    let format = if source.is_flattened() {
+        Format::FlattenedElf
+    } else {
+        Format::Elf
+    };
     let info = DumpInfo {
-        format: if source.is_flattened() {
-            Format::FlattenedElf
-        } else {
-            Format::Elf
-        },
         machine: headers.machine,
         vmcoreinfo,
         notes: headers.notes,
-        utsname: None,
-        dump_level: None,
-        phys_base: None,
         segments: headers.segments,
-        captured_at: None,
         incomplete: headers.cut_short || source.is_cut_short() || unreadable > 0,
         warnings,
+        ..DumpInfo::new(format)
     };
     Ok(Dump {
         info,

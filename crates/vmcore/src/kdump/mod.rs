@@ -44,12 +44,12 @@ pub(crate) fn open(source: Source, page_shift: Option<u32>) -> Result<Dump, Defe
         ));
     }
     let page_shift = page_shift.or_else(|| headers.vmcoreinfo.as_deref().and_then(page_shift_in));
+    let format = if source.is_flattened() {
+        Format::FlattenedKdump
+    } else {
+        Format::Kdump
+    };
     let info = DumpInfo {
-        format: if source.is_flattened() {
-            Format::FlattenedKdump
-        } else {
-            Format::Kdump
-        },
         machine: headers.machine(),
         incomplete: headers.incomplete || source.is_cut_short() || lost > 0,
         vmcoreinfo: headers.vmcoreinfo,
@@ -57,9 +57,9 @@ pub(crate) fn open(source: Source, page_shift: Option<u32>) -> Result<Dump, Defe
         utsname: Some(headers.utsname),
         dump_level: headers.dump_level,
         phys_base: Some(headers.phys_base),
-        segments: Vec::new(),
         captured_at: headers.captured_at,
         warnings,
+        ..DumpInfo::new(format)
     };
     let page_shift = page_shift.unwrap_or(memory.page_shift());
     Ok(Dump {
