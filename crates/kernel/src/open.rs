@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pagehound_vmcore::{Dump, OpenError, OpenOptions};
 
@@ -20,16 +20,17 @@ use crate::vmcoreinfo::find_in_memory;
 ///
 /// See [`pagehound_vmcore::open`].
 pub fn open(path: &Path) -> Result<Dump, OpenError> {
-    open_with(path, OpenOptions::default())
+    open_parts(&[path.to_owned()], OpenOptions::default())
 }
 
-/// [`open`] with these options, of which the page size is found if it is not given.
+/// [`open`] with these options, of which the page size is found if it is not given,
+/// of a dump in one or several files: see [`OpenOptions::open_parts`].
 ///
 /// # Errors
 ///
-/// See [`open`].
-pub fn open_with(path: &Path, options: OpenOptions) -> Result<Dump, OpenError> {
-    opened(options, |options| options.open(path))
+/// See there.
+pub fn open_parts(paths: &[PathBuf], options: OpenOptions) -> Result<Dump, OpenError> {
+    opened(options, |options| options.open_parts(paths))
 }
 
 /// The same of an open file, which errors call `name`.

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::error::OpenError;
 use crate::lime::Kind;
 use crate::mac::hex;
+use crate::shell::shell_word;
 use crate::{elf, kdump};
 
 /// Bytes looked at.
@@ -41,10 +42,41 @@ struct Known {
 }
 
 enum Advice {
+    /// A shell command that unpacks to a file, and one that unpacks to a pipe, `{}`
+    /// standing for the file.
+    Unpack(&'static str, &'static str),
     /// A shell command, `{}` standing for the file.
     Run(&'static str),
     /// A sentence.
     Say(&'static str),
+}
+
+impl Advice {
+    /// What to do with the file at `path`; `-` is standard input.
+    fn of(&self, path: &Path) -> String {
+        let piped = path == Path::new("-");
+        let file = if piped {
+            "FILE".to_owned()
+        } else {
+            shell_word(path)
+        };
+        let with = |command: &str| command.replace("{}", &file);
+        match self {
+            Self::Unpack(_, pipe) if piped => {
+                format!(
+                    "unpack it in the pipe: {} | pagehound diagnose -",
+                    with(pipe)
+                )
+            }
+            Self::Unpack(command, pipe) => format!(
+                "run: {}; or without a copy: {} | pagehound diagnose -",
+                with(command),
+                with(pipe)
+            ),
+            Self::Run(command) => format!("run: {}", with(command)),
+            Self::Say(text) => (*text).to_owned(),
+        }
+    }
 }
 
 const MIGRATION: Advice =
@@ -106,37 +138,37 @@ const KNOWN: &[Known] = &[
         0,
         b"\x1f\x8b",
         "compressed with gzip",
-        Advice::Run("gunzip -k {}"),
+        Advice::Unpack("gunzip -k {}", "gzip -dc {}"),
     ),
     known(
         0,
         b"\xfd7zXZ\0",
         "compressed with xz",
-        Advice::Run("xz -dk {}"),
+        Advice::Unpack("xz -dk {}", "xz -dc {}"),
     ),
     known(
         0,
         b"\x28\xb5\x2f\xfd",
         "compressed with zstd",
-        Advice::Run("zstd -d {}"),
+        Advice::Unpack("zstd -d {}", "zstd -dc {}"),
     ),
     known(
         0,
         b"\x04\x22\x4d\x18",
         "compressed with lz4",
-        Advice::Run("lz4 -d {}"),
+        Advice::Unpack("lz4 -d {}", "lz4 -dc {}"),
     ),
     known(
         0,
         b"BZh",
         "compressed with bzip2",
-        Advice::Run("bunzip2 -k {}"),
+        Advice::Unpack("bunzip2 -k {}", "bzip2 -dc {}"),
     ),
     known(
         0,
         b"\x89LZO\0",
         "compressed with lzop",
-        Advice::Run("lzop -d {}"),
+        Advice::Unpack("lzop -d {}", "lzop -dc {}"),
     ),
     known(0, b"PK\x03\x04", "a zip archive", Advice::Run("unzip {}")),
     known(
@@ -173,15 +205,7 @@ pub(crate) fn explain(path: &Path, head: &[u8]) -> OpenError {
         return OpenError::Unsupported {
             path: path.to_owned(),
             what: known.what.to_owned(),
-            advice: match known.advice {
-                Advice::Run(command) => {
-                    format!(
-                        "run: {}",
-                        command.replace("{}", &path.display().to_string())
-                    )
-                }
-                Advice::Say(text) => text.to_owned(),
-            },
+            advice: known.advice.of(path),
         };
     }
     if is_text(head) {

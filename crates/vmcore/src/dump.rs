@@ -86,6 +86,8 @@ pub struct LoadSegment {
 pub struct DumpInfo {
     /// The container.
     pub format: Format,
+    /// Length of the file, or of all files that were given, in bytes.
+    pub file_bytes: u64,
     /// Architecture, where the container names it.
     pub machine: Option<Machine>,
     /// Text of the VMCOREINFO note, if there is one.
@@ -120,6 +122,7 @@ impl DumpInfo {
     pub fn new(format: Format) -> Self {
         Self {
             format,
+            file_bytes: 0,
             machine: None,
             vmcoreinfo: None,
             notes: Vec::new(),

@@ -22,6 +22,7 @@ mod open;
 mod ranges;
 mod raw;
 mod repage;
+mod shell;
 mod source;
 
 pub use addr::{Pfn, PfnRange, PhysAddr, VirtAddr};
@@ -33,3 +34,4 @@ pub use mac::{Mac, NoMac, hex};
 pub use memory::{Coverage, Fault, FaultReason, PageState, PhysicalMemory};
 pub use notes::Note;
 pub use open::{OpenOptions, open};
+pub use shell::shell_word;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::detect::{self, Container};
 use crate::error::OpenError;
@@ -64,20 +64,58 @@ impl OpenOptions {
     ///
     /// See [`open`].
     pub fn open_file(self, file: File, name: &Path) -> Result<Dump, OpenError> {
+        let raw = self.raw_file(file, name)?;
+        let file_bytes = raw.len();
+        let mut dump = open_source(raw, name, self)?;
+        dump.info.file_bytes = file_bytes;
+        Ok(dump)
+    }
+
+    /// Opens the dump whose parts (`makedumpfile --split`) are the files at `paths`,
+    /// in any order. One that is missing makes the dump incomplete.
+    ///
+    /// # Errors
+    ///
+    /// See [`open`]; also where the files are not parts of one dump.
+    pub fn open_parts(self, paths: &[PathBuf]) -> Result<Dump, OpenError> {
+        if let [path] = paths {
+            return self.open(path);
+        }
+        let mut file_bytes = 0u64;
+        let mut parts = Vec::with_capacity(paths.len());
+        for path in paths {
+            let raw = self.raw_file(open_file(path)?, path)?;
+            file_bytes = file_bytes.saturating_add(raw.len());
+            let source = source_of(raw, path)?;
+            let head = source.read_prefix(0, detect::HEAD as u64);
+            if !matches!(detect::container(&head), Some(Container::Kdump)) {
+                return Err(OpenError::NotADump {
+                    path: path.clone(),
+                    what: "no part of a split dump, which is a kdump".to_owned(),
+                    advice: "of other dumps give one file".to_owned(),
+                });
+            }
+            parts.push((path.clone(), source));
+        }
+        let mut dump = kdump::open_parts(parts, self.page_shift())?;
+        dump.info.file_bytes = file_bytes;
+        Ok(dump)
+    }
+
+    fn raw_file(self, file: File, name: &Path) -> Result<RawFile, OpenError> {
         let raw = RawFile::new(file, self.map).map_err(|error| OpenError::Io {
             path: name.to_owned(),
             error,
         })?;
-        if raw.len() == 0 {
-            return Err(OpenError::NotADump {
-                path: name.to_owned(),
-                what: "empty".to_owned(),
-                advice:
-                    "the dump was not written (disk full, or kdump failed): see the log of kdump"
-                        .to_owned(),
-            });
+        if raw.len() > 0 {
+            return Ok(raw);
         }
-        open_source(raw, name, self)
+        Err(OpenError::NotADump {
+            path: name.to_owned(),
+            what: "empty".to_owned(),
+            advice: "the dump was not written (disk full, or kdump failed): see the log of kdump"
+                .to_owned(),
+        })
     }
 
     fn page_shift(self) -> Option<u32> {
@@ -85,19 +123,23 @@ impl OpenOptions {
     }
 }
 
-fn open_source(raw: RawFile, path: &Path, options: OpenOptions) -> Result<Dump, OpenError> {
+/// The bytes of `raw`, or of the file in its flattened stream.
+fn source_of(raw: RawFile, path: &Path) -> Result<Source, OpenError> {
     let mut signature = [0; 16];
-    let source = if raw.read_at(0, &mut signature).is_ok() && signature == *FLAT_SIGNATURE {
-        let index = FlatIndex::read(&raw).map_err(|defect| defect.of(path))?;
-        Source::flattened(raw, index)
-    } else {
-        Source::plain(raw)
-    };
+    if raw.read_at(0, &mut signature).is_err() || signature != *FLAT_SIGNATURE {
+        return Ok(Source::plain(raw));
+    }
+    let index = FlatIndex::read(&raw).map_err(|defect| defect.of(path))?;
+    Ok(Source::flattened(raw, index))
+}
+
+fn open_source(raw: RawFile, path: &Path, options: OpenOptions) -> Result<Dump, OpenError> {
+    let source = source_of(raw, path)?;
     let page_shift = options.page_shift();
     let head = source.read_prefix(0, detect::HEAD as u64);
     match detect::container(&head) {
         Some(Container::Elf) => elf::open(source, path, page_shift),
-        Some(Container::Kdump) => kdump::open(source, page_shift).map_err(|defect| defect.of(path)),
+        Some(Container::Kdump) => kdump::open(source, path, page_shift),
         _ if source.is_flattened() => Err(OpenError::NotADump {
             path: path.to_owned(),
             what: "a flattened stream without an ELF core or a kdump at its start".to_owned(),
