@@ -25,7 +25,7 @@ enum Kind {
 impl Destination {
     /// Fails where no file could be written at `path`, or where it is the file
     /// at `read`, by whatever name. Leaves everything there as it is.
-    pub(crate) fn open(path: &Path, read: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path, read: &[&Path]) -> anyhow::Result<Self> {
         let kind = Self::probe(path, read).with_context(|| path.display().to_string())?;
         Ok(Destination {
             name: path.to_owned(),
@@ -33,12 +33,12 @@ impl Destination {
         })
     }
 
-    fn probe(path: &Path, read: Option<&Path>) -> anyhow::Result<Kind> {
+    fn probe(path: &Path, read: &[&Path]) -> anyhow::Result<Kind> {
         match fs::metadata(path) {
             Ok(metadata) => {
                 let identity = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
-                let read = read.and_then(|read| fs::metadata(read).ok());
-                if read.is_some_and(|read| identity(&read) == identity(&metadata)) {
+                let mut read = read.iter().filter_map(|read| fs::metadata(read).ok());
+                if read.any(|read| identity(&read) == identity(&metadata)) {
                     bail!("this is the target itself; write the report elsewhere");
                 }
                 // What may not be written may not be replaced either.
@@ -116,7 +116,7 @@ mod tests {
         let path = folder.path().join("report");
         fs::write(&path, "before").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        let destination = Destination::open(&path, None).unwrap();
+        let destination = Destination::open(&path, &[]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "before");
         assert_eq!(names(folder.path()), ["report"]);
         destination.write(b"after").unwrap();
@@ -129,10 +129,10 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let refused = |path: &Path| Destination::open(path, None).err().unwrap().to_string();
+        let refused = |path: &Path| Destination::open(path, &[]).err().unwrap().to_string();
         let nowhere = folder.path().join("nowhere/report");
         assert_eq!(refused(&nowhere), nowhere.display().to_string());
-        let error = Destination::open(&nowhere, None).err().unwrap();
+        let error = Destination::open(&nowhere, &[]).err().unwrap();
         let system = io::Error::from_raw_os_error(2);
         let wanted = format!("{}: {system}", nowhere.display());
         assert_eq!(format!("{error:#}"), wanted, "no file of ours is named");
@@ -150,7 +150,7 @@ mod tests {
         fs::hard_link(&dump, &hard).unwrap();
         std::os::unix::fs::symlink(&dump, &soft).unwrap();
         for path in [&dump, &hard, &soft] {
-            assert!(Destination::open(path, Some(&dump)).is_err());
+            assert!(Destination::open(path, &[&dump]).is_err());
         }
     }
 
@@ -160,13 +160,13 @@ mod tests {
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        Destination::open(&link, None).unwrap().write(b"x").unwrap();
+        Destination::open(&link, &[]).unwrap().write(b"x").unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&file).unwrap(), "x");
         let null = Path::new("/dev/null");
-        Destination::open(null, None).unwrap().write(b"x").unwrap();
+        Destination::open(null, &[]).unwrap().write(b"x").unwrap();
         assert!(!fs::metadata(null).unwrap().is_file());
-        let full = Destination::open(Path::new("/dev/full"), None).unwrap();
+        let full = Destination::open(Path::new("/dev/full"), &[]).unwrap();
         assert!(full.write(b"x").is_err());
     }
 }

@@ -13,6 +13,7 @@ mod progress;
 mod redact;
 pub mod render;
 mod saved;
+mod spool;
 
 use args::Cli;
 use exit::Exit;

@@ -43,7 +43,7 @@ pub use kernel::{Kernel, KernelError, Options};
 pub use memmap::{MemMap, StructPages};
 pub use modules::Module;
 pub use net::{NetDevice, NetStats};
-pub use open::{open, open_with};
+pub use open::{open, open_file, open_parts};
 pub use pagemap::{Class, Decoder, MAX_PLAIN_ORDER, Making, PageMap, PageWords, Pages, Sampler};
 pub use printk::{Caller, Log, LogDevice, LogRecord};
 pub use records::{Allocation, Records, Site};

@@ -1,7 +1,9 @@
 //! Opening a dump in pages of its kernel.
 
+use std::fs::File;
+use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pagehound_vmcore::{Dump, OpenError, OpenOptions};
 
@@ -9,42 +11,76 @@ use crate::vmcoreinfo::find_in_memory;
 
 /// Opens the dump at `path` with the kernel's pages for frames.
 ///
-/// A container may have larger blocks than the kernel has pages (QEMU's have 64
-/// KiB for any arm64 guest) and no VMCOREINFO note that says so; then it is in
-/// the copy in memory.
+/// A container may have other blocks than the kernel has pages (QEMU's have 64
+/// KiB for any arm64 guest; images of memory have none) and no VMCOREINFO note
+/// that says so; then it is in the copy in memory. That copy is also how raw
+/// memory is told from any other file.
 ///
 /// # Errors
 ///
 /// See [`pagehound_vmcore::open`].
 pub fn open(path: &Path) -> Result<Dump, OpenError> {
-    open_with(path, OpenOptions::default())
+    open_parts(&[path.to_owned()], OpenOptions::default())
 }
 
-/// [`open`] with these options, of which the page size is found if it is not given.
+/// [`open`] with these options, of which the page size is found if it is not given,
+/// of a dump in one or several files: see [`OpenOptions::open_parts`].
+///
+/// # Errors
+///
+/// See there.
+pub fn open_parts(paths: &[PathBuf], options: OpenOptions) -> Result<Dump, OpenError> {
+    opened(options, |options| options.open_parts(paths))
+}
+
+/// The same of an open file, which errors call `name`.
 ///
 /// # Errors
 ///
 /// See [`open`].
-pub fn open_with(path: &Path, options: OpenOptions) -> Result<Dump, OpenError> {
-    let dump = options.open(path)?;
-    let shift = dump.memory.page_shift();
-    if dump.info.vmcoreinfo.is_some() || shift <= SMALLEST {
+pub fn open_file(file: &File, name: &Path, options: OpenOptions) -> Result<Dump, OpenError> {
+    let again = || file.try_clone();
+    opened(options, |options| match again() {
+        Ok(file) => options.open_file(file, name),
+        Err(error) => Err(io_error(error, name)),
+    })
+}
+
+fn io_error(error: io::Error, name: &Path) -> OpenError {
+    OpenError::Io {
+        path: name.to_owned(),
+        error,
+    }
+}
+
+fn opened(
+    options: OpenOptions,
+    open: impl Fn(OpenOptions) -> Result<Dump, OpenError>,
+) -> Result<Dump, OpenError> {
+    let mut options = options;
+    let mut unknown = None;
+    let dump = match open(options) {
+        Err(error @ OpenError::NoSignature { .. }) => {
+            options.raw = true;
+            unknown = Some(error);
+            open(options)?
+        }
+        other => other?,
+    };
+    if dump.info.vmcoreinfo.is_some() || options.page_shift.is_some() {
         return Ok(dump);
     }
     let found = find_in_memory(dump.memory.as_ref(), &|_| ControlFlow::Break(()));
+    if let Some(error) = unknown.filter(|_| found.is_empty()) {
+        return Err(error);
+    }
     let page_size = found.iter().find_map(|found| found.info.page_size());
     let kernels = page_size
         .filter(|size| size.is_power_of_two())
         .map(u64::trailing_zeros);
-    if kernels.is_none_or(|kernels| kernels >= shift) {
+    if kernels.is_none_or(|kernels| kernels == dump.memory.page_shift()) {
         return Ok(dump);
     }
-    let options = OpenOptions {
-        page_shift: kernels,
-        ..options
-    };
-    options.open(path)
+    options.page_shift = kernels;
+    open(options)
 }
-
-/// log2 of the smallest page of any kernel.
-const SMALLEST: u32 = 12;

@@ -240,16 +240,7 @@ fn vmcoreinfo() -> Vmcoreinfo {
 
 fn info() -> DumpInfo {
     DumpInfo {
-        format: Format::Elf,
         machine: Some(Machine::X86_64),
-        vmcoreinfo: None,
-        notes: Vec::new(),
-        utsname: None,
-        dump_level: None,
-        phys_base: None,
-        segments: Vec::new(),
-        captured_at: None,
-        incomplete: false,
-        warnings: Vec::new(),
+        ..DumpInfo::new(Format::Elf)
     }
 }

@@ -3,6 +3,7 @@
 use crate::bytes::{put_u16, put_u32, put_u64};
 use crate::flat::{Flatten, flatten};
 use crate::image::{Image, Page};
+use crate::notes::Note;
 
 /// Whose habits an ELF core has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +69,13 @@ impl Image {
                 memsz: bytes.len() as u64,
             });
         }
-        let notes: Vec<Vec<u8>> = self.all_notes().iter().map(|note| note.bytes()).collect();
+        let mut notes = self.all_notes();
+        notes.extend(self.erased.as_ref().map(|text| Note {
+            name: "ERASEINFO".to_owned(),
+            kind: 0,
+            desc: text.clone().into_bytes(),
+        }));
+        let notes: Vec<Vec<u8>> = notes.iter().map(|note| note.bytes()).collect();
         let notes = if options.split_notes {
             notes
         } else {

@@ -31,6 +31,7 @@ pub struct Image {
     pub(crate) machine: Machine,
     pub(crate) pages: BTreeMap<u64, Page>,
     pub(crate) vmcoreinfo: Option<Vec<u8>>,
+    pub(crate) erased: Option<String>,
     pub(crate) notes: Vec<Note>,
     /// sysname, nodename, release, version, machine, domainname.
     pub(crate) utsname: [String; 6],
@@ -50,6 +51,7 @@ impl Image {
             machine: Machine::X86_64,
             pages: BTreeMap::new(),
             vmcoreinfo: None,
+            erased: None,
             notes: Vec::new(),
             utsname: ["Linux", "synth", "6.1.0", "#1 SMP", "x86_64", "(none)"].map(str::to_owned),
             dump_level: 0,
@@ -76,6 +78,21 @@ impl Image {
     #[must_use]
     pub fn page(mut self, pfn: u64, bytes: impl Into<Vec<u8>>) -> Self {
         self.set_page(pfn, bytes);
+        self
+    }
+
+    /// The same machine with nothing left out: what was is filled with text.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        let left_out = self
+            .pages
+            .iter()
+            .filter(|(_, page)| matches!(page, Page::Excluded));
+        let left_out: Vec<u64> = left_out.map(|(&pfn, _)| pfn).collect();
+        for pfn in left_out {
+            let text = format!("frame {pfn} holds nothing of note; ");
+            self.set_page(pfn, text.repeat(self.page_size / text.len()));
+        }
         self
     }
 
@@ -173,6 +190,20 @@ impl Image {
     #[must_use]
     pub fn vmcoreinfo(mut self, text: impl Into<Vec<u8>>) -> Self {
         self.vmcoreinfo = Some(text.into());
+        self
+    }
+
+    /// What makedumpfile was told to erase.
+    #[must_use]
+    pub fn erased(mut self, text: &str) -> Self {
+        self.erased = Some(text.to_owned());
+        self
+    }
+
+    /// The same machine whose container says nothing of its kernel.
+    #[must_use]
+    pub fn without_vmcoreinfo(mut self) -> Self {
+        self.vmcoreinfo = None;
         self
     }
 

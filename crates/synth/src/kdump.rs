@@ -112,7 +112,8 @@ impl Image {
         let block = self.page_size;
         let max_mapnr = self.end();
         let (notes, vmcoreinfo_at) = self.notes_of(options.version);
-        let sub_blocks = (104 + notes.len()).div_ceil(block);
+        let erased = self.erased.clone().unwrap_or_default();
+        let sub_blocks = (104 + notes.len() + erased.len()).div_ceil(block);
         let bitmap_len = (max_mapnr as usize).div_ceil(8).next_multiple_of(block);
         let count = if options.single_bitmap { 1 } else { 2 };
 
@@ -120,6 +121,7 @@ impl Image {
         self.put_header(&mut bytes, options, sub_blocks, count * bitmap_len / block);
         self.put_sub_header(&mut bytes, options, notes.len(), vmcoreinfo_at);
         put(&mut bytes, block + 104, &notes);
+        put(&mut bytes, block + 104 + notes.len(), erased.as_bytes());
         let bitmaps = (1 + sub_blocks) * block;
         bytes.resize(bitmaps + count * bitmap_len, 0);
         Head {
@@ -209,8 +211,10 @@ impl Image {
             put_u64(out, at + 56, notes_len as u64);
         }
         if options.version >= 5 {
-            put_u64(out, at + 64, 0);
-            put_u64(out, at + 72, 0);
+            let erased = self.erased.as_ref().map_or(0, String::len) as u64;
+            let erased_at = notes_at + notes_len as u64;
+            put_u64(out, at + 64, if erased == 0 { 0 } else { erased_at });
+            put_u64(out, at + 72, erased);
         }
         if options.version >= 6 {
             put_u64(out, at + 80, split.start);

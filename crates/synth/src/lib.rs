@@ -2,7 +2,8 @@
 //!
 //! Nothing here shares a layout with the readers: bytes are put at the offsets
 //! the formats' specifications name (makedumpfile's `diskdump_mod.h` and
-//! `makedumpfile.h`, the ELF specification, `Documentation/staging/lzo.rst`).
+//! `makedumpfile.h`, the ELF specification, `Documentation/staging/lzo.rst`, the
+//! documentation of LiME and AVML's `image.rs`).
 //!
 //! ```
 //! use pagehound_synth::{Image, KdumpOptions, Compression};
@@ -23,6 +24,7 @@ mod elf;
 mod flat;
 mod image;
 mod kdump;
+mod lime;
 mod lzo1x;
 pub mod machine;
 mod notes;
@@ -32,5 +34,6 @@ pub use elf::{ElfOptions, ElfStyle};
 pub use flat::{Flatten, Order, flatten};
 pub use image::{Image, Machine};
 pub use kdump::{Compression, KdumpOptions};
+pub use lime::{LimeOptions, LimeStyle};
 pub use lzo1x::compress as compress_lzo1x;
 pub use stream::{Block, KdumpStream};

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::error::OpenError;
+use crate::lime::Kind;
 use crate::mac::hex;
+use crate::shell::shell_word;
 use crate::{elf, kdump};
 
 /// Bytes looked at.
@@ -15,6 +17,8 @@ pub(crate) enum Container {
     Elf,
     /// Compressed kdump.
     Kdump,
+    /// LiME or AVML.
+    Lime(Kind),
 }
 
 /// The container whose signature `head` begins with.
@@ -24,7 +28,7 @@ pub(crate) fn container(head: &[u8]) -> Option<Container> {
     } else if head.starts_with(kdump::SIGNATURE) {
         Some(Container::Kdump)
     } else {
-        None
+        Kind::of(head).map(Container::Lime)
     }
 }
 
@@ -38,17 +42,45 @@ struct Known {
 }
 
 enum Advice {
+    /// A shell command that unpacks to a file, and one that unpacks to a pipe, `{}`
+    /// standing for the file.
+    Unpack(&'static str, &'static str),
     /// A shell command, `{}` standing for the file.
     Run(&'static str),
     /// A sentence.
     Say(&'static str),
 }
 
+impl Advice {
+    /// What to do with the file at `path`; `-` is standard input.
+    fn of(&self, path: &Path) -> String {
+        let piped = path == Path::new("-");
+        let file = if piped {
+            "FILE".to_owned()
+        } else {
+            shell_word(path)
+        };
+        let with = |command: &str| command.replace("{}", &file);
+        match self {
+            Self::Unpack(_, pipe) if piped => {
+                format!(
+                    "unpack it in the pipe: {} | pagehound diagnose -",
+                    with(pipe)
+                )
+            }
+            Self::Unpack(command, pipe) => format!(
+                "run: {}; or without a copy: {} | pagehound diagnose -",
+                with(command),
+                with(pipe)
+            ),
+            Self::Run(command) => format!("run: {}", with(command)),
+            Self::Say(text) => (*text).to_owned(),
+        }
+    }
+}
+
 const MIGRATION: Advice =
     Advice::Say("dump the guest instead: virsh dump --memory-only --format kdump-zlib DOMAIN FILE");
-const MEMORY_IMAGE: Advice = Advice::Say(
-    "it holds raw memory without a kernel's notes: take a kdump, or a dump of the guest",
-);
 
 /// Longer signatures before their prefixes.
 const KNOWN: &[Known] = &[
@@ -58,8 +90,6 @@ const KNOWN: &[Known] = &[
         "an old diskdump",
         Advice::Say("open it with crash; diskdump ended with Linux 2.6.12"),
     ),
-    known(0, b"EMiL", "a LiME memory image", MEMORY_IMAGE),
-    known(0, b"AVML", "an AVML memory image", MEMORY_IMAGE),
     known(
         0,
         b"sadu",
@@ -108,37 +138,37 @@ const KNOWN: &[Known] = &[
         0,
         b"\x1f\x8b",
         "compressed with gzip",
-        Advice::Run("gunzip -k {}"),
+        Advice::Unpack("gunzip -k {}", "gzip -dc {}"),
     ),
     known(
         0,
         b"\xfd7zXZ\0",
         "compressed with xz",
-        Advice::Run("xz -dk {}"),
+        Advice::Unpack("xz -dk {}", "xz -dc {}"),
     ),
     known(
         0,
         b"\x28\xb5\x2f\xfd",
         "compressed with zstd",
-        Advice::Run("zstd -d {}"),
+        Advice::Unpack("zstd -d {}", "zstd -dc {}"),
     ),
     known(
         0,
         b"\x04\x22\x4d\x18",
         "compressed with lz4",
-        Advice::Run("lz4 -d {}"),
+        Advice::Unpack("lz4 -d {}", "lz4 -dc {}"),
     ),
     known(
         0,
         b"BZh",
         "compressed with bzip2",
-        Advice::Run("bunzip2 -k {}"),
+        Advice::Unpack("bunzip2 -k {}", "bzip2 -dc {}"),
     ),
     known(
         0,
         b"\x89LZO\0",
         "compressed with lzop",
-        Advice::Run("lzop -d {}"),
+        Advice::Unpack("lzop -d {}", "lzop -dc {}"),
     ),
     known(0, b"PK\x03\x04", "a zip archive", Advice::Run("unzip {}")),
     known(
@@ -175,42 +205,30 @@ pub(crate) fn explain(path: &Path, head: &[u8]) -> OpenError {
         return OpenError::Unsupported {
             path: path.to_owned(),
             what: known.what.to_owned(),
-            advice: match known.advice {
-                Advice::Run(command) => {
-                    format!(
-                        "run: {}",
-                        command.replace("{}", &path.display().to_string())
-                    )
-                }
-                Advice::Say(text) => text.to_owned(),
-            },
+            advice: known.advice.of(path),
         };
     }
-    let (what, advice) = if is_text(head) {
+    if is_text(head) {
         let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let line: String = String::from_utf8_lossy(line).chars().take(40).collect();
-        (
-            format!("a text file that begins with {line:?}"),
-            "give a crash dump",
-        )
-    } else if head.iter().all(|&byte| byte == 0) {
-        (
-            format!("{} zero bytes at its start", head.len()),
-            "a copy that broke off, or raw memory without a header: give an ELF core or a kdump",
-        )
+        return OpenError::NotADump {
+            path: path.to_owned(),
+            what: format!("a text file that begins with {line:?}"),
+            advice: "give a crash dump".to_owned(),
+        };
+    }
+    let what = if head.iter().all(|&byte| byte == 0) {
+        format!("{} zero bytes at its start", head.len())
     } else {
-        (
-            format!(
-                "unknown first bytes {}",
-                hex(head.get(..16).unwrap_or(head), " ")
-            ),
-            "an ELF core begins with 7f 45 4c 46, a kdump with \"KDUMP   \", a flattened one with \"makedumpfile\"",
-        )
+        let first = hex(head.get(..16).unwrap_or(head), " ");
+        format!("unknown first bytes {first}")
     };
-    OpenError::NotADump {
+    OpenError::NoSignature {
         path: path.to_owned(),
         what,
-        advice: advice.to_owned(),
+        advice: "dumps begin with 7f 45 4c 46 (ELF), \"KDUMP   \", \"makedumpfile\", \"EMiL\" (LiME) or \"AVML\"; \
+                 in raw memory, where an offset is a physical address, there is a kernel's VMCOREINFO"
+            .to_owned(),
     }
 }
 

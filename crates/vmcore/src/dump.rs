@@ -13,6 +13,12 @@ pub enum Format {
     FlattenedKdump,
     /// ELF core inside makedumpfile's flattened stream.
     FlattenedElf,
+    /// LiME's ranges behind headers (AVML writes it too, uncompressed).
+    Lime,
+    /// AVML's compressed ranges.
+    Avml,
+    /// Bytes of memory where an offset is a physical address.
+    Raw,
 }
 
 impl Format {
@@ -23,6 +29,9 @@ impl Format {
             Format::Kdump => "kdump",
             Format::FlattenedKdump => "kdump-flattened",
             Format::FlattenedElf => "elf-flattened",
+            Format::Lime => "lime",
+            Format::Avml => "avml",
+            Format::Raw => "raw",
         }
     }
 }
@@ -77,6 +86,8 @@ pub struct LoadSegment {
 pub struct DumpInfo {
     /// The container.
     pub format: Format,
+    /// Length of the file, or of all files that were given, in bytes.
+    pub file_bytes: u64,
     /// Architecture, where the container names it.
     pub machine: Option<Machine>,
     /// Text of the VMCOREINFO note, if there is one.
@@ -96,11 +107,37 @@ pub struct DumpInfo {
     /// The container says of itself that it is incomplete, or its file is
     /// shorter than its tables say.
     pub incomplete: bool,
+    /// The container's writer leaves out memory that holds nothing but zeroes, and
+    /// of what was memory nothing else.
+    pub zeroes_left_out: bool,
+    /// What makedumpfile was told to erase, a line each, as it wrote them; what was
+    /// there reads as `X`.
+    pub erased: Vec<String>,
     /// Things worth telling the user, a sentence each.
     pub warnings: Vec<String>,
 }
 
 impl DumpInfo {
+    /// Of a container that says nothing of itself.
+    pub fn new(format: Format) -> Self {
+        Self {
+            format,
+            file_bytes: 0,
+            machine: None,
+            vmcoreinfo: None,
+            notes: Vec::new(),
+            utsname: None,
+            dump_level: None,
+            phys_base: None,
+            segments: Vec::new(),
+            captured_at: None,
+            incomplete: false,
+            zeroes_left_out: false,
+            erased: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// Whether pages that hold nothing but zeroes may have been left out. Of
     /// what the kernel has for itself no other pages are: makedumpfile leaves
     /// out, besides, what processes, the page cache and the allocator's free
@@ -108,7 +145,9 @@ impl DumpInfo {
     /// are the rest of a segment that goes on in memory but not in the file.
     pub fn leaves_out_zeroes(&self) -> bool {
         let shortened = |segment: &LoadSegment| (1..segment.memsz).contains(&segment.filesz);
-        self.dump_level.is_some_and(|level| level & 1 != 0) || self.segments.iter().any(shortened)
+        self.zeroes_left_out
+            || self.dump_level.is_some_and(|level| level & 1 != 0)
+            || self.segments.iter().any(shortened)
     }
 }
 
@@ -132,17 +171,9 @@ mod tests {
             filesz,
         };
         DumpInfo {
-            format: Format::Elf,
-            machine: None,
-            vmcoreinfo: None,
-            notes: Vec::new(),
-            utsname: None,
             dump_level: level,
-            phys_base: None,
             segments: sizes.iter().map(segment).collect(),
-            captured_at: None,
-            incomplete: false,
-            warnings: Vec::new(),
+            ..DumpInfo::new(Format::Elf)
         }
     }
 

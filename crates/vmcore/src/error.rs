@@ -33,6 +33,16 @@ pub enum OpenError {
         /// What to do.
         advice: String,
     },
+    /// No signature that is known. It may be raw memory, which has none.
+    #[error("{}: {what}; {advice}", path.display())]
+    NoSignature {
+        /// The path asked for.
+        path: PathBuf,
+        /// What it begins with.
+        what: String,
+        /// What to do.
+        advice: String,
+    },
     /// Memory of some machine, in a container that is not read here.
     #[error("{}: {what} cannot be read directly; {advice}", path.display())]
     Unsupported {

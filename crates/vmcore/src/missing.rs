@@ -57,7 +57,8 @@ pub(crate) fn likely_dumps_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
+/// The files in `folder`.
+pub(crate) fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(folder)
         .into_iter()
         .flatten()

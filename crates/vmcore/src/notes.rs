@@ -11,6 +11,12 @@ pub(crate) const VMCOREINFO: &[u8] = b"VMCOREINFO";
 /// No VMCOREINFO is longer: it is one page of the kernel, and hypervisors
 /// refuse notes of a megabyte.
 const MAX_VMCOREINFO: u64 = 1 << 20;
+/// Name of the note in which makedumpfile says what it erased.
+const ERASEINFO: &[u8] = b"ERASEINFO";
+/// Longest text of what was erased that is read, and lines kept of it: there are as
+/// many as in the configuration that somebody wrote by hand.
+const MAX_ERASEINFO: u64 = 1 << 16;
+const MAX_ERASED: usize = 1024;
 /// Descriptors longer than this are device dumps (`NT_VMCOREDD`), not registers.
 const MAX_DESC: u64 = 1 << 16;
 /// Notes of a machine with more CPUs than Linux can number.
@@ -91,6 +97,44 @@ pub(crate) fn read_vmcoreinfo(source: &Source, offset: u64, len: u64) -> Option<
         return None;
     }
     text_of(&source.read_prefix(offset, len))
+}
+
+/// What the ERASEINFO note says was erased, a line each.
+pub(crate) fn erased_in(notes: &[Note]) -> Vec<String> {
+    let note = notes.iter().find(|note| note.name == ERASEINFO);
+    note.map_or_else(Vec::new, |note| erased_lines(&note.desc))
+}
+
+/// What bytes `offset..offset + len` say was erased, a line each.
+pub(crate) fn read_erased(source: &Source, offset: u64, len: u64) -> Vec<String> {
+    if offset == 0 {
+        return Vec::new();
+    }
+    erased_lines(&source.read_prefix(offset, len.min(MAX_ERASEINFO)))
+}
+
+fn erased_lines(text: &[u8]) -> Vec<String> {
+    let text = text_of(text).unwrap_or_default();
+    text.split(|&byte| byte == b'\n')
+        .map(|line| String::from_utf8_lossy(line).trim().to_owned())
+        .filter(|line| !line.is_empty())
+        .take(MAX_ERASED)
+        .collect()
+}
+
+/// What to know of a dump of which so many things were erased.
+pub(crate) fn erased_warning(erased: &[String]) -> Option<String> {
+    (!erased.is_empty()).then(|| {
+        format!(
+            "makedumpfile was told to erase what {} of its configuration name{}: this memory reads as \
+             written over with X, and what it pointed to may seem lost",
+            match erased.len() {
+                1 => "one line".to_owned(),
+                more => format!("{more} lines"),
+            },
+            if erased.len() == 1 { "s" } else { "" },
+        )
+    })
 }
 
 /// `text` up to its first NUL: writers pad the note to the size of its buffer.

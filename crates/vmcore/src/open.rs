@@ -1,14 +1,14 @@
 //! From a path to a dump, by the file's first bytes.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::detect::{self, Container};
 use crate::error::OpenError;
 use crate::missing::{likely_dumps_in, similar_to};
 use crate::source::{FLAT_SIGNATURE, FlatIndex, RawFile, Source};
-use crate::{Dump, elf, kdump};
+use crate::{Dump, elf, kdump, lime, raw};
 
 /// Opens the dump at `path`, whatever its container.
 ///
@@ -31,6 +31,9 @@ pub struct OpenOptions {
     /// say it: found in memory after a first look, say. Pages larger than a
     /// kdump's blocks cannot be had; its blocks are pages then.
     pub page_shift: Option<u32>,
+    /// Take what has no signature for raw memory, in which an offset is a physical
+    /// address. The caller has reason to: a kernel is found in it.
+    pub raw: bool,
 }
 
 impl Default for OpenOptions {
@@ -38,6 +41,7 @@ impl Default for OpenOptions {
         Self {
             map: true,
             page_shift: None,
+            raw: false,
         }
     }
 }
@@ -49,7 +53,69 @@ impl OpenOptions {
     ///
     /// See [`open`].
     pub fn open(self, path: &Path) -> Result<Dump, OpenError> {
-        open_source(open_file(path, self)?, path, self)
+        let file = open_file(path)?;
+        self.open_file(file, path)
+    }
+
+    /// The same of an open file, which errors call `name`. Where it stands makes no
+    /// difference.
+    ///
+    /// # Errors
+    ///
+    /// See [`open`].
+    pub fn open_file(self, file: File, name: &Path) -> Result<Dump, OpenError> {
+        let raw = self.raw_file(file, name)?;
+        let file_bytes = raw.len();
+        let mut dump = open_source(raw, name, self)?;
+        dump.info.file_bytes = file_bytes;
+        Ok(dump)
+    }
+
+    /// Opens the dump whose parts (`makedumpfile --split`) are the files at `paths`,
+    /// in any order. One that is missing makes the dump incomplete.
+    ///
+    /// # Errors
+    ///
+    /// See [`open`]; also where the files are not parts of one dump.
+    pub fn open_parts(self, paths: &[PathBuf]) -> Result<Dump, OpenError> {
+        if let [path] = paths {
+            return self.open(path);
+        }
+        let mut file_bytes = 0u64;
+        let mut parts = Vec::with_capacity(paths.len());
+        for path in paths {
+            let raw = self.raw_file(open_file(path)?, path)?;
+            file_bytes = file_bytes.saturating_add(raw.len());
+            let source = source_of(raw, path)?;
+            let head = source.read_prefix(0, detect::HEAD as u64);
+            if !matches!(detect::container(&head), Some(Container::Kdump)) {
+                return Err(OpenError::NotADump {
+                    path: path.clone(),
+                    what: "no part of a split dump, which is a kdump".to_owned(),
+                    advice: "of other dumps give one file".to_owned(),
+                });
+            }
+            parts.push((path.clone(), source));
+        }
+        let mut dump = kdump::open_parts(parts, self.page_shift())?;
+        dump.info.file_bytes = file_bytes;
+        Ok(dump)
+    }
+
+    fn raw_file(self, file: File, name: &Path) -> Result<RawFile, OpenError> {
+        let raw = RawFile::new(file, self.map).map_err(|error| OpenError::Io {
+            path: name.to_owned(),
+            error,
+        })?;
+        if raw.len() > 0 {
+            return Ok(raw);
+        }
+        Err(OpenError::NotADump {
+            path: name.to_owned(),
+            what: "empty".to_owned(),
+            advice: "the dump was not written (disk full, or kdump failed): see the log of kdump"
+                .to_owned(),
+        })
     }
 
     fn page_shift(self) -> Option<u32> {
@@ -57,30 +123,40 @@ impl OpenOptions {
     }
 }
 
-fn open_source(raw: RawFile, path: &Path, options: OpenOptions) -> Result<Dump, OpenError> {
+/// The bytes of `raw`, or of the file in its flattened stream.
+fn source_of(raw: RawFile, path: &Path) -> Result<Source, OpenError> {
     let mut signature = [0; 16];
-    let source = if raw.read_at(0, &mut signature).is_ok() && signature == *FLAT_SIGNATURE {
-        let index = FlatIndex::read(&raw).map_err(|defect| defect.of(path))?;
-        Source::flattened(raw, index)
-    } else {
-        Source::plain(raw)
-    };
+    if raw.read_at(0, &mut signature).is_err() || signature != *FLAT_SIGNATURE {
+        return Ok(Source::plain(raw));
+    }
+    let index = FlatIndex::read(&raw).map_err(|defect| defect.of(path))?;
+    Ok(Source::flattened(raw, index))
+}
+
+fn open_source(raw: RawFile, path: &Path, options: OpenOptions) -> Result<Dump, OpenError> {
+    let source = source_of(raw, path)?;
+    let page_shift = options.page_shift();
     let head = source.read_prefix(0, detect::HEAD as u64);
     match detect::container(&head) {
-        Some(Container::Elf) => elf::open(source, path, options.page_shift()),
-        Some(Container::Kdump) => {
-            kdump::open(source, options.page_shift()).map_err(|defect| defect.of(path))
-        }
-        None if source.is_flattened() => Err(OpenError::NotADump {
+        Some(Container::Elf) => elf::open(source, path, page_shift),
+        Some(Container::Kdump) => kdump::open(source, path, page_shift),
+        _ if source.is_flattened() => Err(OpenError::NotADump {
             path: path.to_owned(),
             what: "a flattened stream without an ELF core or a kdump at its start".to_owned(),
             advice: "it was cut off while it was written; write the dump again".to_owned(),
         }),
-        None => Err(detect::explain(path, &head)),
+        Some(Container::Lime(kind)) => lime::open(kind, source.into_raw(), path, page_shift),
+        None => match detect::explain(path, &head) {
+            OpenError::NoSignature { .. } if options.raw => {
+                raw::open(source.into_raw(), path, page_shift)
+            }
+            error => Err(error),
+        },
     }
 }
 
-fn open_file(path: &Path, options: OpenOptions) -> Result<RawFile, OpenError> {
+/// A file or a block device.
+fn open_file(path: &Path) -> Result<File, OpenError> {
     let not_a_dump = |what: &str, advice: String| OpenError::NotADump {
         path: path.to_owned(),
         what: what.to_owned(),
@@ -115,18 +191,10 @@ fn open_file(path: &Path, options: OpenOptions) -> Result<RawFile, OpenError> {
             });
         }
     }
-    let raw = RawFile::open(path, options.map).map_err(|error| OpenError::Io {
+    File::open(path).map_err(|error| OpenError::Io {
         path: path.to_owned(),
         error,
-    })?;
-    if raw.len() == 0 {
-        return Err(not_a_dump(
-            "empty",
-            "the dump was not written (disk full, or kdump failed): see the log of kdump"
-                .to_owned(),
-        ));
-    }
-    Ok(raw)
+    })
 }
 
 fn is_block_device(meta: &fs::Metadata) -> bool {

@@ -7,7 +7,9 @@ mod common;
 
 use common::abuse::{image, open_both};
 use common::open_bytes;
-use pagehound_synth::{Compression, ElfOptions, ElfStyle, Flatten, KdumpOptions, Order};
+use pagehound_synth::{
+    Compression, ElfOptions, ElfStyle, Flatten, KdumpOptions, LimeOptions, LimeStyle, Order,
+};
 use pagehound_vmcore::{OpenError, Pfn};
 use proptest::prelude::*;
 
@@ -58,6 +60,13 @@ fn files() -> Vec<(String, Vec<u8>)> {
                 image.write_elf(&options),
             ));
         }
+    }
+    for style in [LimeStyle::Lime, LimeStyle::AvmlPlain, LimeStyle::Avml] {
+        let options = LimeOptions {
+            style,
+            ..LimeOptions::default()
+        };
+        files.push((format!("image {style:?}"), image.write_lime(&options)));
     }
     files
 }
@@ -174,6 +183,8 @@ proptest! {
             b"KDUMP   \x06\0\0\0".to_vec(),
             b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0".to_vec(),
             b"makedumpfile\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01".to_vec(),
+            b"EMiL\x01\0\0\0".to_vec(),
+            b"AVML\x02\0\0\0\0\0\0\0\0\0\0\0\xff\x1f\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\x06\0\0sNaPpY".to_vec(),
             Vec::new(),
         ]),
         tail in prop::collection::vec(any::<u8>(), 0..12_000),

@@ -2,8 +2,10 @@
 
 mod common;
 
-use common::{Expected, check, file_of, noise, open_bytes, sample};
-use pagehound_synth::{Compression, Flatten, KdumpOptions, Order};
+use std::path::PathBuf;
+
+use common::{Expected, check, check_memory, file_of, noise, open_bytes, options, sample};
+use pagehound_synth::{Compression, Flatten, Image, KdumpOptions, Order};
 use pagehound_vmcore::{Format, Machine, OpenOptions, PageState, Pfn};
 
 const COMPRESSIONS: [Compression; 6] = [
@@ -133,7 +135,7 @@ fn blocks_larger_than_the_kernels_pages() {
 /// The page size may come from the caller, who found VMCOREINFO in memory.
 #[test]
 fn a_page_size_the_container_does_not_say() {
-    let image = pagehound_synth::Image::new(65536).page(2, noise(2, 65536));
+    let image = Image::new(65536).page(2, noise(2, 65536));
     let file = file_of(&image.write_kdump(&KdumpOptions::default()));
     let shift = |page_shift| {
         let options = OpenOptions {
@@ -262,9 +264,121 @@ fn one_file_of_a_split_dump() {
     }
 }
 
+/// The parts of an image in a folder, for frames below, from and above these limits.
+fn parts(image: &Image, limits: &[u64], version: i32) -> (tempfile::TempDir, Vec<PathBuf>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut files = Vec::new();
+    for (index, limit) in limits.windows(2).enumerate() {
+        let options = KdumpOptions {
+            version,
+            split: Some(limit[0]..limit[1]),
+            ..KdumpOptions::default()
+        };
+        let file = folder.path().join(format!("part {index}"));
+        std::fs::write(&file, image.write_kdump(&options)).expect("written");
+        files.push(file);
+    }
+    (folder, files)
+}
+
+#[test]
+fn all_files_of_a_split_dump() {
+    let (image, whole) = sample(4096);
+    // makedumpfile writes empty parts too, and more than one.
+    for version in [2, 6] {
+        let (_folder, mut files) = parts(&image, &[0, 0x42, 512, 512, 512, 2000], version);
+        files.rotate_left(2);
+        for map in [true, false] {
+            let dump = options(map).open_parts(&files).expect("opens");
+            let what = format!("split {version}, map {map}");
+            check_memory(&what, &*dump.memory, &whole);
+            // Two pages of the sample are lost.
+            assert!(dump.info.incomplete, "{what}");
+            assert!(dump.info.warnings.is_empty(), "{:?}", dump.info.warnings);
+        }
+    }
+}
+
+#[test]
+fn a_split_dump_without_one_of_its_files() {
+    let (image, whole) = sample(4096);
+    let (_folder, files) = parts(&image, &[0, 0x42, 512, 2000], 6);
+    let given = [files[2].clone(), files[0].clone()];
+    let dump = OpenOptions::default().open_parts(&given).expect("opens");
+    let mut expected = whole.clone();
+    expected.present.retain(|pfn, _| !(0x42..512).contains(pfn));
+    let missing = whole
+        .present
+        .keys()
+        .filter(|pfn| (0x42..512).contains(*pfn));
+    expected.lost.extend(missing.copied());
+    check_memory("two of three", &*dump.memory, &expected);
+    assert!(dump.info.incomplete);
+    let warnings = dump.info.warnings.join("; ");
+    let pages = expected.lost.len();
+    assert!(
+        warnings.contains(&format!(
+            "frames 0x42 to 0x200 are in no file given, {pages} pages"
+        )),
+        "{warnings}"
+    );
+    let missing = format!("give them too: '{}'", files[1].display());
+    assert!(warnings.ends_with(&missing), "{warnings}");
+    // Another crash of the same host leaves its parts in the same folder.
+    let other = image.clone().captured_at(5);
+    let options = KdumpOptions {
+        split: Some(0x42..512),
+        ..KdumpOptions::default()
+    };
+    std::fs::write(&files[1], other.write_kdump(&options)).expect("written");
+    let dump = OpenOptions::default().open_parts(&given).expect("opens");
+    let warnings = dump.info.warnings.join("; ");
+    assert!(
+        warnings.ends_with("makedumpfile --reassemble"),
+        "{warnings}"
+    );
+    let error = OpenOptions::default()
+        .open_parts(&files)
+        .err()
+        .expect("refused");
+    assert!(
+        error.to_string().contains("its timestamp differs"),
+        "{error}"
+    );
+}
+
+#[test]
+fn files_that_are_no_parts_of_one_dump() {
+    let (image, _) = sample(4096);
+    let (_folder, files) = parts(&image, &[0, 512, 2000], 6);
+    let refused = |files: &[PathBuf]| {
+        let error = OpenOptions::default().open_parts(files).err();
+        error.expect("refused").to_string()
+    };
+    let twice = refused(&[files[0].clone(), files[1].clone(), files[0].clone()]);
+    assert!(
+        twice.contains("frames 0x0 to 0x200, some of which are in"),
+        "{twice}"
+    );
+    let whole = file_of(&image.write_kdump(&KdumpOptions::default()));
+    let error = refused(&[files[0].clone(), whole.path().to_owned()]);
+    assert!(error.contains("a whole dump"), "{error}");
+    let elf = file_of(&image.write_elf(&pagehound_synth::ElfOptions::default()));
+    let error = refused(&[files[0].clone(), elf.path().to_owned()]);
+    assert!(error.contains("no part of a split dump"), "{error}");
+    // The same headers, other memory.
+    let (_folder, others) = parts(
+        &image.clone().page(0x41, b"x".to_vec()).zero(0x3f0),
+        &[0, 512, 2000],
+        6,
+    );
+    let error = refused(&[files[0].clone(), others[1].clone()]);
+    assert!(error.contains("its bitmap differs"), "{error}");
+}
+
 #[test]
 fn status_flags_are_told() {
-    let image = pagehound_synth::Image::new(4096).page(1, b"x".to_vec());
+    let image = Image::new(4096).page(1, b"x".to_vec());
     let dump = |status| {
         let options = KdumpOptions {
             status,
@@ -285,13 +399,49 @@ fn status_flags_are_told() {
     );
 }
 
+/// makedumpfile says what it erased: in an area of its own (header version 5), in a note.
+#[test]
+fn what_was_erased_is_told() {
+    let lines = "erase jiffies\nerase task_struct.comm \x1b[2J\n";
+    let image = Image::new(4096).page(1, b"x".to_vec()).erased(lines);
+    let kdump = |version| {
+        let options = KdumpOptions {
+            version,
+            ..KdumpOptions::default()
+        };
+        open_bytes(&image.write_kdump(&options))
+            .expect("opens")
+            .info
+    };
+    let elf = open_bytes(&image.write_elf(&pagehound_synth::ElfOptions::default()));
+    for info in [kdump(5), kdump(6), elf.expect("opens").info] {
+        assert_eq!(
+            info.erased,
+            ["erase jiffies", "erase task_struct.comm \x1b[2J"]
+        );
+        let warnings = info.warnings.join("; ");
+        assert!(
+            warnings.contains("what 2 lines of its configuration name"),
+            "{warnings}"
+        );
+        // It is the dump's text, and warnings are ours.
+        assert!(!warnings.contains("jiffies"), "{warnings}");
+    }
+    assert!(kdump(4).erased.is_empty());
+    let long = Image::new(4096)
+        .page(1, b"x".to_vec())
+        .erased(&"erase it\n".repeat(100_000));
+    let info = open_bytes(&long.write_kdump(&KdumpOptions::default()))
+        .expect("opens")
+        .info;
+    assert_eq!(info.erased.len(), 1024);
+}
+
 /// A page that does not decompress is unreadable, and only that page.
 #[test]
 fn a_damaged_page_is_a_fault_of_that_page() {
     let text = b"abcdefgh".repeat(512);
-    let image = pagehound_synth::Image::new(4096)
-        .page(1, text.clone())
-        .page(2, &text[8..]);
+    let image = Image::new(4096).page(1, text.clone()).page(2, &text[8..]);
     for compression in COMPRESSIONS {
         let options = KdumpOptions {
             compression,
@@ -323,7 +473,7 @@ fn a_damaged_page_is_a_fault_of_that_page() {
 /// Descriptors that lie: beyond the end, of wrong size, of unknown method.
 #[test]
 fn a_lying_descriptor_is_unreadable() {
-    let image = pagehound_synth::Image::new(4096)
+    let image = Image::new(4096)
         .page(1, b"x".to_vec())
         .page(2, b"y".to_vec());
     let good = image.write_kdump(&KdumpOptions::default());
@@ -358,7 +508,7 @@ fn a_lying_descriptor_is_unreadable() {
 /// The last byte of a bitmap has bits above the last frame, which mean nothing.
 #[test]
 fn bits_above_the_last_frame_mean_nothing() {
-    let image = pagehound_synth::Image::new(4096)
+    let image = Image::new(4096)
         .page(1, b"x".to_vec())
         .excluded(2)
         .end_pfn(3);

@@ -26,6 +26,10 @@ pub struct Diagnose {
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,
 
+    /// Other files of the same dump, if it is split (makedumpfile --split), in any order
+    #[arg(value_name = "PART")]
+    pub parts: Vec<PathBuf>,
+
     /// Print the report as JSON, schema pagehound.report/1
     #[arg(long)]
     pub json: bool,

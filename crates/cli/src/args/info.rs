@@ -1,6 +1,7 @@
 //! `pagehound info`.
 
 use super::Target;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,6 +15,10 @@ pub struct Info {
     /// Dump file
     #[arg(value_name = "TARGET")]
     pub target: Target,
+
+    /// Other files of the same dump, if it is split (makedumpfile --split), in any order
+    #[arg(value_name = "PART")]
+    pub parts: Vec<PathBuf>,
 
     /// Print JSON
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! `pagehound ledger`.
 
 use super::Target;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +26,10 @@ pub struct Ledger {
     /// Dump file, saved report or /proc/meminfo, or `live` for this host
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,
+
+    /// Other files of the same dump, if it is split (makedumpfile --split), in any order
+    #[arg(value_name = "PART")]
+    pub parts: Vec<PathBuf>,
 
     /// The hand formula instead: MemTotal less everything /proc/meminfo counts
     #[arg(long)]

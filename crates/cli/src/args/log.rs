@@ -2,6 +2,7 @@
 
 use super::Target;
 use clap::ValueEnum;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +17,10 @@ pub struct Log {
     /// Dump file
     #[arg(value_name = "TARGET")]
     pub target: Target,
+
+    /// Other files of the same dump, if it is split (makedumpfile --split), in any order
+    #[arg(value_name = "PART")]
+    pub parts: Vec<PathBuf>,
 
     /// Only these levels: `warn,err`; with `+`, that level and the worse ones
     #[arg(

@@ -4,6 +4,7 @@ use super::Target;
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use pagehound_hunt::Standing;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +30,10 @@ pub struct Pages {
     /// Dump file
     #[arg(value_name = "TARGET")]
     pub target: Target,
+
+    /// Other files of the same dump, if it is split (makedumpfile --split), in any order
+    #[arg(value_name = "PART")]
+    pub parts: Vec<PathBuf>,
 
     /// A row for every page, not one for a run of equal pages
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! `pagehound read`.
 
 use super::{Place, Target, value};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +31,11 @@ pub struct Read {
     /// ADDRESS is physical
     #[arg(long, short)]
     pub physical: bool,
+
+    /// Another file of the same dump, if it is split (makedumpfile --split); may be
+    /// repeated
+    #[arg(long = "part", value_name = "FILE")]
+    pub parts: Vec<PathBuf>,
 }
 
 impl Read {

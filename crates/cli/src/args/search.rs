@@ -5,6 +5,7 @@ use super::pages::standing;
 use super::value::{self, AddressRange};
 use pagehound_hunt::Standing;
 use pagehound_scan::{Pattern, PatternError, Width};
+use std::path::PathBuf;
 
 const USAGE: &str = "\
 pagehound search [OPTIONS] TARGET PATTERN...
@@ -99,6 +100,11 @@ pub struct Search {
     /// Addresses are kernel addresses: the default, as in crash
     #[arg(short, hide = true, conflicts_with = "physical")]
     pub kernel: bool,
+
+    /// Another file of the same dump, if it is split (makedumpfile --split); may be
+    /// repeated
+    #[arg(long = "part", value_name = "FILE")]
+    pub parts: Vec<PathBuf>,
 }
 
 impl Search {

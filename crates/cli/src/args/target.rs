@@ -1,7 +1,6 @@
 //! What to look at, and what to say when it is not there.
 
 use crate::args::Cli;
-use crate::saved;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,8 @@ const ALIKE: f64 = 0.8;
 pub enum Target {
     /// This host.
     Live,
+    /// What is piped into the program.
+    Stdin,
     /// A file or folder.
     Path(PathBuf),
 }
@@ -22,6 +23,8 @@ impl From<OsString> for Target {
     fn from(text: OsString) -> Self {
         if text == "live" {
             Target::Live
+        } else if text == "-" {
+            Target::Stdin
         } else {
             Target::Path(text.into())
         }
@@ -32,28 +35,13 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Live => f.write_str("live"),
+            Target::Stdin => f.write_str("-"),
             Target::Path(path) => path.display().fmt(f),
         }
     }
 }
 
 impl Target {
-    /// The dump at this target; fails where it is this host or does not exist.
-    pub fn file(&self) -> anyhow::Result<&Path> {
-        match self {
-            Target::Path(path) => {
-                self.check()?;
-                if saved::is_json(path) {
-                    anyhow::bail!(
-                        "{self}: JSON, such as a saved report; this command needs the dump itself"
-                    );
-                }
-                Ok(path)
-            }
-            Target::Live => anyhow::bail!("live: this command needs a dump; give the path of one"),
-        }
-    }
-
     /// Fails where the path does not exist and one of the arguments that follow
     /// does: the target stands first.
     pub fn stands_first(&self, command: &str, others: &[String]) -> anyhow::Result<()> {
@@ -191,6 +179,7 @@ mod tests {
     #[test]
     fn live() {
         assert_eq!(Target::from(OsString::from("live")), Target::Live);
+        assert_eq!(Target::from(OsString::from("-")), Target::Stdin);
         assert_eq!(
             Target::from(OsString::from("./live")),
             Target::Path("./live".into())

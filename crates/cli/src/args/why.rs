@@ -1,6 +1,7 @@
 //! `pagehound why`.
 
 use super::{PageRef, Target};
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +35,11 @@ pub struct Why {
     /// Print JSON, with the lines for crash and drgn
     #[arg(long)]
     pub json: bool,
+
+    /// Another file of the same dump, if it is split (makedumpfile --split); may be
+    /// repeated
+    #[arg(long = "part", value_name = "FILE")]
+    pub parts: Vec<PathBuf>,
 }
 
 impl Why {

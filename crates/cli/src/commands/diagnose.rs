@@ -13,6 +13,7 @@ use pagehound_hunt::{DiagnosisError, host, is_damaged};
 use pagehound_model::Report;
 use pagehound_vmcore::{Dump, OpenOptions};
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Exit> {
@@ -24,7 +25,7 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
         map: args.mem_limit.is_none(),
         ..OpenOptions::default()
     };
-    match Input::open(&args.target, reading)? {
+    match Input::open(&args.target, &args.parts, reading)? {
         Input::Report(report) => {
             unused(args, "of a saved report nothing is worked out again");
             let exit = Exit::of(&report, args.fail_on);
@@ -116,12 +117,12 @@ fn wants_preview(args: &args::Diagnose, dump: &Dump) -> bool {
 
 /// The file the report is wanted in, if it is.
 fn destination(args: &args::Diagnose) -> anyhow::Result<Option<Destination>> {
-    let read = match &args.target {
-        Target::Path(path) => Some(path.as_path()),
-        Target::Live => None,
-    };
+    let mut read: Vec<&Path> = args.parts.iter().map(PathBuf::as_path).collect();
+    if let Target::Path(path) = &args.target {
+        read.push(path);
+    }
     let file = args.output.as_deref();
-    file.map(|file| Destination::open(file, read)).transpose()
+    file.map(|file| Destination::open(file, &read)).transpose()
 }
 
 /// Puts the report where it is wanted: `text` for people, else JSON.

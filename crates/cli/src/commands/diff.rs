@@ -65,13 +65,13 @@ pub(super) fn run(args: &args::Diff, context: &Context) -> anyhow::Result<Exit> 
 fn target_path(target: &Target) -> Option<&Path> {
     match target {
         Target::Path(path) => Some(path),
-        Target::Live => None,
+        Target::Live | Target::Stdin => None,
     }
 }
 
 /// The report of a target, made here unless it is one.
 fn report(target: &Target, context: &Context) -> anyhow::Result<Report> {
-    match Input::open(target, OpenOptions::default())? {
+    match Input::open(target, &[], OpenOptions::default())? {
         Input::Report(report) => Ok(*report),
         Input::Host(files) => {
             let ledger = host::ledger(&files)?;
@@ -154,7 +154,7 @@ fn reports(targets: &[Target]) -> anyhow::Result<Vec<Member>> {
     for target in targets {
         target.check()?;
         let Target::Path(path) = target else {
-            bail!("live: --group compares saved reports; `pagehound --json -o FILE` saves one");
+            bail!("{target}: --group compares saved reports; `pagehound --json -o FILE` saves one");
         };
         if path.is_dir() {
             let entries: Result<Vec<_>, _> = std::fs::read_dir(path)?.collect();
@@ -187,7 +187,7 @@ fn destination<'a>(
     };
     let there = identity(file);
     let same = read.find(|path| there.is_some() && identity(path) == there);
-    Destination::open(file, same).map(Some)
+    Destination::open(file, same.as_slice()).map(Some)
 }
 
 /// Puts the answer where it is wanted: `text` for people, else JSON.

@@ -1,7 +1,7 @@
 //! `pagehound info`: the dump and its kernel.
 
 use super::Context;
-use crate::args;
+use crate::args::{self, Target};
 use crate::exit::Exit;
 use crate::output;
 use crate::render;
@@ -13,14 +13,16 @@ use pagehound_model::Coverage;
 use pagehound_vmcore::{Dump, Machine};
 use serde::Serialize;
 use std::io;
-use std::path::Path;
+
+/// Lines of what was erased that the text shows; JSON has all.
+const ERASED: usize = 16;
 
 /// What `info --json` prints.
 #[derive(Serialize)]
 struct Info {
     schema: &'static str,
     path: String,
-    /// Of the file, in bytes.
+    /// Of the file, or of all that are given, in bytes.
     bytes: u64,
     format: &'static str,
     dump_level: Option<u32>,
@@ -36,6 +38,10 @@ struct Info {
     host: Option<String>,
     /// What only the kernel in the dump tells.
     kernel: Option<KernelInfo>,
+    /// What makedumpfile was told to erase, as it wrote it down.
+    erased: Vec<String>,
+    /// The container says that it is not whole, or it shows.
+    incomplete: bool,
     warnings: Vec<String>,
 }
 
@@ -61,9 +67,8 @@ struct KernelInfo {
 }
 
 pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> {
-    let path = args.target.file()?;
-    let dump = pagehound_kernel::open(path)?;
-    let info = info(path, &dump, context);
+    let dump = crate::input::dump(&args.target, &args.parts)?;
+    let info = info(&args.target, &dump, context);
     if args.json {
         output::plain(|out| render::json(&info, out))?;
     } else {
@@ -72,7 +77,7 @@ pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> 
     Ok(Exit::OK)
 }
 
-fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
+fn info(target: &Target, dump: &Dump, context: &Context) -> Info {
     let mut warnings = dump.info.warnings.clone();
     // A dump whose kernel cannot be opened still has a container to tell of.
     let kernel = context
@@ -94,8 +99,8 @@ fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
     let coverage = dump.memory.coverage();
     Info {
         schema: "pagehound.info/1",
-        path: path.display().to_string(),
-        bytes: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
+        path: target.to_string(),
+        bytes: dump.info.file_bytes,
         format: dump.info.format.name(),
         dump_level: dump.info.dump_level,
         arch: kernel
@@ -118,6 +123,8 @@ fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
             .as_ref()
             .zip(kernel_host)
             .map(|(kernel, host)| kernel_info(kernel, host, dump)),
+        erased: dump.info.erased.clone(),
+        incomplete: dump.info.incomplete,
         warnings,
     }
 }
@@ -148,9 +155,10 @@ fn text(info: &Info, page: &mut Page) -> io::Result<()> {
     let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "not known".to_owned());
     page.item("File", &format!("{}, {}", info.path, size(info.bytes)))?;
     let level = info.dump_level.map(|level| format!(", dump level {level}"));
+    let incomplete = if info.incomplete { ", incomplete" } else { "" };
     page.item(
         "Format",
-        &format!("{}{}", info.format, level.unwrap_or_default()),
+        &format!("{}{}{incomplete}", info.format, level.unwrap_or_default()),
     )?;
     let arch = info.arch.unwrap_or("architecture not known");
     page.item("Kernel", &format!("{}, {arch}", or_unknown(&info.release)))?;
@@ -176,6 +184,20 @@ fn text(info: &Info, page: &mut Page) -> io::Result<()> {
             format!("direct map at {}", kernel.direct_map),
         ];
         page.item("Found", &found.join(", "))?;
+    }
+    for line in info.erased.iter().take(ERASED) {
+        page.item("Erased", line)?;
+    }
+    if let Some(more) = info
+        .erased
+        .len()
+        .checked_sub(ERASED)
+        .filter(|&more| more > 0)
+    {
+        page.item(
+            "Erased",
+            &format!("and {}", count(more as u64, "more line")),
+        )?;
     }
     for warning in &info.warnings {
         page.item("Note", warning)?;

@@ -58,7 +58,7 @@ fn search(words: &[String], json: bool) -> anyhow::Result<Exit> {
 }
 
 fn check(target: &Target, json: bool, context: &Context) -> anyhow::Result<Exit> {
-    let machine = match Input::open(target, OpenOptions::default())? {
+    let machine = match Input::open(target, &[], OpenOptions::default())? {
         Input::Dump(dump) => {
             let kernel = context.kernel(&dump)?;
             super::note(&kernel.warnings);

@@ -20,6 +20,8 @@ pub(super) fn by_frame(memory: &dyn PhysicalMemory, map: &PageMap) -> Coverage {
     for pfn in (0..map.end().0).map(Pfn) {
         let count = match memory.state(pfn) {
             PageState::Present => &mut coverage.present,
+            // AVML's blocks of zeroes look like what is no memory.
+            PageState::Excluded if map.class(pfn) == Class::Hole => &mut coverage.outside,
             PageState::Excluded => &mut coverage.excluded,
             PageState::Unreadable => &mut coverage.unreadable,
             PageState::Absent => match map.class(pfn) {

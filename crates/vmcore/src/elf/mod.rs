@@ -10,7 +10,7 @@ use std::sync::Arc;
 use self::header::{Headers, Mismatch};
 pub(crate) use self::layout::SIGNATURE;
 use crate::error::OpenError;
-use crate::notes::{page_shift_in, vmcoreinfo_in};
+use crate::notes::{erased_in, erased_warning, page_shift_in, vmcoreinfo_in};
 use crate::ranges::RangeMemory;
 use crate::source::Source;
 use crate::{Dump, DumpInfo, Format, PhysicalMemory};
@@ -34,6 +34,8 @@ pub(crate) fn open(
     let memory = RangeMemory::new(Arc::clone(&source), &headers.ranges, page_shift);
     let unreadable = memory.coverage().unreadable;
     let mut warnings = headers.warnings;
+    let erased = erased_in(&headers.notes);
+    warnings.extend(erased_warning(&erased));
     if headers.cut_short {
         warnings.push("the file ends within its table of program headers".to_owned());
     }
@@ -46,22 +48,20 @@ pub(crate) fn open(
             source.len()
         ));
     }
+    let format = if source.is_flattened() {
+        Format::FlattenedElf
+    } else {
+        Format::Elf
+    };
     let info = DumpInfo {
-        format: if source.is_flattened() {
-            Format::FlattenedElf
-        } else {
-            Format::Elf
-        },
         machine: headers.machine,
         vmcoreinfo,
         notes: headers.notes,
-        utsname: None,
-        dump_level: None,
-        phys_base: None,
         segments: headers.segments,
-        captured_at: None,
         incomplete: headers.cut_short || source.is_cut_short() || unreadable > 0,
+        erased,
         warnings,
+        ..DumpInfo::new(format)
     };
     Ok(Dump {
         info,

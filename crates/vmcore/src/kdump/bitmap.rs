@@ -183,7 +183,7 @@ mod tests {
         ) {
             let mut file = tempfile::NamedTempFile::new().expect("a file");
             file.write_all(&[vec![0xff; offset], bytes.clone()].concat()).expect("written");
-            let raw = RawFile::open(file.path(), map).expect("opened");
+            let raw = RawFile::new(file.reopen().expect("a file"), map).expect("opened");
             let source = Arc::new(Source::plain(raw));
             prop_assert!(Bitmap::open(&source, offset as u64, bytes.len() as u64 + 1).is_none());
             let bits = Bitmap::open(&source, offset as u64, bytes.len() as u64).expect("whole");

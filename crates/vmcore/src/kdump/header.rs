@@ -6,7 +6,9 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::layout::{Header, NewUtsname, STATUS_EXCLUDED_VMEMMAP, STATUS_INCOMPLETE, SubHeader};
 use crate::error::Defect;
-use crate::notes::{Note, machine_in, read_notes, read_vmcoreinfo, vmcoreinfo_in};
+use crate::notes::{
+    Note, erased_warning, machine_in, read_erased, read_notes, read_vmcoreinfo, vmcoreinfo_in,
+};
 use crate::source::Source;
 use crate::{Machine, Utsname};
 
@@ -33,6 +35,8 @@ pub(super) struct Headers {
     pub(super) dump_level: Option<u32>,
     pub(super) vmcoreinfo: Option<Vec<u8>>,
     pub(super) notes: Vec<Note>,
+    /// What makedumpfile was told to erase.
+    pub(super) erased: Vec<String>,
 }
 
 fn defect(field: &'static str, offset: u64, problem: String) -> Defect {
@@ -103,6 +107,11 @@ impl Headers {
             })
             .flatten()
             .or_else(|| vmcoreinfo_in(&notes));
+        let erased = if version >= 5 {
+            read_erased(source, sub.offset_eraseinfo.get(), sub.size_eraseinfo.get())
+        } else {
+            Vec::new()
+        };
         let status = header.status.get();
         Ok(Self {
             version,
@@ -122,7 +131,24 @@ impl Headers {
                 .flatten(),
             vmcoreinfo,
             notes,
+            erased,
         })
+    }
+
+    /// The first field that tells this dump from `other`; `None` of two files of one.
+    pub(super) fn difference(&self, other: &Self) -> Option<&'static str> {
+        let same = [
+            ("utsname", self.utsname == other.utsname),
+            ("timestamp", self.captured_at == other.captured_at),
+            ("max_mapnr", self.max_mapnr == other.max_mapnr),
+            ("block_size", self.page_shift == other.page_shift),
+            ("dump_level", self.dump_level == other.dump_level),
+            ("phys_base", self.phys_base == other.phys_base),
+            ("VMCOREINFO", self.vmcoreinfo == other.vmcoreinfo),
+            ("notes", self.notes == other.notes),
+        ];
+        let other = same.iter().find(|(_, same)| !same);
+        other.map(|(field, _)| *field)
     }
 
     /// Architecture by `utsname.machine`, else by its registers.
@@ -149,6 +175,7 @@ impl Headers {
                     .to_owned(),
             );
         }
+        warnings.extend(erased_warning(&self.erased));
         warnings
     }
 }

@@ -17,12 +17,17 @@ use crate::{Coverage, Fault, FaultReason, PageState, Pfn, PfnRange, PhysicalMemo
 /// Pages whose descriptors are read at a time.
 const GROUP: usize = 64;
 
-/// Memory in a kdump.
-pub(super) struct Kdump {
-    max_mapnr: u64,
+/// The bitmaps, which the files of a split dump have in common.
+struct Bitmaps {
     /// Frames the machine had; `None` in old dumps with a single bitmap.
     existing: Option<Bitmap>,
     dumped: RankedBitmap,
+}
+
+/// Memory in a kdump.
+pub(super) struct Kdump {
+    max_mapnr: u64,
+    bitmaps: Arc<Bitmaps>,
     descs: Descs,
     /// Frames whose descriptors are in this file.
     here: Range<u64>,
@@ -79,9 +84,8 @@ impl Kdump {
         };
         let mut memory = Self {
             max_mapnr,
-            existing,
             rank_base: dumped.rank(here.start),
-            dumped,
+            bitmaps: Arc::new(Bitmaps { existing, dumped }),
             descs: Descs {
                 source: Arc::clone(source),
                 at: headers.bitmap_offset + headers.bitmap_len,
@@ -96,25 +100,75 @@ impl Kdump {
         Ok(memory)
     }
 
+    /// Frames the bitmaps cover.
+    pub(super) fn max_mapnr(&self) -> u64 {
+        self.max_mapnr
+    }
+
+    /// Frames whose descriptors are in this file.
+    pub(super) fn here(&self) -> Range<u64> {
+        self.here.clone()
+    }
+
+    /// How many frames in `range` the dump has, in this file or another.
+    pub(super) fn dumped_in(&self, range: &Range<u64>) -> u64 {
+        let dumped = &self.bitmaps.dumped;
+        dumped
+            .rank(range.end)
+            .saturating_sub(dumped.rank(range.start))
+    }
+
+    /// How many frames other files of the dump have.
+    pub(super) fn dumped_elsewhere(&self) -> u64 {
+        let all = self.dumped_in(&(0..self.max_mapnr));
+        all.saturating_sub(self.dumped_in(&self.here))
+    }
+
+    /// Whether a flattened stream breaks off, or descriptors or pages are lost that
+    /// should be in this file.
+    pub(super) fn is_cut_short(&self) -> bool {
+        let lost = self.coverage.absent + self.coverage.unreadable;
+        self.descs.source.is_cut_short() || lost > self.dumped_elsewhere()
+    }
+
+    /// Whether both bitmaps are those of `other`.
+    pub(super) fn has_bitmaps_of(&self, other: &Kdump) -> bool {
+        let same = |a: &Bitmap, b: &Bitmap| a.words().eq(b.words());
+        let (mine, theirs) = (&self.bitmaps, &other.bitmaps);
+        let existing = match (&mine.existing, &theirs.existing) {
+            (Some(mine), Some(theirs)) => same(mine, theirs),
+            (None, None) => true,
+            _ => false,
+        };
+        existing && same(mine.dumped.bits(), theirs.dumped.bits())
+    }
+
+    /// The same with the bitmaps that `other` has in memory, which are equal.
+    pub(super) fn with_bitmaps_of(self, other: &Kdump) -> Self {
+        let bitmaps = Arc::clone(&other.bitmaps);
+        Self { bitmaps, ..self }
+    }
+
     /// The frames with a descriptor in this file.
     fn listed(&self) -> impl Iterator<Item = u64> {
-        self.dumped.ones(self.here.start, self.here.end)
+        self.bitmaps.dumped.ones(self.here.start, self.here.end)
     }
 
     /// Counts states and finds the first block, reading every descriptor once.
     fn count(&mut self) {
-        let dumped = self.dumped.rank(self.max_mapnr);
+        let dumped = self.bitmaps.dumped.rank(self.max_mapnr);
         let here = self
+            .bitmaps
             .dumped
             .rank(self.here.end)
             .saturating_sub(self.rank_base);
         let mut coverage = Coverage {
-            absent: dumped - here.min(dumped),
+            absent: dumped.saturating_sub(here),
             ..Coverage::default()
         };
-        if let Some(existing) = &self.existing {
+        if let Some(existing) = &self.bitmaps.existing {
             let mut frames_left = self.max_mapnr;
-            for (existing, dumped) in existing.words().zip(self.dumped.bits().words()) {
+            for (existing, dumped) in existing.words().zip(self.bitmaps.dumped.bits().words()) {
                 // Bits above the last frame mean nothing.
                 let mask = if frames_left < 64 {
                     (1 << frames_left) - 1
@@ -152,8 +206,9 @@ impl Kdump {
         if pfn.0 >= self.max_mapnr {
             return Err(FaultReason::Absent);
         }
-        if !self.dumped.bits().contains(pfn.0) {
+        if !self.bitmaps.dumped.bits().contains(pfn.0) {
             let existing = self
+                .bitmaps
                 .existing
                 .as_ref()
                 .is_some_and(|bits| bits.contains(pfn.0));
@@ -166,7 +221,11 @@ impl Kdump {
         if !self.here.contains(&pfn.0) {
             return Err(FaultReason::Absent);
         }
-        let rank = self.dumped.rank(pfn.0).saturating_sub(self.rank_base);
+        let rank = self
+            .bitmaps
+            .dumped
+            .rank(pfn.0)
+            .saturating_sub(self.rank_base);
         let desc = self.descs.read(rank).map_err(FaultReason::Unreadable)?;
         if desc.offset.get() == 0 {
             Err(FaultReason::Absent)
@@ -186,7 +245,7 @@ impl Kdump {
     /// one after the other.
     fn listed_from(&self, pfn: Pfn, most: u64) -> u64 {
         let end = pfn.0.saturating_add(most).min(self.here.end);
-        let bits = self.dumped.bits();
+        let bits = self.bitmaps.dumped.bits();
         (pfn.0..end)
             .take_while(|&pfn| pfn >= self.here.start && bits.contains(pfn))
             .count() as u64
@@ -343,7 +402,11 @@ impl PhysicalMemory for Kdump {
             let most = (rest.len() / self.page_size()).min(GROUP);
             let listed = self.listed_from(pfn, most as u64) as usize;
             let descs = descs.get_mut(..listed).unwrap_or_default();
-            let rank = self.dumped.rank(pfn.0).saturating_sub(self.rank_base);
+            let rank = self
+                .bitmaps
+                .dumped
+                .rank(pfn.0)
+                .saturating_sub(self.rank_base);
             let mut done = match self.descs.read_all(rank, descs) {
                 Ok(()) => self.unpack(descs, rest),
                 Err(_) => 0,

@@ -1,7 +1,9 @@
 //! The bytes of a container, whatever they lie in: a mapped file, a file that
-//! can only be read, or either of them inside makedumpfile's flattened stream.
+//! can only be read, or either of them inside makedumpfile's flattened stream or
+//! Snappy's frames.
 
 mod flat;
+mod framed;
 mod map;
 mod raw;
 
@@ -9,6 +11,7 @@ use std::cell::Cell;
 use std::io;
 
 pub(crate) use flat::{FLAT_SIGNATURE, FlatIndex};
+pub(crate) use framed::{FrameIndex, STREAM_IDENTIFIER, Walked};
 pub(crate) use raw::RawFile;
 
 /// Why bytes of a container could not be had.
@@ -29,6 +32,9 @@ pub(crate) enum ReadError {
     /// A range that a broken-off flattened stream never came to write.
     #[error("offset {0:#x} was never written: the flattened stream breaks off before it")]
     NeverWritten(u64),
+    /// Packed bytes that cannot be unpacked.
+    #[error("what is packed at offset {0:#x} is damaged: {1}")]
+    Damaged(u64, String),
     /// The operating system refused.
     #[error("reading at offset {0:#x}: {1}")]
     Io(u64, #[source] io::Error),
@@ -37,7 +43,14 @@ pub(crate) enum ReadError {
 /// Random access to the bytes of a container, from any thread.
 pub(crate) struct Source {
     raw: RawFile,
-    flat: Option<FlatIndex>,
+    layer: Layer,
+}
+
+/// What lies between the container and the file.
+enum Layer {
+    Nothing,
+    Flat(FlatIndex),
+    Framed(FrameIndex),
 }
 
 thread_local! {
@@ -48,20 +61,48 @@ thread_local! {
 impl Source {
     /// The file as it is.
     pub(crate) fn plain(raw: RawFile) -> Self {
-        Self { raw, flat: None }
+        Self {
+            raw,
+            layer: Layer::Nothing,
+        }
     }
 
     /// The file that a flattened stream describes.
     pub(crate) fn flattened(raw: RawFile, index: FlatIndex) -> Self {
         Self {
             raw,
-            flat: Some(index),
+            layer: Layer::Flat(index),
         }
     }
 
-    /// Length in bytes; of a flattened stream, of the file it describes.
+    /// What is packed in the file's frames.
+    pub(crate) fn framed(raw: RawFile, index: FrameIndex) -> Self {
+        Self {
+            raw,
+            layer: Layer::Framed(index),
+        }
+    }
+
+    /// The file itself.
+    pub(crate) fn into_raw(self) -> RawFile {
+        self.raw
+    }
+
+    /// Length in bytes; of a flattened stream, of the file it describes; of frames,
+    /// of what they hold.
     pub(crate) fn len(&self) -> u64 {
-        self.flat.as_ref().map_or(self.raw.len(), FlatIndex::end)
+        match &self.layer {
+            Layer::Nothing => self.raw.len(),
+            Layer::Flat(flat) => flat.end(),
+            Layer::Framed(framed) => framed.end(),
+        }
+    }
+
+    fn flat(&self) -> Option<&FlatIndex> {
+        match &self.layer {
+            Layer::Flat(flat) => Some(flat),
+            _ => None,
+        }
     }
 
     /// Bytes that lie on disk: no table can be longer than this, whatever a
@@ -72,27 +113,29 @@ impl Source {
 
     /// Whether the bytes come out of a flattened stream.
     pub(crate) fn is_flattened(&self) -> bool {
-        self.flat.is_some()
+        self.flat().is_some()
     }
 
     /// Whether a flattened stream breaks off before its end record.
     pub(crate) fn is_cut_short(&self) -> bool {
-        self.flat.as_ref().is_some_and(|flat| !flat.is_complete())
+        self.flat().is_some_and(|flat| !flat.is_complete())
     }
 
     /// Bytes `offset..offset + len` where they lie in one piece in mapped memory.
     pub(crate) fn slice_at(&self, offset: u64, len: usize) -> Option<&[u8]> {
-        match &self.flat {
-            None => self.raw.slice_at(offset, len),
-            Some(flat) => self.raw.slice_at(flat.locate(offset, len as u64)?, len),
+        match &self.layer {
+            Layer::Nothing => self.raw.slice_at(offset, len),
+            Layer::Flat(flat) => self.raw.slice_at(flat.locate(offset, len as u64)?, len),
+            Layer::Framed(_) => None,
         }
     }
 
     /// Fills `buf` with the bytes from `offset` on.
     pub(crate) fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
-        match &self.flat {
-            None => self.raw.read_at(offset, buf),
-            Some(flat) => flat.read_at(&self.raw, offset, buf),
+        match &self.layer {
+            Layer::Nothing => self.raw.read_at(offset, buf),
+            Layer::Flat(flat) => flat.read_at(&self.raw, offset, buf),
+            Layer::Framed(framed) => framed.read_at(&self.raw, offset, buf),
         }
     }
 
@@ -100,12 +143,13 @@ impl Source {
     /// once and many at a time. Copying them costs less than the page faults of a
     /// mapping, of which every page read would also stay mapped.
     pub(crate) fn copy_at(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
-        match &self.flat {
-            None => self.raw.copy_at(offset, buf),
-            Some(flat) => match flat.locate(offset, buf.len() as u64) {
+        match &self.layer {
+            Layer::Nothing => self.raw.copy_at(offset, buf),
+            Layer::Flat(flat) => match flat.locate(offset, buf.len() as u64) {
                 Some(at) => self.raw.copy_at(at, buf),
                 None => flat.read_at(&self.raw, offset, buf),
             },
+            Layer::Framed(framed) => framed.read_at(&self.raw, offset, buf),
         }
     }
 
@@ -164,7 +208,7 @@ impl Source {
             if self.read_at(offset + have as u64, tail).is_err() {
                 out.truncate(have);
                 // A stream that breaks off may hold the beginning of the chunk.
-                let written = self.flat.as_ref().map_or(0, |flat| {
+                let written = self.flat().map_or(0, |flat| {
                     flat.written(offset + have as u64).min(want as u64)
                 });
                 out.resize(have + written as usize, 0);

@@ -1,11 +1,13 @@
 //! The file on disk.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Seek, SeekFrom};
+use std::fs::{File, Metadata, metadata};
+use std::io::{self, Seek};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
 
 use memmap2::Mmap;
+use rustix::fs::{self, SeekFrom};
+use rustix::io::Errno;
 
 use super::ReadError;
 use super::map::map_file;
@@ -18,9 +20,8 @@ pub(crate) struct RawFile {
 }
 
 impl RawFile {
-    /// Opens a regular file, mapped if `map` says so, or a block device.
-    pub(crate) fn open(path: &Path, map: bool) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+    /// A regular file, mapped if `map` says so, or a block device.
+    pub(crate) fn new(mut file: File, map: bool) -> io::Result<Self> {
         let meta = file.metadata()?;
         if meta.is_file() {
             let len = meta.len();
@@ -32,12 +33,34 @@ impl RawFile {
             return Ok(Self { file, mapped, len });
         }
         // A block device says its size only to a seek. A pipe cannot seek.
-        let len = file.seek(SeekFrom::End(0))?;
+        let len = file.seek(io::SeekFrom::End(0))?;
         Ok(Self {
             file,
             mapped: None,
             len,
         })
+    }
+
+    /// What of the file is no hole, ascending; at most `most` parts. Where the file
+    /// system does not tell, all of it.
+    pub(crate) fn parts(&self, most: usize) -> io::Result<Vec<Range<u64>>> {
+        let mut parts = Vec::new();
+        let mut at = 0;
+        while at < self.len && parts.len() < most {
+            let start = match fs::seek(&self.file, SeekFrom::Data(at)) {
+                Ok(start) => start,
+                Err(Errno::NXIO) => break, // nothing but a hole from here on
+                Err(Errno::INVAL) if at == 0 => 0,
+                Err(error) => return Err(error.into()),
+            };
+            let end = fs::seek(&self.file, SeekFrom::Hole(start)).unwrap_or(self.len);
+            let end = end.min(self.len);
+            if start < end {
+                parts.push(start..end);
+            }
+            at = end.max(at + 1);
+        }
+        Ok(parts)
     }
 
     /// Length at open, in bytes.
@@ -82,5 +105,5 @@ impl RawFile {
 /// would set up page tables for all of it at once, which the little memory of a
 /// kdump kernel does not hold.
 fn is_in_proc(meta: &Metadata) -> bool {
-    fs::metadata("/proc").is_ok_and(|proc| proc.dev() == meta.dev())
+    metadata("/proc").is_ok_and(|proc| proc.dev() == meta.dev())
 }

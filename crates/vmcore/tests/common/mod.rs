@@ -116,7 +116,7 @@ pub(crate) fn check(what: &str, bytes: &[u8], expected: &Expected) -> Dump {
     last.expect("opened twice")
 }
 
-fn check_memory(what: &str, memory: &dyn PhysicalMemory, expected: &Expected) {
+pub(crate) fn check_memory(what: &str, memory: &dyn PhysicalMemory, expected: &Expected) {
     assert_eq!(memory.page_size(), expected.page_size, "{what}");
     let mut page = vec![0xee; expected.page_size];
     let cache = PageCache::new(memory, 20);
