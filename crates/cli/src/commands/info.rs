@@ -1,6 +1,6 @@
 //! `pagehound info`: the dump and its kernel.
 
-use super::Context;
+use super::{Context, is_about_vmlinux};
 use crate::args;
 use crate::exit::Exit;
 use crate::output;
@@ -55,6 +55,8 @@ struct KernelInfo {
     symbols: usize,
     /// 0 without BTF.
     btf_types: usize,
+    /// The file whose debug information tells the types instead.
+    vmlinux: Option<String>,
     /// First address of the direct map, hex.
     direct_map: String,
     modules: Vec<String>,
@@ -63,7 +65,7 @@ struct KernelInfo {
 pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> {
     let path = args.target.file()?;
     let dump = pagehound_kernel::open(path)?;
-    let info = info(path, &dump, context);
+    let info = info(path, &dump, context)?;
     if args.json {
         output::plain(|out| render::json(&info, out))?;
     } else {
@@ -72,13 +74,17 @@ pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> 
     Ok(Exit::OK)
 }
 
-fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
+fn info(path: &Path, dump: &Dump, context: &Context) -> anyhow::Result<Info> {
     let mut warnings = dump.info.warnings.clone();
-    // A dump whose kernel cannot be opened still has a container to tell of.
-    let kernel = context
-        .kernel(dump)
-        .map_err(|error| warnings.push(format!("{error:#}")))
-        .ok();
+    let kernel = match context.kernel(dump) {
+        Ok(kernel) => Some(kernel),
+        Err(error) if is_about_vmlinux(&error) => return Err(error),
+        // A dump whose kernel cannot be opened still has a container to tell of.
+        Err(error) => {
+            warnings.push(format!("{error:#}"));
+            None
+        }
+    };
     warnings.extend(
         kernel
             .iter()
@@ -92,7 +98,7 @@ fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
         .map(|name| (name.release.clone(), name.nodename.clone()))
         .unzip();
     let coverage = dump.memory.coverage();
-    Info {
+    Ok(Info {
         schema: "pagehound.info/1",
         path: path.display().to_string(),
         bytes: std::fs::metadata(path).map_or(0, |metadata| metadata.len()),
@@ -119,7 +125,7 @@ fn info(path: &Path, dump: &Dump, context: &Context) -> Info {
             .zip(kernel_host)
             .map(|(kernel, host)| kernel_info(kernel, host, dump)),
         warnings,
-    }
+    })
 }
 
 fn kernel_info(kernel: &Kernel<'_>, host: HostInfo, dump: &Dump) -> KernelInfo {
@@ -138,7 +144,14 @@ fn kernel_info(kernel: &Kernel<'_>, host: HostInfo, dump: &Dump) -> KernelInfo {
             "memory"
         },
         symbols: kernel.symbols.as_ref().map_or(0, |symbols| symbols.len()),
-        btf_types: kernel.btf.as_ref().map_or(0, |btf| btf.type_count()),
+        btf_types: match (&kernel.types, &kernel.vmlinux) {
+            (Some(types), None) => types.type_count(),
+            _ => 0,
+        },
+        vmlinux: kernel
+            .vmlinux
+            .as_ref()
+            .map(|path| path.display().to_string()),
         direct_map: format!("{:x}", kernel.memory.space.direct.virt.start),
         modules: modules.into_iter().map(|module| module.name).collect(),
     }
@@ -171,7 +184,10 @@ fn text(info: &Info, page: &mut Page) -> io::Result<()> {
         let found = [
             format!("{keys} in VMCOREINFO ({})", kernel.vmcoreinfo_from),
             count(kernel.symbols as u64, "symbol"),
-            count(kernel.btf_types as u64, "BTF type"),
+            match &kernel.vmlinux {
+                Some(path) => format!("types by {path}"),
+                None => count(kernel.btf_types as u64, "BTF type"),
+            },
             count(kernel.modules.len() as u64, "module"),
             format!("direct map at {}", kernel.direct_map),
         ];

@@ -13,6 +13,8 @@ pub use page_flags::PageFlags;
 pub use page_types::{PageType, PageTypes};
 pub use rows::{Field, Struct};
 
+use std::collections::BTreeMap;
+
 use crate::btf::Btf;
 use crate::vmcoreinfo::Vmcoreinfo;
 
@@ -49,11 +51,52 @@ pub struct Layouts {
     pub conflicts: Vec<String>,
 }
 
-/// Where BTF has the member of a row.
+/// Enumerations of which values are asked for, here and elsewhere.
+const ENUMS: [&str; 5] = [
+    "pageflags",
+    "pagetype",
+    "node_stat_item",
+    "zone_stat_item",
+    "page_ext_flags",
+];
+
+/// What may be asked of a kernel's types.
+pub(crate) struct Questions {
+    /// Structs, unions and typedefs, each with the members of which it must have one
+    /// to be the one that is meant; none where its size is all that is asked for.
+    pub(crate) structs: BTreeMap<&'static str, Vec<&'static str>>,
+    /// Enumerations.
+    pub(crate) enums: &'static [&'static str],
+}
+
+/// Every path of the table.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    rows::FIELDS.iter().flat_map(|row| row.paths).copied()
+}
+
+/// Everything that is asked of a kernel's types.
+pub(crate) fn questions() -> Questions {
+    let mut structs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for path in paths() {
+        let mut names = path.split('.');
+        if let (Some(name), Some(member)) = (names.next(), names.next()) {
+            structs.entry(name).or_default().push(member);
+        }
+    }
+    for row in rows::STRUCTS {
+        structs.entry(row.name).or_default();
+    }
+    Questions {
+        structs,
+        enums: &ENUMS,
+    }
+}
+
 /// Members looked at for the whole table; the kernels of the lab take some ten
 /// thousand. Broken BTF may nest without end.
 const MEMBER_BUDGET: u32 = 1 << 24;
 
+/// Where the types have the member of a row.
 fn place(btf: &Btf, row: &rows::FieldRow, budget: &mut u32) -> Option<Place> {
     let mut paths = row.paths.iter();
     let member = paths.find_map(|path| btf.member_within(path, budget))?;
