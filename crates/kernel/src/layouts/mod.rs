@@ -1,5 +1,5 @@
 //! Where members lie in this kernel's structures: one table, resolved once
-//! from VMCOREINFO and BTF. Another kernel is another alternative in a row of
+//! from VMCOREINFO and BTF, or DWARF put down as BTF. Another kernel is another alternative in a row of
 //! [`rows`], never an `if` elsewhere.
 
 mod page_flags;
@@ -35,7 +35,7 @@ pub struct Place {
 
 /// A member or structure that this kernel's tables do not tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("neither VMCOREINFO nor BTF of this kernel tells {0}")]
+#[error("neither VMCOREINFO nor the types of this kernel tell {0}")]
 pub struct Unknown(pub &'static str);
 
 /// All places pagehound uses, for one kernel.
@@ -47,7 +47,7 @@ pub struct Layouts {
     pub flags: PageFlags,
     /// The encoding of page types.
     pub types: PageTypes,
-    /// Rows in which VMCOREINFO and BTF contradict each other.
+    /// Rows in which VMCOREINFO and the types contradict each other.
     pub conflicts: Vec<String>,
 }
 
@@ -125,7 +125,7 @@ impl Layouts {
                 (Some(offset), Some(place)) => {
                     if offset != place.offset {
                         conflicts.push(format!(
-                            "{}: VMCOREINFO says {offset}, BTF {}",
+                            "{}: VMCOREINFO says {offset}, its types {}",
                             row.name, place.offset
                         ));
                     }

@@ -147,11 +147,8 @@ impl Elf {
         let mut all = self.read(".rodata").ok()?.take(MOST_BYTES);
         let mut window = Vec::new();
         loop {
-            let kept = window.len();
-            if (&mut all).take(1 << 20).read_to_end(&mut window).ok()? == 0 && kept > 0 {
-                window.push(0);
-            }
-            let ended = window.len() <= kept + 1;
+            let mut more = (&mut all).take(1 << 20);
+            let ended = more.read_to_end(&mut window).ok()? == 0;
             let mut hits = memmem::find_iter(&window, BANNER);
             let banner = hits.find_map(|at| {
                 let text = window.get(at..)?;

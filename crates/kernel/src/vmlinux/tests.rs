@@ -244,6 +244,44 @@ fn broken_files_are_answered() {
     }
 }
 
+/// A file of some KiB that unpacks to much more ends at what makes no sense, and what
+/// its headers claim is not allocated.
+#[test]
+fn what_is_packed_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compiled(folder.path(), &["-g0"]);
+    let zeroes = folder.path().join("zeroes");
+    std::fs::File::create(&zeroes)
+        .unwrap()
+        .set_len(64 << 20)
+        .unwrap();
+    let add = format!("--add-section=.debug_info={}", zeroes.display());
+    let mut pack = Command::new("objcopy");
+    pack.arg(add)
+        .arg("--compress-debug-sections=zlib")
+        .arg(&program);
+    assert!(pack.status().unwrap().success());
+    let elf = Elf::open(&program).unwrap();
+    assert_eq!(elf.size(".debug_info"), 64 << 20);
+    let packed = std::fs::metadata(&program).unwrap().len();
+    assert!(packed < 1 << 20, "{packed}");
+    let error = units::types(&elf, &asked()).unwrap_err().to_string();
+    assert!(error.contains("a unit of 0 bytes"), "{error}");
+
+    // ch_size of the compression header (Elf64_Chdr: type, reserved, size, alignment).
+    let mut bytes = std::fs::read(&program).unwrap();
+    let claimed = (64_u64 << 20).to_le_bytes();
+    let mut places = memchr::memmem::find_iter(&bytes, &claimed).collect::<Vec<_>>();
+    places.retain(|&at| bytes[at - 8..at - 4] == 1_u32.to_le_bytes());
+    assert_eq!(places.len(), 1);
+    bytes[places[0]..places[0] + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+    std::fs::write(&program, bytes).unwrap();
+    let elf = Elf::open(&program).unwrap();
+    let error = units::types(&elf, &asked()).unwrap_err().to_string();
+    assert!(error.contains("at most 4 GiB are expected"), "{error}");
+    assert!(elf.whole(".debug_info").is_err());
+}
+
 /// A kernel with both kinds of types in one file: what BTF says of each row, DWARF does.
 #[test]
 #[ignore = "needs a kernel's vmlinux with .BTF and .debug_info, named by PAGEHOUND_VMLINUX"]

@@ -17,10 +17,12 @@ use crate::layouts::Questions;
 
 pub(super) type Slice<'u> = EndianSlice<'u, LittleEndian>;
 
+/// Units; the largest kernels have some ten thousand.
+const MOST: u64 = 1 << 18;
 /// Bytes of one unit; the largest of a kernel has some MiB.
 const MOST_UNIT: u64 = 256 << 20;
 /// Bytes of all of them; those of a kernel with everything built in take 3 GiB.
-const MOST_UNITS: u64 = 4 << 30;
+const MOST_BYTES: u64 = 4 << 30;
 /// Shorter names may stand beside their type and not in `.debug_str`.
 const SHORT: usize = 8;
 /// How often each table of abbreviations may be used out of order, on average.
@@ -42,7 +44,7 @@ pub(super) fn types(elf: &Elf, questions: &Questions) -> Result<Btf, VmlinuxErro
     let mut converter = Converter::new(&sections);
     let info = ".debug_info";
     let size = elf.size(info);
-    if size > MOST_UNITS {
+    if size > MOST_BYTES {
         return Err(failed(
             info,
             format!("{size} bytes, at most 4 GiB are expected"),
@@ -59,6 +61,10 @@ pub(super) fn types(elf: &Elf, questions: &Questions) -> Result<Btf, VmlinuxErro
     let (mut count, mut broken) = (0, 0);
     while !open.is_empty() && units.next().map_err(|why| failed(info, why))? {
         count += 1;
+        if count > MOST {
+            let why = format!("more than {MOST} units");
+            return Err(failed(info, why));
+        }
         match unit(&units.bytes, &mut abbreviations, &mut converter, &mut open) {
             Some(()) => {}
             None => broken += 1,
@@ -195,9 +201,9 @@ impl Units<'_> {
             self.more(8)?;
             length = self.word(4, 8);
         }
-        if length > MOST_UNIT {
+        if length == 0 || length > MOST_UNIT {
             return Err(format!(
-                "a unit of {length} bytes, at most 256 MiB are expected"
+                "a unit of {length} bytes, up to 256 MiB are expected"
             ));
         }
         self.more(length)?;
