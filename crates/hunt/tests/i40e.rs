@@ -14,7 +14,7 @@ use pagehound_hunt::Diagnosis;
 use pagehound_hunt::census::Without;
 use pagehound_kernel::{Class, Kernel};
 use pagehound_model::{Content, Finding, KnownIssue, Verdict};
-use pagehound_synth::machine::{Crashed, Options, v4_13};
+use pagehound_synth::machine::{Crashed, Options, Version, machine, v4_13};
 use pagehound_synth::{ElfOptions, KdumpOptions};
 use pagehound_vmcore::Pfn;
 
@@ -46,6 +46,18 @@ fn lost(diagnosis: &Diagnosis) -> &Finding {
 
 /// Every planted page is lost and no other, and who has them is named.
 fn reference_case(crashed: &Crashed, frames_at: &[u64], diagnosis: &Diagnosis) {
+    let finding = lost_frames(crashed, frames_at, diagnosis);
+    let known: Vec<_> = finding.known_issues.iter().collect();
+    assert_eq!(known.len(), 1, "{known:?}");
+    assert_eq!(
+        (known[0].commit.as_str(), known[0].r#match.as_str()),
+        (FIX, KnownIssue::MATCHES)
+    );
+    assert_eq!(known[0].fixed_in.get("mainline").unwrap(), "4.14");
+}
+
+/// The same on a kernel of which no such leak is on record.
+fn lost_frames<'d>(crashed: &Crashed, frames_at: &[u64], diagnosis: &'d Diagnosis) -> &'d Finding {
     let finding = lost(diagnosis);
     assert_eq!(common::lost(diagnosis), set(&crashed.lost));
     assert_eq!(finding.pages, crashed.lost.len() as u64);
@@ -66,14 +78,7 @@ fn reference_case(crashed: &Crashed, frames_at: &[u64], diagnosis: &Diagnosis) {
         owners.push(owner.name.as_str());
     }
     assert_eq!(owners, ["em1", "em2"]);
-
-    let known: Vec<_> = finding.known_issues.iter().collect();
-    assert_eq!(known.len(), 1, "{known:?}");
-    assert_eq!(
-        (known[0].commit.as_str(), known[0].r#match.as_str()),
-        (FIX, KnownIssue::MATCHES)
-    );
-    assert_eq!(known[0].fixed_in.get("mainline").unwrap(), "4.14");
+    finding
 }
 
 /// What is not lost is where the machine has it.
@@ -88,6 +93,11 @@ fn accounted_for(crashed: &Crashed, diagnosis: &Diagnosis) {
         let frames = set(frames);
         let found: BTreeSet<u64> = map.heads(class).map(|pfn| pfn.0).collect();
         assert_eq!(found, frames, "{class:?}");
+    }
+    // Units of more than a frame, and frames that only their own pages tell of.
+    for (frames, class) in [(&crashed.slabs, Class::Slab), (&crashed.anon, Class::Anon)] {
+        assert_eq!(map.count(class), frames.len() as u64, "{class:?}");
+        assert!(frames.iter().all(|&pfn| map.class(Pfn(pfn)) == class));
     }
     for &pfn in crashed.in_rings.iter().chain(&crashed.held) {
         assert_eq!(map.class(Pfn(pfn)), Class::Raw);
@@ -151,6 +161,41 @@ fn a_kernel_without_symbols() {
         reference_case(&crashed, &[0], diagnosis);
         accounted_for(&crashed, diagnosis);
     });
+}
+
+/// Other kernels without BTF, with symbols and without.
+fn other_kernel(version: Version) {
+    for kallsyms in [true, false] {
+        let crashed = machine(
+            version,
+            &Options {
+                kallsyms,
+                ..version.options()
+            },
+        );
+        let dump = crashed.image.write_kdump(&KdumpOptions::default());
+        diagnosed(&dump, |kernel, diagnosis| {
+            assert_eq!(kernel.symbols.is_some(), kallsyms);
+            assert!(kernel.types.is_none());
+            let finding = lost_frames(&crashed, &[0], diagnosis);
+            assert!(finding.known_issues.is_empty(), "{finding:?}");
+            accounted_for(&crashed, diagnosis);
+        });
+        let dump = crashed.image.write_elf(&ElfOptions::default());
+        diagnosed(&dump, |_, diagnosis| {
+            lost_frames(&crashed, &[0], diagnosis);
+        });
+    }
+}
+
+#[test]
+fn a_3_10_kernel() {
+    other_kernel(Version::V3_10);
+}
+
+#[test]
+fn a_5_4_kernel() {
+    other_kernel(Version::V5_4);
 }
 
 /// What is known of the same pages on another kernel: how each leak matches.

@@ -1,8 +1,9 @@
-//! Build ids of modules, from the note that the linker put into each.
+//! Build ids, from the note that the linker put into a kernel and into each module.
 
 use memchr::memmem;
 use pagehound_vmcore::{VirtAddr, hex};
 
+use crate::VirtualRead;
 use crate::kernel::Kernel;
 use crate::modules::Module;
 use crate::sweep::sweep;
@@ -21,14 +22,29 @@ impl Kernel<'_> {
     /// on every kernel.
     pub fn module_build_id(&self, module: &Module) -> Option<String> {
         module.regions.iter().find_map(|region| {
-            let (start, end) = (VirtAddr(region.start), VirtAddr(region.end));
-            let overlap = (NOTE.len() + ID) as u64;
-            let (found, _) = sweep(&self.memory, start, end, overlap, |window| {
-                let at = memmem::find(&window.bytes, &NOTE)?;
-                let id = window.bytes.get(at + NOTE.len()..)?.get(..ID)?;
-                Some(hex(id, ""))
-            });
-            found
+            in_memory(&self.memory, VirtAddr(region.start), VirtAddr(region.end))
         })
     }
+}
+
+/// The id in the first such note of a range of memory, as hex.
+pub(crate) fn in_memory(read: &dyn VirtualRead, start: VirtAddr, end: VirtAddr) -> Option<String> {
+    let overlap = (NOTE.len() + ID) as u64;
+    sweep(read, start, end, overlap, |window| find(&window.bytes)).0
+}
+
+/// The same of some bytes.
+pub(crate) fn find(bytes: &[u8]) -> Option<String> {
+    let at = memmem::find(bytes, &NOTE)?;
+    let id = bytes.get(at + NOTE.len()..)?.get(..ID)?;
+    Some(hex(id, ""))
+}
+
+/// The note of an id in hex.
+pub(crate) fn note(id: &str) -> Vec<u8> {
+    let digits = id.as_bytes().chunks_exact(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let mut note = NOTE.to_vec();
+    note.extend(digits.filter_map(byte));
+    note
 }

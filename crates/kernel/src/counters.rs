@@ -14,8 +14,8 @@ impl Kernel<'_> {
         if nodes.is_empty() {
             return None;
         }
-        let btf = self.btf.as_ref()?;
-        let index = u64::try_from(btf.enumerator("node_stat_item", item)?).ok()?;
+        let types = self.types.as_ref()?;
+        let index = u64::try_from(types.enumerator("node_stat_item", item)?).ok()?;
         let stat = self.layouts.get(Field::NodeStat)?;
         let mut total = 0i64;
         for node in nodes {
@@ -37,8 +37,8 @@ impl Kernel<'_> {
             _ => None,
         };
         let index = index.or_else(|| {
-            let btf = self.btf.as_ref()?;
-            btf.enumerator("zone_stat_item", item)
+            let types = self.types.as_ref()?;
+            types.enumerator("zone_stat_item", item)
         })?;
         let index = u64::try_from(index).ok()?;
         let stat = self.layouts.get(Field::ZoneStat)?;

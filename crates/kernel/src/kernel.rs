@@ -1,6 +1,7 @@
 //! The kernel of a dump, opened: translation, symbols, types and layouts.
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pagehound_vmcore::{Dump, PageCache, PhysAddr, VirtAddr};
@@ -12,6 +13,7 @@ use crate::layouts::{Field, Layouts, Unknown};
 use crate::translate::{AddressSpace, KernelMemory, SpaceError};
 use crate::virt::{VirtFault, VirtualRead};
 use crate::vmcoreinfo::{Vmcoreinfo, find_in_memory};
+use crate::vmlinux::{VmlinuxError, Wanted, debug_package};
 
 /// Bytes of pages kept for random access.
 const CACHE: usize = 16 << 20;
@@ -65,6 +67,9 @@ pub enum KernelError {
         /// What is wrong with it.
         why: String,
     },
+    /// The vmlinux that was given is of no use for this kernel.
+    #[error(transparent)]
+    Vmlinux(#[from] VmlinuxError),
     /// It was ended early from outside.
     #[error("interrupted before the map of all pages was made")]
     Interrupted,
@@ -89,11 +94,15 @@ impl From<VirtFault> for KernelError {
 
 /// How to open a kernel.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct Options<'p> {
     /// Leave BTF aside, as on a kernel that has none.
     pub without_btf: bool,
     /// Bytes of pages kept for random access [default: 16 MiB].
     pub cache: Option<usize>,
+    /// The vmlinux that tells the types of a kernel without BTF.
+    pub vmlinux: Option<&'p Path>,
+    /// Where packages of debug information put such a file, `/usr/lib/debug`.
+    pub debug_root: Option<&'p Path>,
 }
 
 /// The kernel of a dump.
@@ -106,8 +115,10 @@ pub struct Kernel<'m> {
     pub vmcoreinfo: Vmcoreinfo,
     /// Its symbols, where kallsyms was found.
     pub symbols: Option<Kallsyms>,
-    /// Its types, where it has BTF.
-    pub btf: Option<Arc<Btf>>,
+    /// Its types: by its own BTF, or else by a vmlinux.
+    pub types: Option<Arc<Btf>>,
+    /// The vmlinux that the types are from.
+    pub vmlinux: Option<PathBuf>,
     /// Types of loaded modules beyond those, by the module's name.
     pub(crate) module_types: Vec<(String, Btf)>,
     /// Member places.
@@ -121,7 +132,7 @@ pub struct Kernel<'m> {
 
 impl<'m> Kernel<'m> {
     /// Opens the kernel in `dump`.
-    pub fn open(dump: &'m Dump, options: Options) -> Result<Kernel<'m>, KernelError> {
+    pub fn open(dump: &'m Dump, options: Options<'_>) -> Result<Kernel<'m>, KernelError> {
         let mut warnings = Vec::new();
         let (vmcoreinfo, memory) = open_memory(dump, options.cache.unwrap_or(CACHE))?;
         let symbols = match open_symbols(&memory, &vmcoreinfo) {
@@ -131,18 +142,14 @@ impl<'m> Kernel<'m> {
                 None
             }
         };
-        let btf = if options.without_btf {
-            None
-        } else {
-            match open_btf(&memory, symbols.as_ref(), &vmcoreinfo) {
-                Ok(btf) => Some(Arc::new(btf)),
-                Err(why) => {
-                    warnings.push(format!("no BTF: {why}"));
-                    None
-                }
-            }
-        };
-        let layouts = Layouts::resolve(&vmcoreinfo, btf.as_deref());
+        let (types, vmlinux) = open_types(
+            &memory,
+            symbols.as_ref(),
+            &vmcoreinfo,
+            options,
+            &mut warnings,
+        )?;
+        let layouts = Layouts::resolve(&vmcoreinfo, types.as_deref());
         warnings.extend(
             layouts
                 .conflicts
@@ -155,7 +162,8 @@ impl<'m> Kernel<'m> {
             memory,
             vmcoreinfo,
             symbols,
-            btf,
+            types,
+            vmlinux,
             module_types: Vec::new(),
             layouts,
             percpu_offsets,
@@ -188,7 +196,8 @@ impl<'m> Kernel<'m> {
             memory,
             vmcoreinfo,
             symbols: None,
-            btf: None,
+            types: None,
+            vmlinux: None,
             module_types: Vec::new(),
             layouts,
             percpu_offsets: landmarks.percpu_offsets.clone(),
@@ -393,6 +402,48 @@ fn open_symbols(
         }
         other => other,
     }
+}
+
+/// The types of the kernel, and the vmlinux they are from if not from its own BTF.
+fn open_types(
+    memory: &KernelMemory<'_>,
+    symbols: Option<&Kallsyms>,
+    vmcoreinfo: &Vmcoreinfo,
+    options: Options<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<(Option<Arc<Btf>>, Option<PathBuf>), VmlinuxError> {
+    let why = if options.without_btf {
+        None
+    } else {
+        match open_btf(memory, symbols, vmcoreinfo) {
+            Ok(btf) => return Ok((Some(Arc::new(btf)), None)),
+            Err(why) => Some(why),
+        }
+    };
+    let wanted = Wanted {
+        memory,
+        vmcoreinfo,
+        symbols,
+    };
+    if let Some(path) = options.vmlinux {
+        let types = wanted.types(path)?;
+        return Ok((Some(Arc::new(types)), Some(path.to_owned())));
+    }
+    let root = options.debug_root.iter();
+    for path in root.flat_map(|root| wanted.candidates(root)) {
+        match wanted.types(&path) {
+            Ok(types) => return Ok((Some(Arc::new(types)), Some(path))),
+            // Nobody asked for this file.
+            Err(why) => warnings.push(why.to_string()),
+        }
+    }
+    if let Some(why) = why {
+        let package = debug_package(vmcoreinfo.osrelease());
+        warnings.push(format!(
+            "no BTF: {why}; --vmlinux with the kernel's debug information ({package}) would add tasks, free objects, devices and more counters"
+        ));
+    }
+    Ok((None, None))
 }
 
 /// BTF by its symbols, or by its own shape where kallsyms has functions only

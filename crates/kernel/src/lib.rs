@@ -31,6 +31,7 @@ mod variables;
 mod virt;
 mod vmalloc;
 mod vmcoreinfo;
+mod vmlinux;
 mod zones;
 
 pub use btf::{Btf, BtfError, Member};
@@ -57,4 +58,5 @@ pub use variables::Variables;
 pub use virt::{VirtFault, VirtualRead};
 pub use vmalloc::{VmStruct, VmapArea, area_at};
 pub use vmcoreinfo::{FoundVmcoreinfo, Vmcoreinfo, VmcoreinfoError, find_in_memory};
+pub use vmlinux::VmlinuxError;
 pub use zones::{Node, Zone};

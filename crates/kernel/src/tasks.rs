@@ -73,11 +73,18 @@ impl Kernel<'_> {
     /// The threads of a leader's group, itself among them, up to where their
     /// list breaks.
     fn threads(&self, leader: VirtAddr) -> (Vec<VirtAddr>, Option<KernelError>) {
-        let head = self
-            .pointer(leader, Field::TaskSignal)
-            .and_then(|signal| self.member(signal, Field::SignalThreadHead));
+        let by_group = self.layouts.get(Field::TaskThreadNode).is_none();
+        let (head, link) = if by_group {
+            // The leader is the head.
+            let link = Field::TaskThreadGroup;
+            (self.member(leader, link), link)
+        } else {
+            let signal = self.pointer(leader, Field::TaskSignal);
+            let head = signal.and_then(|signal| self.member(signal, Field::SignalThreadHead));
+            (head, Field::TaskThreadNode)
+        };
         let list = head.map_err(|error| (Vec::new(), error));
-        let (mut all, broken) = match list.and_then(|head| self.list(head, Field::TaskThreadNode)) {
+        let (mut all, broken) = match list.and_then(|head| self.list(head, link)) {
             Ok(threads) => (threads, None),
             Err((threads, error)) => (threads, Some(error)),
         };

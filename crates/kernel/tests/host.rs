@@ -373,11 +373,11 @@ fn without_types_the_error_names_the_member() {
     let error = kernel.net_devices().unwrap_err().to_string();
     assert_eq!(
         error,
-        "neither VMCOREINFO nor BTF of this kernel tells net.dev_base_head"
+        "neither VMCOREINFO nor the types of this kernel tell net.dev_base_head"
     );
     let error = kernel.modules().unwrap_err().to_string();
     assert_eq!(
         error,
-        "neither VMCOREINFO nor BTF of this kernel tells module.list"
+        "neither VMCOREINFO nor the types of this kernel tell module.list"
     );
 }

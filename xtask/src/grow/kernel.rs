@@ -78,7 +78,7 @@ fn zone(machine: &mut Machine<'_>, pages: &Pages, layout: &Layout) -> Result<()>
 fn counters(machine: &mut Machine<'_>, pages: &Pages, plan: &Plan) -> Result<()> {
     let kernel = machine.kernel;
     let (zone, node) = last_zone(pages)?;
-    let btf = kernel.btf.as_ref().context("the base has no BTF")?;
+    let btf = kernel.types.as_ref().context("the base has no types")?;
     let item = |of: &str, name: &str| -> Result<u64> {
         let number = btf.enumerator(of, name);
         let number = number.with_context(|| format!("BTF has no {name}"))?;
@@ -176,7 +176,7 @@ fn sections(machine: &mut Machine<'_>, layout: &Layout) -> Result<()> {
 /// A resource "System RAM", as `/proc/iomem` shows it, after a copy of the last.
 fn resource(machine: &mut Machine<'_>, new: &Range<u64>) -> Result<()> {
     let kernel = machine.kernel;
-    let btf = kernel.btf.as_ref().context("the base has no BTF")?;
+    let btf = kernel.types.as_ref().context("the base has no types")?;
     let size = btf.size_of("resource").context("BTF has no resource")?;
     let (mut like, mut before) = (None, None);
     let root = kernel.symbol("iomem_resource")?;

@@ -36,7 +36,7 @@ impl StructPages {
             "struct pages of {} bytes",
             pages.memmap.page_size
         );
-        let btf = kernel.btf.as_ref().context("the base has no BTF")?;
+        let btf = kernel.types.as_ref().context("the base has no types")?;
         let states = btf
             .enumerator("pageflags", "__NR_PAGEFLAGS")
             .and_then(|count| u32::try_from(count).ok())

@@ -34,7 +34,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -98,6 +98,11 @@ pub struct Global {
         help_heading = HEADING
     )]
     pub threads: Option<u16>,
+
+    /// The dump's vmlinux with debug information, for kernels without BTF (before 5.2)
+    /// [default: that of its build id or release under /usr/lib/debug]
+    #[arg(long, value_name = "FILE", global = true, help_heading = HEADING)]
+    pub vmlinux: Option<PathBuf>,
 
     /// Do as if the dump held no BTF (to test the fallbacks)
     #[arg(long, global = true, hide = true)]

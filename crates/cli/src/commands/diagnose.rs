@@ -1,6 +1,6 @@
 //! `pagehound [diagnose]`: the main job.
 
-use super::Context;
+use super::{Context, is_about_vmlinux};
 use crate::args::{self, Target};
 use crate::destination::Destination;
 use crate::exit::{Exit, is_interruption};
@@ -64,7 +64,10 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
                 Ok(report) => report,
                 // Of a dump that broke off, what there is is worth telling.
                 Err(reason)
-                    if is_damaged(&dump) && !is_too_large(&reason) && !is_interruption(&reason) =>
+                    if is_damaged(&dump)
+                        && !is_too_large(&reason)
+                        && !is_interruption(&reason)
+                        && !is_about_vmlinux(&reason) =>
                 {
                     context.survey(&dump, &path, &reason)
                 }

@@ -1,6 +1,6 @@
 //! `pagehound info`: the dump and its kernel.
 
-use super::Context;
+use super::{Context, is_about_vmlinux};
 use crate::args::{self, Target};
 use crate::exit::Exit;
 use crate::output;
@@ -61,6 +61,8 @@ struct KernelInfo {
     symbols: usize,
     /// 0 without BTF.
     btf_types: usize,
+    /// The file whose debug information tells the types instead.
+    vmlinux: Option<String>,
     /// First address of the direct map, hex.
     direct_map: String,
     modules: Vec<String>,
@@ -68,7 +70,7 @@ struct KernelInfo {
 
 pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> {
     let dump = crate::input::dump(&args.target, &args.parts)?;
-    let info = info(&args.target, &dump, context);
+    let info = info(&args.target, &dump, context)?;
     if args.json {
         output::plain(|out| render::json(&info, out))?;
     } else {
@@ -77,13 +79,17 @@ pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> 
     Ok(Exit::OK)
 }
 
-fn info(target: &Target, dump: &Dump, context: &Context) -> Info {
+fn info(target: &Target, dump: &Dump, context: &Context) -> anyhow::Result<Info> {
     let mut warnings = dump.info.warnings.clone();
-    // A dump whose kernel cannot be opened still has a container to tell of.
-    let kernel = context
-        .kernel(dump)
-        .map_err(|error| warnings.push(format!("{error:#}")))
-        .ok();
+    let kernel = match context.kernel(dump) {
+        Ok(kernel) => Some(kernel),
+        Err(error) if is_about_vmlinux(&error) => return Err(error),
+        // A dump whose kernel cannot be opened still has a container to tell of.
+        Err(error) => {
+            warnings.push(format!("{error:#}"));
+            None
+        }
+    };
     warnings.extend(
         kernel
             .iter()
@@ -97,7 +103,7 @@ fn info(target: &Target, dump: &Dump, context: &Context) -> Info {
         .map(|name| (name.release.clone(), name.nodename.clone()))
         .unzip();
     let coverage = dump.memory.coverage();
-    Info {
+    Ok(Info {
         schema: "pagehound.info/1",
         path: target.to_string(),
         bytes: dump.info.file_bytes,
@@ -126,7 +132,7 @@ fn info(target: &Target, dump: &Dump, context: &Context) -> Info {
         erased: dump.info.erased.clone(),
         incomplete: dump.info.incomplete,
         warnings,
-    }
+    })
 }
 
 fn kernel_info(kernel: &Kernel<'_>, host: HostInfo, dump: &Dump) -> KernelInfo {
@@ -145,7 +151,14 @@ fn kernel_info(kernel: &Kernel<'_>, host: HostInfo, dump: &Dump) -> KernelInfo {
             "memory"
         },
         symbols: kernel.symbols.as_ref().map_or(0, |symbols| symbols.len()),
-        btf_types: kernel.btf.as_ref().map_or(0, |btf| btf.type_count()),
+        btf_types: match (&kernel.types, &kernel.vmlinux) {
+            (Some(types), None) => types.type_count(),
+            _ => 0,
+        },
+        vmlinux: kernel
+            .vmlinux
+            .as_ref()
+            .map(|path| path.display().to_string()),
         direct_map: format!("{:x}", kernel.memory.space.direct.virt.start),
         modules: modules.into_iter().map(|module| module.name).collect(),
     }
@@ -179,7 +192,10 @@ fn text(info: &Info, page: &mut Page) -> io::Result<()> {
         let found = [
             format!("{keys} in VMCOREINFO ({})", kernel.vmcoreinfo_from),
             count(kernel.symbols as u64, "symbol"),
-            count(kernel.btf_types as u64, "BTF type"),
+            match &kernel.vmlinux {
+                Some(path) => format!("types by {path}"),
+                None => count(kernel.btf_types as u64, "BTF type"),
+            },
             count(kernel.modules.len() as u64, "module"),
             format!("direct map at {}", kernel.direct_map),
         ];

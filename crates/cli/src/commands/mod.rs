@@ -19,11 +19,15 @@ use crate::output;
 use crate::progress::Bar;
 use anyhow::Context as _;
 use pagehound_hunt::{self as hunt, Diagnosis, MemoryLimit};
-use pagehound_kernel::{Class, Kernel, Making, Options};
+use pagehound_kernel::{Class, Kernel, KernelError, Making, Options};
 use pagehound_model::{Report, UNACCOUNTED};
 use pagehound_vmcore::Dump;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Where distributions put debug information.
+const DEBUG_ROOT: &str = "/usr/lib/debug";
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -33,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) cancel: &'static AtomicBool,
     /// Do as if the dump held no BTF.
     pub(crate) without_btf: bool,
+    /// The vmlinux of the dump's kernel.
+    vmlinux: Option<PathBuf>,
     /// Resident memory to keep below, if there is little.
     pub(crate) memory: Option<MemoryLimit>,
 }
@@ -48,6 +54,7 @@ impl Context {
             threads: threads.unwrap_or(NonZeroUsize::MIN),
             cancel: &interrupt::RAISED,
             without_btf: global.without_btf,
+            vmlinux: global.vmlinux.clone(),
             memory: None,
         })
     }
@@ -58,6 +65,7 @@ impl Context {
         Context {
             threads: threads.unwrap_or(self.threads),
             memory,
+            vmlinux: self.vmlinux.clone(),
             ..*self
         }
     }
@@ -73,6 +81,8 @@ impl Context {
         let options = Options {
             without_btf: self.without_btf,
             cache: self.memory.map(|limit| limit.cache()),
+            vmlinux: self.vmlinux.as_deref(),
+            debug_root: Some(Path::new(DEBUG_ROOT)),
         };
         Kernel::open(dump, options).context("the kernel in the dump")
     }
@@ -120,6 +130,11 @@ impl Context {
         bar.end();
         result
     }
+}
+
+/// Whether the file that was given as the kernel's vmlinux is of no use for it.
+fn is_about_vmlinux(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(KernelError::Vmlinux(_)))
 }
 
 /// Says on standard error what limits an answer.

@@ -10,6 +10,7 @@ mod query;
 mod search;
 mod shape;
 mod types;
+mod write;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,6 +25,7 @@ use types::extra_size;
 
 pub use query::Member;
 pub(crate) use shape::{PointerAt, Target};
+pub(crate) use write::{Record, Writer, WrittenMember};
 
 const MAGIC: u16 = 0xeb9f;
 /// Ten times what the largest kernels carry.

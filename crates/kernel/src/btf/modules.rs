@@ -20,7 +20,9 @@ impl Kernel<'_> {
     /// members that the kernel's own types do not have. What cannot be read is left
     /// out.
     pub(crate) fn read_module_types(&mut self) {
-        let Some(base) = self.btf.clone() else { return };
+        // They go on where the kernel's own BTF ends.
+        let own = self.types.clone().filter(|_| self.vmlinux.is_none());
+        let Some(base) = own else { return };
         self.module_types = self.all_module_types(&base);
         self.layouts.add(&base, &self.module_types);
     }

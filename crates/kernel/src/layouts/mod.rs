@@ -1,5 +1,5 @@
 //! Where members lie in this kernel's structures: one table, resolved once
-//! from VMCOREINFO and BTF. Another kernel is another alternative in a row of
+//! from VMCOREINFO and BTF, or DWARF put down as BTF. Another kernel is another alternative in a row of
 //! [`rows`], never an `if` elsewhere.
 
 mod page_flags;
@@ -12,6 +12,8 @@ mod tests;
 pub use page_flags::PageFlags;
 pub use page_types::{PageType, PageTypes};
 pub use rows::{Field, Struct};
+
+use std::collections::BTreeMap;
 
 use crate::btf::Btf;
 use crate::vmcoreinfo::Vmcoreinfo;
@@ -33,7 +35,7 @@ pub struct Place {
 
 /// A member or structure that this kernel's tables do not tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("neither VMCOREINFO nor BTF of this kernel tells {0}")]
+#[error("neither VMCOREINFO nor the types of this kernel tell {0}")]
 pub struct Unknown(pub &'static str);
 
 /// All places pagehound uses, for one kernel.
@@ -45,15 +47,56 @@ pub struct Layouts {
     pub flags: PageFlags,
     /// The encoding of page types.
     pub types: PageTypes,
-    /// Rows in which VMCOREINFO and BTF contradict each other.
+    /// Rows in which VMCOREINFO and the types contradict each other.
     pub conflicts: Vec<String>,
 }
 
-/// Where BTF has the member of a row.
+/// Enumerations of which values are asked for, here and elsewhere.
+const ENUMS: [&str; 5] = [
+    "pageflags",
+    "pagetype",
+    "node_stat_item",
+    "zone_stat_item",
+    "page_ext_flags",
+];
+
+/// What may be asked of a kernel's types.
+pub(crate) struct Questions {
+    /// Structs, unions and typedefs, each with the members of which it must have one
+    /// to be the one that is meant; none where its size is all that is asked for.
+    pub(crate) structs: BTreeMap<&'static str, Vec<&'static str>>,
+    /// Enumerations.
+    pub(crate) enums: &'static [&'static str],
+}
+
+/// Every path of the table.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    rows::FIELDS.iter().flat_map(|row| row.paths).copied()
+}
+
+/// Everything that is asked of a kernel's types.
+pub(crate) fn questions() -> Questions {
+    let mut structs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for path in paths() {
+        let mut names = path.split('.');
+        if let (Some(name), Some(member)) = (names.next(), names.next()) {
+            structs.entry(name).or_default().push(member);
+        }
+    }
+    for row in rows::STRUCTS {
+        structs.entry(row.name).or_default();
+    }
+    Questions {
+        structs,
+        enums: &ENUMS,
+    }
+}
+
 /// Members looked at for the whole table; the kernels of the lab take some ten
 /// thousand. Broken BTF may nest without end.
 const MEMBER_BUDGET: u32 = 1 << 24;
 
+/// Where the types have the member of a row.
 fn place(btf: &Btf, row: &rows::FieldRow, budget: &mut u32) -> Option<Place> {
     let mut paths = row.paths.iter();
     let member = paths.find_map(|path| btf.member_within(path, budget))?;
@@ -82,7 +125,7 @@ impl Layouts {
                 (Some(offset), Some(place)) => {
                     if offset != place.offset {
                         conflicts.push(format!(
-                            "{}: VMCOREINFO says {offset}, BTF {}",
+                            "{}: VMCOREINFO says {offset}, its types {}",
                             row.name, place.offset
                         ));
                     }

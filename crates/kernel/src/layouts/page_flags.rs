@@ -38,10 +38,16 @@ impl PageFlags {
             Some(bit) if (0..64).contains(&bit) => 1 << bit,
             _ => private >> 1,
         };
-        let head = vmcoreinfo
-            .number("PG_head_mask")
-            .map_or_else(|| mask("PG_head"), |mask| mask as u64);
         let swapcache = mask("PG_swapcache");
+        let head = match vmcoreinfo.number("PG_head_mask") {
+            Some(mask) => mask as u64,
+            // Not exported in 3.10 to 3.12, where private_2 and writeback come between
+            // private and head, and swapcache behind them all.
+            None => match mask("PG_head") {
+                0 if swapcache > private => private << 3,
+                mask => mask,
+            },
+        };
         // Not exported up to 4.14, where there is no BTF either: there swapcache,
         // mappedtodisk, reclaim and swapbacked follow one another, and head the last
         // three since swapcache is another name of owner_priv_1 (6326fec1122c, 4.10).

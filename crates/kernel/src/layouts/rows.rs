@@ -98,6 +98,9 @@ fields! {
     PageLru 16 ["page.lru"] ["page.lru"];
     PagePrivate 8 ["page.private"] ["page.private"];
     PageIndex 8 ["page.index", "page.__folio_index"] [];
+    // In a tail page: its head, since 4.4 (1d798ca3f164); renamed in 7.1 (d50569612c29).
+    PageCompoundHead 8 ["page.compound_info", "page.compound_head"]
+        ["page.compound_info", "page.compound_head"];
     // Order of a compound page: first tail page up to 6.2, folio up to 6.5;
     // later it is the low byte of the first tail's flags (ebc1baf5c9b4, 6.6).
     PageCompoundOrder 1 ["page.compound_order"] ["page.compound_order"];
@@ -237,6 +240,8 @@ fields! {
     TaskPid 4 ["task_struct.pid"] [];
     TaskComm 16 ["task_struct.comm"] [];
     TaskSignal 8 ["task_struct.signal"] [];
+    // Threads of a group are on a list of their own since 3.14 (0c740d0afc3b).
+    TaskThreadGroup 16 ["task_struct.thread_group"] [];
     TaskThreadNode 16 ["task_struct.thread_node"] [];
     SignalThreadHead 16 ["signal_struct.thread_head"] [];
     MmPgd 8 ["mm_struct.pgd"] [];

@@ -35,7 +35,7 @@ pub struct Decoder {
     index: usize,
     pp_magic: Option<usize>,
     order: OrderPlace,
-    dtor: Option<(usize, u8)>,
+    dtor: Option<Dtor>,
     /// Where the first tail of a compound page has how often it is mapped whole.
     entire_mapcount: Option<usize>,
     slab_cache: usize,
@@ -52,6 +52,18 @@ enum OrderPlace {
     Tail(usize),
     /// The low byte of the first tail's flags (ebc1baf5c9b4, 6.6).
     TailFlags,
+    /// The first tail's `lru.prev`, up to 4.3. Just after, its second half: 4.4 has a
+    /// number of its own there, which VMCOREINFO does not tell yet.
+    TailLru,
+}
+
+/// How the first tail of a hugetlb page says that it is one.
+#[derive(Clone, Copy, Debug)]
+enum Dtor {
+    /// A byte with this number.
+    Number(usize, u8),
+    /// A word with the address of `free_huge_page()`, up to 4.3.
+    Function(usize, VirtAddr),
 }
 
 /// The words of one `struct page`.
@@ -87,8 +99,12 @@ impl Decoder {
             }
         };
         let dtor_place = in_tail(Field::PageCompoundDtor, Field::FolioDtor);
-        let order = in_tail(Field::PageCompoundOrder, Field::FolioOrder)
-            .map_or(OrderPlace::TailFlags, OrderPlace::Tail);
+        let order = in_tail(Field::PageCompoundOrder, Field::FolioOrder).map(OrderPlace::Tail);
+        let by_head = layouts.get(Field::PageCompoundHead).is_some();
+        let order = order.unwrap_or(match by_head {
+            true => OrderPlace::TailFlags,
+            false => OrderPlace::TailLru,
+        });
         // HUGETLB_PAGE_DTOR is 2 in every release that has it.
         let dtor_value = kernel.vmcoreinfo.number("HUGETLB_PAGE_DTOR").unwrap_or(2) as u8;
         let mapping = at(Field::PageMapping)?;
@@ -105,7 +121,14 @@ impl Decoder {
             index: at(Field::PageIndex).unwrap_or(mapping + 8),
             pp_magic: at(Field::PagePpMagic).ok(),
             order,
-            dtor: dtor_place.map(|place| (place, dtor_value)),
+            dtor: match dtor_place {
+                Some(place) => Some(Dtor::Number(place, dtor_value)),
+                None if by_head => None,
+                None => kernel
+                    .symbol("free_huge_page")
+                    .ok()
+                    .map(|function| Dtor::Function(lru, function)),
+            },
             entire_mapcount: in_tail(Field::PageCompoundMapcount, Field::FolioEntireMapcount),
             // Without BTF: private up to 4.17, mapping up to 6.1, lru later.
             slab_cache: at(Field::SlabCache).unwrap_or(mapping),
@@ -258,6 +281,10 @@ impl Decoder {
         let order = match self.order {
             OrderPlace::Tail(at) => next.get(at).copied()?,
             OrderPlace::TailFlags => self.words(next).flags() as u8,
+            OrderPlace::TailLru => match self.words(next).lru() {
+                [head, numbers] if head & 1 == 1 => (numbers >> 32) as u8,
+                [_, order] => u8::try_from(order).ok()?,
+            },
         };
         let order = u32::from(order);
         (order <= MAX_ORDER && pfn.0.trailing_zeros() >= order).then_some(order)
@@ -265,7 +292,10 @@ impl Decoder {
 
     fn is_hugetlb(&self, next: Option<&[u8]>) -> bool {
         match (self.dtor, next) {
-            (Some((at, value)), Some(next)) => next.get(at) == Some(&value),
+            (Some(Dtor::Number(at, value)), Some(next)) => next.get(at) == Some(&value),
+            (Some(Dtor::Function(at, function)), Some(next)) => {
+                self.words(next).u64(at) == function.0
+            }
             _ => false,
         }
     }

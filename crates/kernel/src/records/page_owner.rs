@@ -55,7 +55,7 @@ impl PageOwner {
         // The enumeration names no variable, so that most kernels' types do not
         // have it.
         let bit = |name, usual| {
-            let types = kernel.btf.as_deref();
+            let types = kernel.types.as_deref();
             let value = types.and_then(|types| types.enumerator("page_ext_flags", name));
             value.map_or(Some(1_u64 << usual), |bit| {
                 1_u64.checked_shl(u32::try_from(bit).ok()?)

@@ -7,6 +7,7 @@ use pagehound_vmcore::{DumpInfo, Machine, PageCache, Pfn, PhysAddr, VirtAddr};
 
 use super::tables::{Geometry, Met};
 use super::{aarch64, x86_64};
+use crate::kernel::IMAGE_LIMIT;
 use crate::virt::{VirtFault, VirtualRead};
 use crate::vmcoreinfo::Vmcoreinfo;
 
@@ -136,9 +137,15 @@ impl AddressSpace {
             .into_iter()
             .find_map(|name| vmcoreinfo.symbol(name))
             .ok_or(SpaceError::Missing("SYMBOL(swapper_pg_dir)"))?;
+        // Not exported before 4.9: 512 MiB, but 1 GiB where kernels move (6145cfe394a7, 3.14),
+        // which shows where the image lies further up.
+        let usual = match vmcoreinfo.symbol("_stext") {
+            Some(stext) if stext.0 < x86_64::IMAGE_BASE + (512 << 20) - IMAGE_LIMIT => 512 << 20,
+            _ => 1 << 30,
+        };
         let image_size = vmcoreinfo
             .number("KERNEL_IMAGE_SIZE")
-            .map_or(1 << 30, |size| size as u64)
+            .map_or(usual, |size| size as u64)
             .min(1 << 30);
         let image = Linear {
             virt: x86_64::IMAGE_BASE..x86_64::IMAGE_BASE + image_size,

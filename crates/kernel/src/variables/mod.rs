@@ -42,7 +42,7 @@ impl Kernel<'_> {
         let start = self.address("__per_cpu_start")?;
         let end = self.address("__per_cpu_end").map(|end| end.0);
         // BTF has the section where kallsyms has functions only.
-        let size = || self.btf.as_ref()?.section_size(PERCPU);
+        let size = || self.types.as_ref()?.section_size(PERCPU);
         let end = end.or_else(|| start.0.checked_add(size()?))?;
         (start.0 < end && end - start.0 < 1 << 30).then_some(start.0..end)
     }
@@ -95,7 +95,7 @@ impl Variables<'_> {
         let linked = addr.0.wrapping_sub(*offset);
         let place = range.contains(&linked).then(|| linked - range.start)?;
         let types = self.types.get_or_init(|| {
-            let types = self.kernel.btf.as_ref();
+            let types = self.kernel.types.as_ref();
             types.map_or(Vec::new(), |types| types.variables(PERCPU))
         });
         let after = types.partition_point(|(bytes, _)| bytes.start <= place);

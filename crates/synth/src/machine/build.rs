@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::addresses::{DIRECT_MAP, PAGE, direct, page, phys};
+use super::addresses::{PAGE, page};
+use super::era::Era;
 use super::memmap::{STRUCT_PAGE, StructPage};
 use super::slab::Caches;
 use super::tables::Tables;
@@ -20,6 +21,7 @@ const BLOCKS: std::ops::Range<u64> = 0x1c00..0x2000;
 const SINGLES: std::ops::Range<u64> = 0x2000..0x5000;
 
 pub(super) struct Build {
+    pub(super) era: &'static Era,
     pub(super) image: Image,
     /// By frame; what is free and not first of a block has none.
     pages: Vec<Option<StructPage>>,
@@ -48,17 +50,18 @@ pub(super) struct Build {
 }
 
 impl Build {
-    pub(super) fn new() -> Build {
+    pub(super) fn new(era: &'static Era) -> Build {
         let mut random = Random(0x2b94_78ff_c550);
         let mut singles: Vec<u64> = SINGLES.collect();
         for last in (1..singles.len()).rev() {
             singles.swap(last, random.below(last as u64 + 1) as usize);
         }
         let mut build = Build {
+            era,
             image: Image::new(PAGE as usize),
             pages: vec![None; FRAMES as usize],
             free: vec![true; FRAMES as usize],
-            variables: Variables::new(),
+            variables: Variables::new(era),
             tables: Tables::default(),
             caches: Caches::default(),
             areas: Areas::default(),
@@ -146,7 +149,7 @@ impl Build {
 
     /// Writes at an address of the image or the direct map.
     pub(super) fn write(&mut self, address: u64, bytes: &[u8]) {
-        self.image.write(phys(address), bytes);
+        self.image.write(self.era.phys(address), bytes);
     }
 
     pub(super) fn write_u64(&mut self, address: u64, value: u64) {
@@ -177,7 +180,8 @@ impl Build {
 
     /// The same of pages, through `page->lru`.
     pub(super) fn write_page_list(&mut self, head: u64, frames: &[u64]) {
-        let link = |index: usize| frames.get(index).map_or(head, |&pfn| page(pfn) + 32);
+        let lru = self.era.page.lru as u64;
+        let link = |index: usize| frames.get(index).map_or(head, |&pfn| page(pfn) + lru);
         self.write_u64(head, link(0));
         self.write_u64(head + 8, link(frames.len().wrapping_sub(1)));
         for (index, &pfn) in frames.iter().enumerate() {
@@ -202,8 +206,8 @@ impl Build {
     pub(super) fn finish(mut self, vmcoreinfo: &str, options: &Options) -> Image {
         for pfn in 0..FRAMES {
             let page = self.pages[pfn as usize].unwrap_or_else(|| StructPage::inside(pfn));
-            let at = direct(self.tables.memmap) + pfn * STRUCT_PAGE;
-            self.write(at, &page.bytes());
+            let at = self.era.direct(self.tables.memmap) + pfn * STRUCT_PAGE;
+            self.write(at, &page.bytes(pfn, self.era));
         }
         for pfn in 0..FRAMES {
             if HOLES.iter().any(|hole| hole.contains(&pfn)) {
@@ -218,7 +222,7 @@ impl Build {
         self.image
             .utsname(options.uname())
             .dump_level(31)
-            .direct_map(DIRECT_MAP)
+            .direct_map(self.era.direct_map)
             .vmcoreinfo(vmcoreinfo)
     }
 }

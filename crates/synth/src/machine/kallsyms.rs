@@ -1,7 +1,8 @@
 //! Tables of symbols (`write_src()` of `scripts/kallsyms.c`), with offsets from a base
-//! and absolute per-CPU symbols.
+//! and absolute per-CPU symbols, or with addresses.
 
 use super::build::Build;
+use super::era::Era;
 use super::variables::{IMAGE, Symbol};
 
 impl Build {
@@ -13,17 +14,25 @@ impl Build {
             self.variables.add('t', &format!("function_{number}"), at);
         }
         self.variables.symbols.sort_by_key(|symbol| symbol.address);
-        let tables = tables(&self.variables.symbols);
+        let tables = tables(&self.variables.symbols, self.era);
         let at = self.variables.constant(tables.len());
         self.write(at, &tables);
     }
 }
 
-fn tables(symbols: &[Symbol]) -> Vec<u8> {
+fn tables(symbols: &[Symbol], era: &Era) -> Vec<u8> {
     let base = IMAGE.start;
     let mut out = Vec::new();
     let align = |out: &mut Vec<u8>| out.resize(out.len().next_multiple_of(8), 0);
+    let word = |out: &mut Vec<u8>, word: u64| {
+        let bytes = word.to_le_bytes();
+        out.extend(&bytes[..era.symbol_word as usize]);
+    };
     for symbol in symbols {
+        if era.absolute_symbols {
+            out.extend(symbol.address.to_le_bytes());
+            continue;
+        }
         // What lies below the base is absolute and stands as it is.
         let offset = match symbol.address.checked_sub(base) {
             Some(above) => -1 - above.cast_signed(),
@@ -32,8 +41,11 @@ fn tables(symbols: &[Symbol]) -> Vec<u8> {
         out.extend((offset as i32).to_le_bytes());
     }
     align(&mut out);
-    out.extend(base.to_le_bytes());
-    out.extend((symbols.len() as u64).to_le_bytes());
+    if !era.absolute_symbols {
+        out.extend(base.to_le_bytes());
+    }
+    word(&mut out, symbols.len() as u64);
+    align(&mut out);
     let names = out.len();
     let mut markers = Vec::new();
     for (index, symbol) in symbols.iter().enumerate() {
@@ -47,8 +59,9 @@ fn tables(symbols: &[Symbol]) -> Vec<u8> {
     }
     align(&mut out);
     for marker in markers {
-        out.extend(marker.to_le_bytes());
+        word(&mut out, marker);
     }
+    align(&mut out);
     let is_used = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let mut index = Vec::new();
     let table = out.len();

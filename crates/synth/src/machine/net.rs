@@ -1,7 +1,7 @@
 //! The network driver (`drivers/net/ethernet/intel/i40e/i40e_txrx.c` and `.h`): its
 //! receive rings, and the pages that 2b9478ffc550 made it keep.
 
-use super::addresses::{PAGE, direct, page};
+use super::addresses::{PAGE, page};
 use super::build::Build;
 use super::memmap::StructPage;
 use super::variables::IMAGE;
@@ -17,7 +17,7 @@ impl Build {
         let load_module = IMAGE.start + 0x10_b1c0;
         self.variables.add('t', "load_module", load_module);
         let (at, frames) = self.vmalloc(From::Modules, 5, load_module);
-        let module = direct(*frames.last().expect("five pages"));
+        let module = self.era.direct(*frames.last().expect("five pages"));
         // list and name of struct module.
         self.write(module + 24, b"i40e");
         let head = self.variables.address("modules");
@@ -39,7 +39,7 @@ impl Build {
             let order = (DESCRIPTORS * 32 / PAGE).ilog2();
             let descriptors = self.block(order);
             let (rx_bi, array) = self.vmalloc(From::Vmalloc, DESCRIPTORS * 24 / PAGE, caller);
-            self.write_u64(ring + 8, direct(descriptors));
+            self.write_u64(ring + 8, self.era.direct(descriptors));
             self.write_u64(ring + 40, rx_bi);
             for index in 0..DESCRIPTORS {
                 let pfn = self.single();
@@ -48,9 +48,12 @@ impl Build {
                 let dma = pfn * PAGE;
                 for (place, word) in [dma, page(pfn), offset | 1 << 32].into_iter().enumerate() {
                     let at = index * 24 + place as u64 * 8;
-                    self.write_u64(direct(array[(at / PAGE) as usize]) + at % PAGE, word);
+                    self.write_u64(
+                        self.era.direct(array[(at / PAGE) as usize]) + at % PAGE,
+                        word,
+                    );
                 }
-                let descriptor = direct(descriptors) + index * 32;
+                let descriptor = self.era.direct(descriptors) + index * 32;
                 if index % 2 == 0 {
                     self.write_u64(descriptor, dma + offset);
                 } else {
@@ -86,7 +89,7 @@ impl Build {
     fn receive(&mut self, pfn: u64, frames_at: &[usize]) {
         for &at in frames_at {
             let frame = super::frames::frame(&mut self.random);
-            self.write(direct(pfn) + at as u64, &frame);
+            self.write(self.era.direct(pfn) + at as u64, &frame);
         }
     }
 }

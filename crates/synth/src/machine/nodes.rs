@@ -3,19 +3,15 @@
 
 use std::ops::Range;
 
-use super::addresses::{PAGE, direct};
+use super::addresses::PAGE;
 use super::build::{Build, FRAMES};
 use super::memmap::{DMA32, StructPage};
 use super::variables::CPUS;
 
-/// `sizeof(struct zone)` and `sizeof(pg_data_t)` of this configuration.
-const ZONE: u64 = 1472;
-const NODE: u64 = 18304;
 /// Orders of free blocks (`MAX_ORDER`), and lists of each (`MIGRATE_TYPES`, the last
 /// for isolated pages).
 const ORDERS: u64 = 11;
 const TYPES: u64 = 5;
-const MOVABLE: u64 = 1;
 
 /// Where in a CPU's unit lie the page lists of the zones (`struct per_cpu_pageset`,
 /// 128 bytes each) and the differences of the node's counters.
@@ -28,7 +24,9 @@ impl Build {
     /// Places the node and its zones, and gives all that is free to them. What is
     /// taken at boot or allocated has to be by now.
     pub(super) fn place_node(&mut self) {
-        let node = direct(self.at_boot(NODE.div_ceil(PAGE), 1));
+        let era = self.era;
+        let (zone, at) = (&era.zone, &era.node);
+        let node = era.direct(self.at_boot(at.size.div_ceil(PAGE), 1));
         self.write_u64(self.variables.address("node_data"), node);
         // Pages that were freed last wait on lists of CPUs.
         let waiting: Vec<Vec<u64>> = (0..CPUS)
@@ -42,52 +40,63 @@ impl Build {
         for (index, (frames, name)) in (0..).zip(zones) {
             let none = vec![Vec::new(); CPUS as usize];
             let waiting = if index == 1 { &waiting } else { &none };
-            let zone = node + index * ZONE;
-            self.write_u64(zone + 80, node);
-            self.write_u64(zone + 88, PAGESETS + index * 128);
-            self.place_zone(zone, &frames, name);
+            let this = node + index * zone.size;
+            self.write_u64(this + zone.pgdat, node);
+            self.write_u64(this + zone.pageset, PAGESETS + index * 128);
+            self.place_zone(this, &frames, name);
             self.place_pagesets(index, waiting);
-            self.free_blocks(zone, frames);
+            self.free_blocks(this, frames);
         }
-        for index in 3..5 {
+        for index in 3..era.zones {
             // ZONE_MOVABLE and ZONE_DEVICE are empty.
-            self.write_u64(node + index * ZONE + 80, node);
+            self.write_u64(node + index * zone.size + zone.pgdat, node);
         }
-        self.write_u32(node + 17632, 3);
-        self.write_u64(node + 17640, 1);
-        self.write_u64(node + 17648, FRAMES - 1);
-        self.write_u64(node + 17656, FRAMES - 1);
-        self.write_u32(node + 17664, 0);
+        self.write_u32(node + at.nr_zones, 3);
+        self.write_u64(node + at.start, 1);
+        self.write_u64(node + at.present, FRAMES - 1);
+        self.write_u64(node + at.spanned, FRAMES - 1);
+        self.write_u32(node + at.id, 0);
         let lru = std::mem::take(&mut self.lru);
+        let dma32 = node + zone.size;
+        let lists = match (zone.lists, &at.counters) {
+            // All pages on them are of one zone.
+            (Some(lists), _) => dma32 + lists,
+            (None, Some(counters)) => node + counters.lists,
+            (None, None) => unreachable!("lists of zones or of nodes"),
+        };
         for (list, frames) in (0..).zip(&lru) {
-            self.write_page_list(node + 17888 + list * 16, frames);
+            self.write_page_list(lists + list * 16, frames);
         }
-        self.write_u64(node + 18048, NODE_DIFFERENCES);
-        // The lists, NR_ANON_MAPPED, NR_FILE_PAGES and NR_SHMEM.
-        let counts = lru.each_ref().map(|list| list.len() as u64);
-        let vm_stat = node + 18056;
-        for (item, count) in (0..).zip(counts) {
-            self.write_u64(vm_stat + item * 8, count);
+        if let Some(counters) = &at.counters {
+            self.write_u64(node + counters.differences, NODE_DIFFERENCES);
+            let counts = lru.each_ref().map(|list| list.len() as u64);
+            let vm_stat = node + counters.vm_stat;
+            for (item, count) in (0..).zip(counts) {
+                self.write_u64(vm_stat + item * 8, count);
+            }
+            let shmem = self.shmem;
+            for (item, count) in [
+                (counters.anon, counts[0] + counts[1] - shmem),
+                (counters.file, counts[2] + counts[3] + shmem),
+                (counters.shmem, shmem),
+            ] {
+                self.write_u64(vm_stat + item * 8, count);
+            }
         }
-        let shmem = self.shmem;
-        self.write_u64(vm_stat + 12 * 8, counts[0] + counts[1] - shmem);
-        self.write_u64(vm_stat + 14 * 8, counts[2] + counts[3] + shmem);
-        self.write_u64(vm_stat + 18 * 8, shmem);
-        // NR_PAGETABLE, a counter of zones.
-        let tables = self.user_tables;
-        self.write_u64(node + ZONE + 1280 + 8 * 8, tables);
+        self.write_u64(dma32 + zone.vm_stat + zone.tables * 8, self.user_tables);
     }
 
     fn place_zone(&mut self, zone: u64, frames: &Range<u64>, name: &str) {
         let spanned = frames.end - frames.start;
         let managed = spanned - self.count_boot(frames.clone());
         let name = self.string(name);
+        let places = &self.era.zone;
         for (at, word) in [
-            (96, frames.start),
-            (104, managed),
-            (112, spanned),
-            (120, spanned),
-            (128, name),
+            (places.start, frames.start),
+            (places.managed, managed),
+            (places.spanned, spanned),
+            (places.present, spanned),
+            (places.name, name),
         ] {
             self.write_u64(zone + at, word);
         }
@@ -101,7 +110,11 @@ impl Build {
             self.write_u32(set + 4, 186);
             self.write_u32(set + 8, 31);
             for kind in 0..3 {
-                let frames = if kind == MOVABLE { &frames[..] } else { &[] };
+                let frames = if kind == self.era.zone.movable {
+                    &frames[..]
+                } else {
+                    &[]
+                };
                 for &pfn in frames {
                     self.set_page(pfn, StructPage::inside(pfn));
                     self.on_cpus.push(pfn);
@@ -133,17 +146,21 @@ impl Build {
             pfn += 1 << order;
         }
         for (order, blocks) in (0..).zip(&lists) {
-            let area = zone + 192 + u64::from(order) * (TYPES * 16 + 8);
+            let area = zone + self.era.zone.free_area + u64::from(order) * (TYPES * 16 + 8);
             for &pfn in blocks {
                 self.set_free(pfn, StructPage::buddy(pfn, order));
             }
             for kind in 0..TYPES {
-                let blocks = if kind == MOVABLE { &blocks[..] } else { &[] };
+                let blocks = if kind == self.era.zone.movable {
+                    &blocks[..]
+                } else {
+                    &[]
+                };
                 self.write_page_list(area + kind * 16, blocks);
             }
             self.write_u64(area + TYPES * 16, blocks.len() as u64);
         }
         // NR_FREE_PAGES
-        self.write_u64(zone + 1280, free);
+        self.write_u64(zone + self.era.zone.vm_stat, free);
     }
 }

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::addresses::{PAGE, direct, page};
+use super::addresses::{PAGE, page};
 use super::build::Build;
 use super::memmap::StructPage;
+use super::processes::TASK_SIZE;
 
 /// Caches by name: bytes of an object, order of a slab.
-const CACHES: [(&str, u64, u32); 8] = [
+const CACHES: [(&str, u64, u32); 10] = [
     ("kmem_cache", 512, 0),
     ("kmalloc-64", 64, 0),
     ("kmalloc-96", 96, 0),
@@ -17,6 +18,8 @@ const CACHES: [(&str, u64, u32); 8] = [
     ("ext4_inode_cache", 1072, 2),
     ("mm_struct", 2112, 3),
     ("radix_tree_node", 576, 2),
+    ("task_struct", TASK_SIZE, 3),
+    ("signal_cache", 1024, 2),
 ];
 
 /// `RADIX_TREE_MAP_SHIFT` is 6.
@@ -61,9 +64,10 @@ impl Build {
             cache.used = 0;
         }
         let cache = self.cache(name);
-        let slab = cache.slabs.last().expect("one at least");
+        let slab = *cache.slabs.last().expect("one at least");
         cache.used += 1;
-        direct(*slab) + (cache.used - 1) * cache.size
+        let offset = (cache.used - 1) * cache.size;
+        self.era.direct(slab) + offset
     }
 
     fn cache(&mut self, name: &str) -> &mut Cache {
@@ -101,18 +105,20 @@ impl Build {
     }
 
     /// Sets the pages of all slabs, threads the free objects of the last ones and
-    /// lists the caches.
-    pub(super) fn finish_slabs(&mut self) {
+    /// lists the caches; gives the frames.
+    pub(super) fn finish_slabs(&mut self) -> Vec<u64> {
+        let mut frames = Vec::new();
         let caches = std::mem::take(&mut self.caches.by_name);
         let links: Vec<u64> = caches.values().map(|cache| cache.address + 104).collect();
         self.write_list(self.variables.address("slab_caches"), &links);
         for cache in caches.values() {
             let all = cache.per_slab();
             for (index, &slab) in cache.slabs.iter().enumerate() {
+                frames.extend(slab..slab + (1 << cache.order));
                 let is_last = index + 1 == cache.slabs.len();
                 let used = if is_last { cache.used } else { all };
                 let object = |number: u64| match number {
-                    number if number < all => direct(slab) + number * cache.size,
+                    number if number < all => self.era.direct(slab) + number * cache.size,
                     _ => 0,
                 };
                 for number in used..all {
@@ -130,6 +136,7 @@ impl Build {
                 }
             }
         }
+        frames
     }
 
     /// The first `count` pages of a file on a disk.
@@ -169,11 +176,11 @@ impl Build {
                 let used = (count - index).min(SLOTS);
                 self.start_node(leaf, [0, index / SLOTS, used], [root, mapping + 8]);
                 // Inner nodes are told by their lowest bit.
-                self.write_u64(root + 40 + index / SLOTS * 8, leaf | 1);
+                self.write_u64(root + self.era.tree_slots + index / SLOTS * 8, leaf | 1);
             }
             let pfn = self.single();
             self.set_user_page(pfn, page_of(pfn, mapping, index), lru);
-            self.write_u64(leaf + 40 + slot * 8, page(pfn));
+            self.write_u64(leaf + self.era.tree_slots + slot * 8, page(pfn));
             frames.push(pfn);
         }
         frames
@@ -184,8 +191,10 @@ impl Build {
         self.write(node, &[shift as u8, offset as u8, count as u8, 0]);
         self.write_u64(node + 8, up[0]);
         self.write_u64(node + 16, up[1]);
-        // An empty private_list points to itself.
-        self.write_u64(node + 24, node + 24);
-        self.write_u64(node + 32, node + 24);
+        if self.era.tree_slots > 24 {
+            // An empty private_list points to itself.
+            self.write_u64(node + 24, node + 24);
+            self.write_u64(node + 32, node + 24);
+        }
     }
 }

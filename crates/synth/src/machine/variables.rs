@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
-use super::Options;
-use super::addresses::{KERNEL_MAP, PAGE, direct, page, phys};
+use super::addresses::{KERNEL_MAP, PAGE, page};
 use super::build::Build;
+use super::era::Era;
+use super::{BUILD_ID, Options};
 
 /// `_text` to `_end`.
 pub(super) const IMAGE: Range<u64> = KERNEL_MAP + 0x100_0000..KERNEL_MAP + 0x180_0000;
@@ -21,8 +22,10 @@ pub(super) const UNIT: u64 = 32 * PAGE;
 
 /// `CONFIG_NODES_SHIFT` is 6.
 pub(super) const MAX_NUMNODES: u64 = 64;
-/// `NR_SECTION_ROOTS`: 2^(46 - 27) sections by 256 in a root.
-pub(super) const SECTION_ROOTS: u64 = 2048;
+/// 2^(46 - 27).
+pub(super) const SECTIONS: u64 = 1 << 19;
+/// Room for `NR_SECTION_ROOTS` pointers.
+pub(super) const SECTION_ROOTS: u64 = 4096;
 /// `__LOG_BUF_LEN`; `CONFIG_LOG_BUF_SHIFT` is 14.
 pub(super) const LOG_BUF_LEN: u64 = 1 << 14;
 
@@ -39,19 +42,23 @@ pub(super) struct Variables {
 }
 
 /// Data and zeroed data: kind, name, bytes, alignment.
-const TABLE: [(char, &str, u64, u64); 28] = [
-    ('D', "init_top_pgt", PAGE, PAGE),
+const TABLE: [(char, &str, u64, u64); 31] = [
+    // The root of the tables, by the name it has in this kernel.
+    ('D', "", PAGE, PAGE),
     ('D', "level3_kernel_pgt", PAGE, PAGE),
     ('D', "level2_kernel_pgt", PAGE, PAGE),
     ('D', "level2_fixmap_pgt", PAGE, PAGE),
     ('D', "level1_fixmap_pgt", PAGE, PAGE),
     ('D', "init_task", 2 * PAGE, PAGE),
+    ('D', "init_thread_union", 4 * PAGE, 4 * PAGE),
+    ('d', "init_signals", 1024, 8),
     ('D', "init_uts_ns", 432, 32),
     ('D', "vmap_area_list", 16, 8),
     ('D', "pgd_list", 16, 8),
     ('D', "slab_caches", 16, 8),
     ('d', "modules", 16, 8),
     ('D', "nr_cpu_ids", 4, 4),
+    ('D', "phys_base", 8, 8),
     ('d', "log_buf", 8, 8),
     ('d', "log_buf_len", 4, 4),
     ('D', "node_online_map", 8, 8),
@@ -65,14 +72,15 @@ const TABLE: [(char, &str, u64, u64); 28] = [
     ('b', "clear_seq", 8, 8),
     ('b', "clear_idx", 4, 4),
     ('b', "__log_buf", LOG_BUF_LEN, 4),
-    ('B', "vmcoreinfo_data", 8, 8),
-    ('B', "vmcoreinfo_note", 8, 8),
+    // Pointers, or the text itself.
+    ('B', "vmcoreinfo_data", PAGE, 8),
+    ('B', "vmcoreinfo_note", PAGE + 24, 8),
     // A variable that no kernel has, for pages that it alone names.
     ('b', "pages_of_variables", 4096, 8),
 ];
 
 impl Variables {
-    pub(super) fn new() -> Variables {
+    pub(super) fn new(era: &Era) -> Variables {
         let mut variables = Variables {
             symbols: Vec::new(),
             rodata: RODATA,
@@ -85,7 +93,7 @@ impl Variables {
             };
             let address = section.next_multiple_of(align);
             *section = address + size;
-            variables.add(kind, name, address);
+            variables.add(kind, if name.is_empty() { era.root } else { name }, address);
         }
         for (kind, name, address) in [
             // Absolute on x86_64, where per-CPU addresses begin at 0.
@@ -126,7 +134,7 @@ impl Variables {
 
     /// Frames of the image.
     pub(super) fn frames() -> Range<u64> {
-        phys(IMAGE.start) / PAGE..phys(IMAGE.end) / PAGE
+        (IMAGE.start - KERNEL_MAP) / PAGE..(IMAGE.end - KERNEL_MAP) / PAGE
     }
 }
 
@@ -138,7 +146,7 @@ impl Build {
         address
     }
 
-    /// `init_uts_ns` and `linux_banner` (`init/version.c`): a reference count, then six
+    /// `init_uts_ns`, `linux_banner` (`init/version.c`) and the notes: a reference count, then six
     /// names of 65 bytes (`struct new_utsname`).
     pub(super) fn name_kernel(&mut self, options: &Options) {
         let at = self.variables.address("init_uts_ns");
@@ -150,9 +158,12 @@ impl Build {
         let banner = self.string(&format!("{}\n", options.banner_text()));
         self.variables.add('R', "linux_banner", banner);
         self.write_u64(self.variables.address("node_online_map"), 1);
-        // comm lies somewhere in it; the name is all that anybody here looks for.
-        let task = self.variables.address("init_task");
-        self.write(task + 0xa90, b"swapper/0");
+        // Elf64_Nhdr with NT_GNU_BUILD_ID, its name, the id.
+        let notes = self.variables.constant(36);
+        self.write(notes, b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0");
+        self.write(notes + 16, &BUILD_ID);
+        self.variables.add('R', "__start_notes", notes);
+        self.variables.add('R', "__stop_notes", notes + 36);
     }
 
     /// Pages that variables name, each second by its `struct page`.
@@ -162,12 +173,12 @@ impl Build {
             let pfn = self.single();
             for offset in (0..PAGE).step_by(8) {
                 let word = self.random.next() >> 2;
-                self.write_u64(direct(pfn) + offset, word);
+                self.write_u64(self.era.direct(pfn) + offset, word);
             }
             let name = if index % 2 == 0 {
                 page(pfn)
             } else {
-                direct(pfn)
+                self.era.direct(pfn)
             };
             self.write_u64(at + index * 8, name);
             pfn
@@ -181,13 +192,5 @@ impl Options {
     pub(super) fn uname(&self) -> [&str; 6] {
         let (release, version) = (&self.release, &self.version);
         ["Linux", "synth", release, version, "x86_64", "(none)"]
-    }
-
-    /// What `linux_banner` and the log's first line say.
-    pub(super) fn banner_text(&self) -> String {
-        format!(
-            "Linux version {} (root@build) ({}) {}",
-            self.release, self.compiler, self.version
-        )
     }
 }

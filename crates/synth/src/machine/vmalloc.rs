@@ -1,6 +1,6 @@
 //! Memory of `vmalloc()` and of modules (`mm/vmalloc.c`, `include/linux/vmalloc.h`).
 
-use super::addresses::{MODULES, PAGE, VMALLOC, page};
+use super::addresses::{KERNEL_MAP, PAGE, VMALLOC, page};
 use super::build::Build;
 use super::tables::{KERNEL_PAGE, KERNEL_TABLE, Leaf};
 
@@ -25,7 +25,7 @@ impl Build {
     /// An area of so many pages: its address, and their frames. `caller` is told to
     /// have asked for it.
     pub(super) fn vmalloc(&mut self, from: From, pages: u64, caller: u64) -> (u64, Vec<u64>) {
-        let start = [VMALLOC, MODULES][from as usize];
+        let start = [VMALLOC, KERNEL_MAP + self.era.image_size][from as usize];
         let used = &mut self.areas.used[from as usize];
         let address = start + *used * PAGE;
         *used += pages + 1;
@@ -42,7 +42,7 @@ impl Build {
                 level: 1,
                 table: KERNEL_TABLE,
             };
-            self.map(root, &leaf, Build::single);
+            self.map(root, &leaf, |build, _| build.single());
         }
         let size = (pages + 1) * PAGE;
         let vm = self.object("kmalloc-64");
@@ -56,9 +56,11 @@ impl Build {
         let area = self.object("kmalloc-96");
         self.write_u64(area, address);
         self.write_u64(area + 8, address + size);
-        // VM_VM_AREA
-        self.write_u64(area + 16, 4);
-        self.write_u64(area + 72, vm);
+        if let Some(flags) = self.era.area_flags {
+            // VM_VM_AREA
+            self.write_u64(area + flags, 4);
+        }
+        self.write_u64(area + self.era.area_vm, vm);
         self.areas.all.push((address, area));
         (address, frames)
     }
@@ -67,7 +69,7 @@ impl Build {
     pub(super) fn list_areas(&mut self) {
         self.areas.all.sort_unstable();
         let all = self.areas.all.iter();
-        let links: Vec<u64> = all.map(|&(_, area)| area + 48).collect();
+        let links: Vec<u64> = all.map(|&(_, area)| area + self.era.area_list).collect();
         self.write_list(self.variables.address("vmap_area_list"), &links);
     }
 }

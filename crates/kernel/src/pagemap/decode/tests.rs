@@ -35,7 +35,7 @@ fn decoder() -> Decoder {
         index: 32,
         pp_magic: Some(8),
         order: OrderPlace::Tail(17),
-        dtor: Some((16, 2)),
+        dtor: Some(Dtor::Number(16, 2)),
         entire_mapcount: Some(20),
         slab_cache: 24,
         slab_freelist: 32,
@@ -304,4 +304,31 @@ fn bytes_that_end_too_early_read_as_zero() {
         (0, 0, 0)
     );
     assert!(!words.is_page_pool());
+}
+
+/// `prep_compound_page()` of 3.10 and of 4.4, whose VMCOREINFO does not tell of tails.
+#[test]
+fn orders_that_nothing_is_exported_about() {
+    const FREE_HUGE_PAGE: u64 = 0xffff_ffff_8119_5a30;
+    let decoder = Decoder {
+        order: OrderPlace::TailLru,
+        dtor: Some(Dtor::Function(8, VirtAddr(FREE_HUGE_PAGE))),
+        ..decoder()
+    };
+    let head = Page::new(HEAD);
+    let decode = |first, second| {
+        let tail = Page::new(1 << 17).u64(8, first).u64(16, second).refcount(0);
+        let decoded = decoder.decode(Pfn(512), &head.0, Some(&tail.0));
+        (decoded.class, decoded.order)
+    };
+    let free_compound_page = 0xffff_ffff_8115_8d70;
+    assert_eq!(decode(free_compound_page, 3), (Class::Raw, 3));
+    assert_eq!(decode(FREE_HUGE_PAGE, 9), (Class::Hugetlb, 9));
+    // compound_head, then dtor and order of four bytes each.
+    assert_eq!(decode(0xffff_ea00_0000_8001, 5 << 32 | 1), (Class::Raw, 5));
+    // Not an order: a list that the page is on.
+    assert_eq!(
+        decode(0xffff_ea00_0000_8020, 0xffff_ea00_0000_8060),
+        (Class::Raw, 0)
+    );
 }

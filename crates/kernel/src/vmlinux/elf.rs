@@ -1,0 +1,240 @@
+//! The sections of a vmlinux (System V ABI), compressed or not.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use memchr::memmem;
+use object::LittleEndian;
+use object::elf::{ELFCOMPRESS_ZLIB, ELFCOMPRESS_ZSTD, FileHeader64, SHT_NOBITS};
+use object::read::ReadCache;
+use object::read::elf::{CompressionHeader, FileHeader, SectionHeader};
+
+use super::VmlinuxError;
+use crate::build_id;
+
+/// A vmlinux has some eighty, with relocations.
+const MOST_SECTIONS: u32 = 1 << 12;
+/// Bytes of a section that is read as a whole.
+const MOST_BYTES: u64 = 512 << 20;
+/// Bytes of `.notes`; there are some hundred.
+const MOST_NOTES: u64 = 64 << 10;
+/// How `linux_banner` begins.
+const BANNER: &[u8] = b"Linux version ";
+/// Bytes of a banner; those of distributions have some 250.
+const LONGEST_BANNER: usize = 1 << 10;
+
+/// An ELF file with debug information.
+pub(super) struct Elf {
+    pub(super) path: PathBuf,
+    file: File,
+    sections: Vec<Section>,
+}
+
+struct Section {
+    name: String,
+    /// Of its content in the file.
+    offset: u64,
+    stored: u64,
+    /// Bytes when unpacked.
+    size: u64,
+    packing: Packing,
+}
+
+#[derive(Clone, Copy)]
+enum Packing {
+    None,
+    Zlib,
+    Zstd,
+}
+
+impl Elf {
+    /// Opens a file and reads where its sections are.
+    pub(super) fn open(path: &Path) -> Result<Elf, VmlinuxError> {
+        let failed = |error: &io::Error| VmlinuxError::Read {
+            path: path.to_owned(),
+            why: error.to_string(),
+        };
+        // Opening a pipe would wait for whoever writes to it.
+        let metadata = std::fs::metadata(path).map_err(|error| failed(&error))?;
+        if !metadata.is_file() {
+            return Err(VmlinuxError::NotElf {
+                path: path.to_owned(),
+                why: "not a file".to_owned(),
+            });
+        }
+        let file = File::open(path).map_err(|error| failed(&error))?;
+        let sections = sections(&file).map_err(|why| VmlinuxError::NotElf {
+            path: path.to_owned(),
+            why,
+        })?;
+        let path = path.to_owned();
+        Ok(Elf {
+            path,
+            file,
+            sections,
+        })
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// Bytes of a section when unpacked; 0 where there is none.
+    pub(super) fn size(&self, name: &str) -> u64 {
+        self.find(name).map_or(0, |section| section.size)
+    }
+
+    /// A section from its begin to its end, unpacked on the way. Nothing where there
+    /// is none.
+    pub(super) fn read(&self, name: &str) -> io::Result<Box<dyn Read + '_>> {
+        let Some(section) = self.find(name) else {
+            return Ok(Box::new(io::empty()));
+        };
+        let stored = Stored {
+            file: &self.file,
+            at: section.offset,
+            left: section.stored,
+        };
+        let stored = BufReader::with_capacity(256 << 10, stored);
+        Ok(match section.packing {
+            Packing::None => Box::new(stored),
+            Packing::Zlib => Box::new(flate2::bufread::ZlibDecoder::new(stored).take(section.size)),
+            Packing::Zstd => {
+                Box::new(zstd::stream::read::Decoder::with_buffer(stored)?.take(section.size))
+            }
+        })
+    }
+
+    /// A whole section; empty where there is none.
+    pub(super) fn whole(&self, section: &'static str) -> Result<Vec<u8>, VmlinuxError> {
+        let failed = |why: String| VmlinuxError::Section {
+            path: self.path.clone(),
+            section,
+            why,
+        };
+        let size = self.size(section);
+        if size > MOST_BYTES {
+            return Err(failed(format!(
+                "{size} bytes, at most 512 MiB are expected"
+            )));
+        }
+        // Grows with what there is, not with what the header claims.
+        let mut bytes = Vec::new();
+        let read = self
+            .read(section)
+            .and_then(|mut all| all.read_to_end(&mut bytes));
+        match read {
+            Ok(_) if bytes.len() as u64 == size => Ok(bytes),
+            Ok(_) => Err(failed(format!("{} of {size} bytes", bytes.len()))),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// The build id as hex.
+    pub(super) fn build_id(&self) -> Option<String> {
+        [".notes", ".note.gnu.build-id"].iter().find_map(|name| {
+            let mut notes = Vec::new();
+            let all = self.read(name).ok()?;
+            all.take(MOST_NOTES).read_to_end(&mut notes).ok()?;
+            build_id::find(&notes)
+        })
+    }
+
+    /// `linux_banner`, up to its line feed.
+    pub(super) fn banner(&self) -> Option<Vec<u8>> {
+        let mut all = self.read(".rodata").ok()?.take(MOST_BYTES);
+        let mut window = Vec::new();
+        loop {
+            let mut more = (&mut all).take(1 << 20);
+            let ended = more.read_to_end(&mut window).ok()? == 0;
+            let mut hits = memmem::find_iter(&window, BANNER);
+            let banner = hits.find_map(|at| {
+                let text = window.get(at..)?;
+                let text = text.get(..LONGEST_BANNER).unwrap_or(text);
+                // A format of the same words has no release.
+                let text = text.get(..memchr::memchr(b'\n', text)?)?;
+                let is_text = text.iter().all(|byte| matches!(byte, b' '..=b'~'));
+                (is_text && !text.contains(&b'%')).then(|| text.to_vec())
+            });
+            if banner.is_some() || ended {
+                return banner;
+            }
+            window.drain(..window.len().saturating_sub(LONGEST_BANNER));
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<&Section> {
+        self.sections.iter().find(|section| section.name == name)
+    }
+}
+
+fn sections(file: &File) -> Result<Vec<Section>, String> {
+    let data = &ReadCache::new(file);
+    let endian = LittleEndian;
+    let said = |error: object::read::Error| error.to_string();
+    let header = FileHeader64::<LittleEndian>::parse(data).map_err(said)?;
+    if !header.is_little_endian() {
+        return Err("big-endian, which is not supported".to_owned());
+    }
+    let count = header.shnum(endian, data).map_err(said)?;
+    if count > MOST_SECTIONS {
+        return Err(format!(
+            "{count} sections, at most {MOST_SECTIONS} are expected"
+        ));
+    }
+    let table = header.sections(endian, data).map_err(said)?;
+    let mut sections = Vec::new();
+    for section in table.iter() {
+        if section.sh_type(endian) == SHT_NOBITS {
+            continue;
+        }
+        let (Ok(name), Some((offset, stored))) = (
+            table.section_name(endian, section),
+            section.file_range(endian),
+        ) else {
+            continue;
+        };
+        let packed = section.compression(endian, data).map_err(said)?;
+        let (offset, stored, size, packing) = match packed {
+            None => (offset, stored, stored, Packing::None),
+            Some((header, offset, stored)) => {
+                let packing = match header.ch_type(endian) {
+                    ELFCOMPRESS_ZLIB => Packing::Zlib,
+                    ELFCOMPRESS_ZSTD => Packing::Zstd,
+                    other => return Err(format!("compression of unknown type {}", other.0)),
+                };
+                (offset, stored, header.ch_size(endian), packing)
+            }
+        };
+        sections.push(Section {
+            name: String::from_utf8_lossy(name).into_owned(),
+            offset,
+            stored,
+            size,
+            packing,
+        });
+    }
+    Ok(sections)
+}
+
+/// Bytes of a section as they are in the file.
+struct Stored<'f> {
+    file: &'f File,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Stored<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buf.len());
+        let buf = buf.get_mut(..most).unwrap_or_default();
+        let read = self.file.read_at(buf, self.at)?;
+        self.at += read as u64;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}

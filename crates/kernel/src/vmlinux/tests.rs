@@ -1,0 +1,314 @@
+//! DWARF as compilers write it, held against what the compiled program says of itself,
+//! and against the BTF of a real kernel.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::elf::Elf;
+use super::{VmlinuxError, units};
+use crate::btf::Btf;
+use crate::layouts::{self, Layouts, Questions};
+use crate::vmcoreinfo::Vmcoreinfo;
+
+/// Structs as a kernel has them: unions without a name, bit-fields, arrays of arrays, a
+/// struct with itself behind a pointer, one that is declared only, one of another name.
+const SOURCE: &str = r#"
+#include <stddef.h>
+#include <stdio.h>
+
+typedef struct { volatile int counter; } atomic_t;
+struct list_head { struct list_head *next, *prev; };
+struct address_space;
+enum pageflags { PG_locked, PG_referenced, PG_slab = 9, __NR_PAGEFLAGS = 23 };
+enum node_stat_item { NR_NEGATIVE = -3, NR_SLAB = 5 };
+typedef enum { WITHOUT_TAG = 7 } zone_stat_item;
+
+struct page {
+    unsigned long flags;
+    union {
+        struct {
+            struct list_head lru;
+            struct address_space *mapping;
+            unsigned long private;
+        };
+        struct {
+            unsigned char compound_dtor, compound_order;
+            const atomic_t compound_mapcount;
+        };
+    };
+    union { atomic_t _mapcount; unsigned int page_type; };
+    atomic_t _refcount;
+} __attribute__((aligned(16)));
+
+struct slab {
+    unsigned long flags;
+    union {
+        unsigned long counters;
+        struct { unsigned inuse:16; unsigned objects:15; unsigned frozen:1; };
+    };
+    long far_away:40, next_to_it:7;
+};
+
+struct zone {
+    char name[3];
+    unsigned long watermark[2][3];
+    struct { int order; struct list_head free_list[4]; } free_area[11];
+    unsigned long nothing[];
+};
+
+/* As a driver may call something else of its own. */
+struct kmem_cache { int of_a_driver; };
+struct task_struct *only_declared;
+
+struct page page; struct slab slab; struct zone zone; struct kmem_cache other;
+enum pageflags flag; enum node_stat_item item; zone_stat_item zone_item;
+
+#define SHOW(type, member) \
+    printf(#type "." #member " %zu %zu\n", offsetof(struct type, member), \
+           sizeof(((struct type *)0)->member))
+
+int main(void)
+{
+    SHOW(page, flags); SHOW(page, lru); SHOW(page, lru.prev); SHOW(page, mapping);
+    SHOW(page, private); SHOW(page, compound_dtor); SHOW(page, compound_order);
+    SHOW(page, compound_mapcount); SHOW(page, _mapcount); SHOW(page, _refcount);
+    SHOW(slab, counters); SHOW(zone, name); SHOW(zone, watermark);
+    SHOW(zone, free_area); printf("zone.free_area.free_list %zu %zu\n",
+        offsetof(struct zone, free_area[0].free_list), sizeof(zone.free_area[0].free_list));
+    printf("page %zu\n", sizeof(struct page));
+    printf("slab %zu\n", sizeof(struct slab));
+    printf("zone %zu\n", sizeof(struct zone));
+    return 0;
+}
+"#;
+
+/// Another file of the same program, which has the struct that is meant.
+const SECOND: &str = r#"
+struct kmem_cache { long cpu_slab; unsigned size; const char *name; };
+struct kmem_cache cache;
+"#;
+
+fn compiled(folder: &Path, flags: &[&str]) -> PathBuf {
+    let program = folder.join("program");
+    let mut sources = Vec::new();
+    for (name, text) in [("first.c", SOURCE), ("second.c", SECOND)] {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        sources.push(path);
+    }
+    let mut cc = Command::new("cc");
+    cc.args(flags).args(&sources).arg("-o").arg(&program);
+    let output = cc.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cc {flags:?}: {said}");
+    program
+}
+
+fn asked() -> Questions {
+    let structs: [(&str, &[&str]); 6] = [
+        ("page", &["lru"]),
+        ("slab", &["objects"]),
+        ("zone", &["free_area"]),
+        ("kmem_cache", &["cpu_slab", "size"]),
+        ("task_struct", &["comm"]),
+        ("only_in_other_kernels", &["member"]),
+    ];
+    let structs = structs.map(|(name, members)| (name, members.to_vec()));
+    Questions {
+        structs: BTreeMap::from(structs),
+        enums: &["pageflags", "node_stat_item", "pagetype"],
+    }
+}
+
+fn agrees(program: &Path) {
+    let types = units::types(&Elf::open(program).unwrap(), &asked()).unwrap();
+    let says = Command::new(program).output().unwrap().stdout;
+    let says = String::from_utf8(says).unwrap();
+    let mut lines = 0;
+    for line in says.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let number = |index: usize| words[index].parse::<u64>().unwrap();
+        match words.len() {
+            3 => {
+                let member = types.member(words[0]).expect(words[0]);
+                let found = (member.offset, member.size, member.bits);
+                assert_eq!(found, (number(1), number(2), None), "{line}");
+            }
+            _ => assert_eq!(types.size_of(words[0]), Some(number(1)), "{line}"),
+        }
+        lines += 1;
+    }
+    assert_eq!(lines, 18);
+    // The x86-64 and AArch64 psABIs fill words from the lowest bit.
+    for (path, offset, size, bits) in [
+        ("slab.inuse", 8, 2, (0, 16)),
+        ("slab.objects", 10, 2, (0, 15)),
+        ("slab.frozen", 11, 1, (7, 1)),
+        ("slab.far_away", 16, 5, (0, 40)),
+        ("slab.next_to_it", 21, 1, (0, 7)),
+    ] {
+        let member = types.member(path).expect(path);
+        let found = (member.offset, member.size, member.bits);
+        assert_eq!(found, (offset, size, Some(bits)), "{path}");
+    }
+    assert_eq!(types.enumerator("pageflags", "PG_slab"), Some(9));
+    assert_eq!(types.enumerator("pageflags", "__NR_PAGEFLAGS"), Some(23));
+    assert_eq!(types.enumerator("node_stat_item", "NR_NEGATIVE"), Some(-3));
+    assert_eq!(types.enumerator("node_stat_item", "NR_SLAB"), Some(5));
+    // The one with the members that are asked for, from the second file.
+    assert_eq!(
+        types.member("kmem_cache.cpu_slab").map(|m| m.offset),
+        Some(0)
+    );
+    assert_eq!(types.member("kmem_cache.size").map(|m| m.offset), Some(8));
+    assert_eq!(types.size_of("kmem_cache"), Some(24));
+    assert_eq!(types.size_of("task_struct"), None);
+}
+
+#[test]
+fn offsets_are_those_that_the_compiler_gave() {
+    for flags in [
+        &["-gdwarf-5"][..],
+        &["-gdwarf-4"],
+        &["-gdwarf-4", "-O2"],
+        // Bit-fields counted from the other end, offsets as expressions.
+        &["-gdwarf-3", "-gstrict-dwarf"],
+        &["-gdwarf-2", "-gstrict-dwarf"],
+        &["-gdwarf-5", "-gdwarf64"],
+        &["-gdwarf-5", "-gz=zlib"],
+        &["-gdwarf-4", "-gz=zlib"],
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let program = compiled(folder.path(), flags);
+        agrees(&program);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = compiled(folder.path(), &["-gdwarf-5"]);
+    let mut pack = Command::new("objcopy");
+    pack.arg("--compress-debug-sections=zstd").arg(&program);
+    assert!(pack.status().unwrap().success());
+    agrees(&program);
+}
+
+#[test]
+fn a_stripped_file_is_not_one_of_a_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compiled(folder.path(), &["-g0"]);
+    let elf = Elf::open(&program).unwrap();
+    assert!(!elf.has(".debug_info"));
+    let error = units::types(&elf, &asked()).unwrap_err();
+    assert!(
+        matches!(error, VmlinuxError::NoTypes { units: 0, .. }),
+        "{error}"
+    );
+    let error = Elf::open(folder.path()).err().unwrap();
+    assert!(matches!(error, VmlinuxError::NotElf { .. }), "{error}");
+    let text = folder.path().join("first.c");
+    let error = Elf::open(&text).err().unwrap();
+    assert!(matches!(error, VmlinuxError::NotElf { .. }), "{error}");
+    let error = Elf::open(&folder.path().join("none")).err().unwrap();
+    assert!(matches!(error, VmlinuxError::Read { .. }), "{error}");
+}
+
+/// Each byte of headers, abbreviations and entries may say anything.
+#[test]
+fn broken_files_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    for flags in [&["-gdwarf-5"][..], &["-gdwarf-4", "-gz=zlib"]] {
+        let program = compiled(folder.path(), flags);
+        let whole = std::fs::read(&program).unwrap();
+        let path = folder.path().join("broken");
+        let mut random = 0x2545_f491_4f6c_dd1d_u64;
+        let mut answered = 0;
+        for round in 0..3000_usize {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + round % 4 {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                let at = (random >> 16) as usize % bytes.len();
+                bytes[at] = random as u8;
+            }
+            if round % 8 == 0 {
+                bytes.truncate(whole.len() * (round / 8) / 375);
+            }
+            std::fs::write(&path, bytes).unwrap();
+            let types = Elf::open(&path).and_then(|elf| units::types(&elf, &asked()));
+            if let Ok(types) = types {
+                answered += 1;
+                let _ = (types.member("page.lru"), types.member("zone.free_area"));
+            }
+        }
+        assert!(answered > 100, "{answered}");
+    }
+}
+
+/// A file of some KiB that unpacks to much more ends at what makes no sense, and what
+/// its headers claim is not allocated.
+#[test]
+fn what_is_packed_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compiled(folder.path(), &["-g0"]);
+    let zeroes = folder.path().join("zeroes");
+    std::fs::File::create(&zeroes)
+        .unwrap()
+        .set_len(64 << 20)
+        .unwrap();
+    let add = format!("--add-section=.debug_info={}", zeroes.display());
+    let mut pack = Command::new("objcopy");
+    pack.arg(add)
+        .arg("--compress-debug-sections=zlib")
+        .arg(&program);
+    assert!(pack.status().unwrap().success());
+    let elf = Elf::open(&program).unwrap();
+    assert_eq!(elf.size(".debug_info"), 64 << 20);
+    let packed = std::fs::metadata(&program).unwrap().len();
+    assert!(packed < 1 << 20, "{packed}");
+    let error = units::types(&elf, &asked()).unwrap_err().to_string();
+    assert!(error.contains("a unit of 0 bytes"), "{error}");
+
+    // ch_size of the compression header (Elf64_Chdr: type, reserved, size, alignment).
+    let mut bytes = std::fs::read(&program).unwrap();
+    let claimed = (64_u64 << 20).to_le_bytes();
+    let mut places = memchr::memmem::find_iter(&bytes, &claimed).collect::<Vec<_>>();
+    places.retain(|&at| bytes[at - 8..at - 4] == 1_u32.to_le_bytes());
+    assert_eq!(places.len(), 1);
+    bytes[places[0]..places[0] + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+    std::fs::write(&program, bytes).unwrap();
+    let elf = Elf::open(&program).unwrap();
+    let error = units::types(&elf, &asked()).unwrap_err().to_string();
+    assert!(error.contains("at most 4 GiB are expected"), "{error}");
+    assert!(elf.whole(".debug_info").is_err());
+}
+
+/// A kernel with both kinds of types in one file: what BTF says of each row, DWARF does.
+#[test]
+#[ignore = "needs a kernel's vmlinux with .BTF and .debug_info, named by PAGEHOUND_VMLINUX"]
+fn rows_are_those_of_btf() {
+    let path = std::env::var_os("PAGEHOUND_VMLINUX").unwrap();
+    let elf = Elf::open(Path::new(&path)).unwrap();
+    let begin = std::time::Instant::now();
+    let dwarf = units::types(&elf, &layouts::questions()).unwrap();
+    eprintln!("{} types in {:?}", dwarf.type_count(), begin.elapsed());
+    let btf = Btf::parse(elf.whole(".BTF").unwrap()).unwrap();
+    let mut known = 0;
+    for path in layouts::paths() {
+        assert_eq!(dwarf.member(path), btf.member(path), "{path}");
+        known += usize::from(btf.member(path).is_some());
+    }
+    let release = Vmcoreinfo::parse(b"OSRELEASE=any\n").unwrap();
+    let [by_dwarf, by_btf] = [&dwarf, &btf].map(|types| Layouts::resolve(&release, Some(types)));
+    assert_eq!(format!("{by_dwarf:?}"), format!("{by_btf:?}"));
+    for (of, name) in [
+        ("node_stat_item", "NR_FILE_PAGES"),
+        ("node_stat_item", "NR_SHMEM"),
+        ("zone_stat_item", "NR_FREE_PAGES"),
+    ] {
+        let value = btf.enumerator(of, name);
+        assert!(value.is_some());
+        assert_eq!(dwarf.enumerator(of, name), value, "{name}");
+    }
+    eprintln!("{known} of {} paths", layouts::paths().count());
+    assert!(known > 200);
+}
