@@ -6,6 +6,7 @@
 
 mod breakage;
 mod fields;
+mod formats;
 mod outcome;
 mod random;
 
@@ -26,8 +27,7 @@ use outcome::{Healthy, Outcome, Run};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Dumps to break copies of; those of one format are told together
-    #[arg(required = true)]
+    /// Dumps to break copies of [default: a small machine in every container]
     dumps: Vec<PathBuf>,
     /// Places at which each dump is cut
     #[arg(long, default_value_t = 50, value_name = "N")]
@@ -67,7 +67,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
          |---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let mut faults = Vec::new();
-    for dump in &arguments.dumps {
+    let made = tempfile::tempdir_in(&scratch).context("cannot make a folder")?;
+    let dumps = match arguments.dumps.as_slice() {
+        [] => formats::write(made.path())?,
+        dumps => dumps.to_vec(),
+    };
+    for dump in &dumps {
         let tried = try_all(arguments, &pagehound, &scratch, dump)
             .with_context(|| dump.display().to_string())?;
         for (kind, tally) in &tried.tallies {

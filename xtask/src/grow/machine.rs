@@ -100,7 +100,11 @@ impl<'k> Machine<'k> {
 
     /// The place of a member that pagehound does not read.
     pub(super) fn member(&self, path: &str) -> Result<u64> {
-        let btf = self.kernel.types.as_ref().context("the base has no types")?;
+        let btf = self
+            .kernel
+            .types
+            .as_ref()
+            .context("the base has no types")?;
         let member = btf.member(path);
         Ok(member.with_context(|| format!("BTF has no {path}"))?.offset)
     }
