@@ -201,7 +201,7 @@ impl Parts {
             let of = part.coverage();
             coverage.present += of.present;
             coverage.unreadable += of.unreadable;
-            coverage.absent += of.absent - part.dumped_elsewhere();
+            coverage.absent += of.absent.saturating_sub(part.dumped_elsewhere());
             coverage.excluded = of.excluded; // the bitmaps of all are the same
             here += part.dumped_in_file();
         }
