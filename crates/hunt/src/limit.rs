@@ -95,6 +95,7 @@ impl MemoryLimit {
         let need = Need {
             frames: pages.map.end().0,
             bitmaps: has_bitmaps(dump),
+            index: index_of(dump),
             units: Units::of(&pages.map).len() as u64,
             slabs: pages.slabs.len() as u64,
             objects: pages.slabs.objects(),
@@ -123,12 +124,23 @@ fn has_bitmaps(dump: &Dump) -> bool {
     matches!(dump.info.format, Format::Kdump | Format::FlattenedKdump)
 }
 
+/// An AVML image is in chunks of 64 KiB, with 16 bytes that say where each lies.
+fn index_of(dump: &Dump) -> u64 {
+    if dump.info.format != Format::Avml {
+        return 0;
+    }
+    let frames = dump.memory.end_pfn().0;
+    (frames >> (16 - dump.memory.page_shift().min(16))).saturating_mul(16)
+}
+
 /// What memory goes for.
 #[derive(Clone, Copy, Debug, Default)]
 struct Need {
     frames: u64,
     /// The container has two bitmaps of all frames.
     bitmaps: bool,
+    /// Bytes that say where the container has what, if it is in chunks.
+    index: u64,
     units: u64,
     slabs: u64,
     objects: u64,
@@ -145,6 +157,7 @@ impl Need {
         Need {
             frames: dump.memory.end_pfn().0,
             bitmaps: has_bitmaps(dump),
+            index: index_of(dump),
             threads: threads as u64,
             ..Need::default()
         }
@@ -167,7 +180,7 @@ impl Need {
         let slabs = self.slabs * 24 + self.objects / 8 * 3;
         // A table of them that is half full.
         let claims = self.claimed * 32;
-        PROGRAM + self.threads * THREAD + CACHE.0 + frames + units + slabs + claims
+        PROGRAM + self.threads * THREAD + CACHE.0 + self.index + frames + units + slabs + claims
     }
 }
 

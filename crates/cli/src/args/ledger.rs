@@ -23,7 +23,8 @@ A hole is frames without memory: it is in no total, and shares are without it.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Ledger {
-    /// Dump file, saved report or /proc/meminfo, or `live` for this host
+    /// Dump file, saved report or /proc/meminfo, `-` for a dump on
+    /// standard input, or `live` for this host
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,
 

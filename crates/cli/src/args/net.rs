@@ -12,7 +12,7 @@ Examples:
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Net {
-    /// Dump file
+    /// Dump file, or `-`: standard input
     #[arg(value_name = "TARGET")]
     pub target: Target,
 

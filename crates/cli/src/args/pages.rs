@@ -27,7 +27,7 @@ are 16 pages that the buffers of a pipe have, which process 169 has open.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Pages {
-    /// Dump file
+    /// Dump file, or `-`: standard input
     #[arg(value_name = "TARGET")]
     pub target: Target,
 

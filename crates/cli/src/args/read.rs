@@ -16,7 +16,7 @@ What can be hex is an address. Symbols are those of the kernel image.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Read {
-    /// Dump file
+    /// Dump file, or `-`: standard input
     #[arg(value_name = "TARGET")]
     pub target: Target,
 

@@ -16,7 +16,7 @@ Examples:
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Why {
-    /// Dump file
+    /// Dump file, or `-`: standard input
     #[arg(value_name = "TARGET")]
     pub target: Target,
 

@@ -3,7 +3,7 @@
 
 use pagehound_kernel::{Class, Kernel, PageMap, Pages};
 use pagehound_model::Coverage;
-use pagehound_vmcore::{PageState, Pfn, PhysicalMemory};
+use pagehound_vmcore::{Dump, PageState, Pfn, PhysicalMemory};
 
 use crate::attribution::Attribution;
 use crate::census::Census;
@@ -15,20 +15,24 @@ use crate::units::Units;
 /// The container's own counts are of other frames: it lists memory of the
 /// firmware and of devices that the kernel does not manage, and does not list
 /// the holes that the kernel has a map of.
-pub(super) fn by_frame(memory: &dyn PhysicalMemory, map: &PageMap) -> Coverage {
+pub(super) fn by_frame(dump: &Dump, map: &PageMap) -> Coverage {
     let mut coverage = Coverage::default();
     for pfn in (0..map.end().0).map(Pfn) {
-        let count = match memory.state(pfn) {
+        // Boot memory that a dump does not cover is the firmware's.
+        let firmware = || {
+            matches!(
+                map.class(pfn),
+                Class::Hole | Class::Reserved | Class::CrashKernel
+            )
+        };
+        let count = match dump.memory.state(pfn) {
             PageState::Present => &mut coverage.present,
-            // AVML's blocks of zeroes look like what is no memory.
-            PageState::Excluded if map.class(pfn) == Class::Hole => &mut coverage.outside,
+            // Of an image without its zeroes nobody knows what was no memory.
+            PageState::Excluded if dump.info.zeroes_left_out && firmware() => &mut coverage.outside,
             PageState::Excluded => &mut coverage.excluded,
             PageState::Unreadable => &mut coverage.unreadable,
-            PageState::Absent => match map.class(pfn) {
-                // Boot memory that a dump does not cover is the firmware's.
-                Class::Hole | Class::Reserved | Class::CrashKernel => &mut coverage.outside,
-                _ => &mut coverage.absent,
-            },
+            PageState::Absent if firmware() => &mut coverage.outside,
+            PageState::Absent => &mut coverage.absent,
         };
         *count += 1;
     }
@@ -37,8 +41,8 @@ pub(super) fn by_frame(memory: &dyn PhysicalMemory, map: &PageMap) -> Coverage {
 
 /// The container's own counts, as far as there are frames: all that can be told
 /// without going through these.
-pub(super) fn of_container(memory: &dyn PhysicalMemory, map: &PageMap) -> Coverage {
-    let counted = memory.coverage();
+pub(super) fn of_container(dump: &Dump, map: &PageMap) -> Coverage {
+    let counted = dump.memory.coverage();
     let mut left = map.end().0;
     let mut at_most = |count: u64| {
         let count = count.min(left);

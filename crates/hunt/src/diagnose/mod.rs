@@ -23,7 +23,7 @@ use pagehound_kernel::{Class, Kernel, KernelError, Log, Making, PageMap, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted, thousands};
 use pagehound_scan::{Pass, Progress};
-use pagehound_vmcore::{Mac, Pfn, PhysicalMemory};
+use pagehound_vmcore::{Dump, Mac, Pfn};
 
 use crate::advice::advise;
 use crate::attribution::Attribution;
@@ -395,7 +395,7 @@ fn target(
     kernel: &Kernel<'_>,
     pages: &Pages,
     path: &str,
-    coverage: impl Fn(&dyn PhysicalMemory, &PageMap) -> model::Coverage,
+    coverage: impl Fn(&Dump, &PageMap) -> model::Coverage,
 ) -> model::Target {
     let managed: u64 = pages
         .nodes
@@ -412,6 +412,6 @@ fn target(
         pages: pages.map.end().0,
         mem_total_bytes: managed.saturating_mul(kernel.page_size()),
         dump_level: kernel.dump.info.dump_level,
-        coverage: coverage(kernel.dump.memory.as_ref(), &pages.map),
+        coverage: coverage(kernel.dump, &pages.map),
     }
 }

@@ -118,10 +118,15 @@ impl Kdump {
             .saturating_sub(dumped.rank(range.start))
     }
 
+    /// How many frames this file of the dump has.
+    pub(super) fn dumped_in_file(&self) -> u64 {
+        self.dumped_in(&self.here)
+    }
+
     /// How many frames other files of the dump have.
     pub(super) fn dumped_elsewhere(&self) -> u64 {
         let all = self.dumped_in(&(0..self.max_mapnr));
-        all.saturating_sub(self.dumped_in(&self.here))
+        all.saturating_sub(self.dumped_in_file())
     }
 
     /// Whether a flattened stream breaks off, or descriptors or pages are lost that

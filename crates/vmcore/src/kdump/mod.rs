@@ -42,9 +42,7 @@ pub(crate) fn open(
         let [(_, headers, memory)] = part;
         return Ok(dump_of(headers, Box::new(memory), warning, page_shift));
     }
-    let warning = (lost > 0)
-        .then(|| format!("{lost} pages are listed but not in the file: the dump is incomplete"));
-    let mut dump = dump_of(headers, Box::new(memory), warning, page_shift);
+    let mut dump = dump_of(headers, Box::new(memory), lost_warning(lost), page_shift);
     if source.is_flattened() {
         dump.info.format = Format::FlattenedKdump;
     }
@@ -54,6 +52,11 @@ pub(crate) fn open(
         dump.info.warnings.push(warning.to_owned());
     }
     Ok(dump)
+}
+
+fn lost_warning(lost: u64) -> Option<String> {
+    (lost > 0)
+        .then(|| format!("{lost} pages are listed but not in the file: the dump is incomplete"))
 }
 
 /// What `headers` say, with `memory` in pages of the kernel's size.

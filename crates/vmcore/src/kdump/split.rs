@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::header::Headers;
 use super::memory::Kdump;
-use super::{SIGNATURE, dump_of};
+use super::{SIGNATURE, dump_of, lost_warning};
 use crate::error::OpenError;
 use crate::missing::files_in;
 use crate::shell::shell_word;
@@ -105,8 +105,13 @@ pub(crate) fn open(
         });
     };
     headers.incomplete |= incomplete;
+    let given: u64 = memories.iter().map(Kdump::dumped_in_file).sum();
     let memory = Box::new(Parts::of(memories));
-    Ok(dump_of(headers, memory, warning, page_shift))
+    let lost = memory.coverage.absent + memory.coverage.unreadable;
+    let lost = lost.saturating_sub(memory.dumped().saturating_sub(given));
+    let mut dump = dump_of(headers, memory, warning, page_shift);
+    dump.info.warnings.extend(lost_warning(lost));
+    Ok(dump)
 }
 
 /// A sentence about the frames that are in none of `parts`, with files beside the
@@ -196,15 +201,19 @@ impl Parts {
             let of = part.coverage();
             coverage.present += of.present;
             coverage.unreadable += of.unreadable;
-            coverage.absent += of.absent - part.dumped_elsewhere();
+            coverage.absent += of.absent.saturating_sub(part.dumped_elsewhere());
             coverage.excluded = of.excluded; // the bitmaps of all are the same
-            here += part.dumped_in(&part.here());
+            here += part.dumped_in_file();
         }
-        let all = parts
-            .first()
-            .map_or(0, |part| part.dumped_in(&(0..part.max_mapnr())));
-        coverage.absent += all.saturating_sub(here);
-        Self { parts, coverage }
+        let mut memory = Self { parts, coverage };
+        memory.coverage.absent += memory.dumped().saturating_sub(here);
+        memory
+    }
+
+    /// Frames of the dump, in whatever file.
+    fn dumped(&self) -> u64 {
+        let first = self.parts.first();
+        first.map_or(0, |part| part.dumped_in(&(0..part.max_mapnr())))
     }
 
     /// The part that has `pfn`, or knows why none has.

@@ -122,6 +122,7 @@ impl Index {
                 }
             }
         }
+        index.frames.shrink();
         Ok(index)
     }
 

@@ -86,6 +86,11 @@ impl FrameIndex {
         }
     }
 
+    /// Gives back the room that no chunk came for.
+    pub(crate) fn shrink(&mut self) {
+        self.chunks.shrink_to_fit();
+    }
+
     /// Bytes in all chunks.
     pub(crate) fn end(&self) -> u64 {
         self.end
