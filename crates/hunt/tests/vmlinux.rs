@@ -24,7 +24,17 @@ struct Case {
 }
 
 fn case(version: Version) -> Case {
-    let crashed = machine(version, &version.options());
+    case_of(version, true)
+}
+
+fn case_of(version: Version, kallsyms: bool) -> Case {
+    let crashed = machine(
+        version,
+        &pagehound_synth::machine::Options {
+            kallsyms,
+            ..version.options()
+        },
+    );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vmcore");
     let dump = crashed.image.write_kdump(&KdumpOptions::default());
@@ -39,14 +49,16 @@ fn case(version: Version) -> Case {
 
 /// A vmlinux with the kernel's structs, a build id as the linker is told, and a banner.
 fn vmlinux(folder: &Path, version: Version, id: &str, banner: &str) -> PathBuf {
+    let banner = format!("const char linux_banner[] = \"{banner}\\n\";");
+    vmlinux_with(folder, version, id, &banner)
+}
+
+/// The same with some more text in its source.
+fn vmlinux_with(folder: &Path, version: Version, id: &str, more: &str) -> PathBuf {
     let source = folder.join("vmlinux.c");
     let mut text = std::fs::File::create(&source).unwrap();
     let structs = version.debug_source();
-    writeln!(
-        text,
-        "const char linux_banner[] = \"{banner}\\n\";\n{structs}"
-    )
-    .unwrap();
+    writeln!(text, "{more}\n{structs}").unwrap();
     let path = folder.join("vmlinux");
     let mut cc = Command::new("cc");
     cc.args(["-g", "-shared", "-nostdlib", "-fPIC"])
@@ -192,4 +204,38 @@ fn kernels_are_told_apart_by_their_banners() {
         matches!(error, KernelError::Vmlinux(VmlinuxError::Nameless { .. })),
         "{error}"
     );
+}
+
+/// Where the kernel's own tables of symbols cannot be read, those of the file do, moved
+/// to where the kernel was.
+#[test]
+fn symbols_of_a_vmlinux() {
+    let case = case_of(Version::V5_4, false);
+    let without = common::kernel(&case.dump);
+    assert!(without.symbols.is_none());
+    assert!(without.address("init_task").is_none());
+    // As linked for 1 GiB further up. The linker has its own idea of a few.
+    let moved = 1 << 30;
+    let mut symbols = String::new();
+    let mut all = case.crashed.symbols.clone();
+    all.retain(|(name, _)| !["__bss_start", "_end", "_etext"].contains(&name.as_str()));
+    for (name, address) in &all {
+        let address = address.wrapping_add(if address >> 63 == 1 { moved } else { 0 });
+        symbols += &format!("asm(\".globl {name}; .set {name}, {address:#x}\");\n");
+    }
+    let path = vmlinux_with(case.folder.path(), Version::V5_4, &own_id(), &symbols);
+    let options = Options {
+        vmlinux: Some(&path),
+        ..Options::default()
+    };
+    let kernel = Kernel::open(&case.dump, options).unwrap();
+    assert!(kernel.warnings.is_empty(), "{:?}", kernel.warnings);
+    for (name, address) in &case.crashed.symbols {
+        assert_eq!(
+            kernel.address(name).map(|at| at.0),
+            Some(*address),
+            "{name}"
+        );
+    }
+    has_types(&case, &kernel);
 }

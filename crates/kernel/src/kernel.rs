@@ -13,7 +13,7 @@ use crate::layouts::{Field, Layouts, Unknown};
 use crate::translate::{AddressSpace, KernelMemory, SpaceError};
 use crate::virt::{VirtFault, VirtualRead};
 use crate::vmcoreinfo::{Vmcoreinfo, find_in_memory};
-use crate::vmlinux::{VmlinuxError, Wanted, debug_package};
+use crate::vmlinux::{Told, VmlinuxError, Wanted, debug_package};
 
 /// Bytes of pages kept for random access.
 const CACHE: usize = 16 << 20;
@@ -135,20 +135,24 @@ impl<'m> Kernel<'m> {
     pub fn open(dump: &'m Dump, options: Options<'_>) -> Result<Kernel<'m>, KernelError> {
         let mut warnings = Vec::new();
         let (vmcoreinfo, memory) = open_memory(dump, options.cache.unwrap_or(CACHE))?;
-        let symbols = match open_symbols(&memory, &vmcoreinfo) {
-            Ok(symbols) => Some(symbols),
+        let own = open_symbols(&memory, &vmcoreinfo);
+        let types = open_types(&memory, own.as_ref().ok(), &vmcoreinfo, options)?;
+        let Types {
+            types,
+            vmlinux,
+            symbols,
+            warnings: said,
+        } = types;
+        let symbols = match own {
+            Ok(own) => Some(own),
             Err(why) => {
-                warnings.push(format!("no kernel symbols: {why}"));
-                None
+                if symbols.is_none() {
+                    warnings.push(format!("no kernel symbols: {why}"));
+                }
+                symbols
             }
         };
-        let (types, vmlinux) = open_types(
-            &memory,
-            symbols.as_ref(),
-            &vmcoreinfo,
-            options,
-            &mut warnings,
-        )?;
+        warnings.extend(said);
         let layouts = Layouts::resolve(&vmcoreinfo, types.as_deref());
         warnings.extend(
             layouts
@@ -404,19 +408,35 @@ fn open_symbols(
     }
 }
 
-/// The types of the kernel, and the vmlinux they are from if not from its own BTF.
+/// What tells a kernel's types.
+#[derive(Default)]
+struct Types {
+    types: Option<Arc<Btf>>,
+    /// The file they are from, if not from the kernel's own BTF.
+    vmlinux: Option<PathBuf>,
+    /// Of that file, where the kernel's own cannot be had.
+    symbols: Option<Kallsyms>,
+    warnings: Vec<String>,
+}
+
+/// The types of the kernel: by its BTF, else by the vmlinux that was given, else by one
+/// that is where packages put it.
 fn open_types(
     memory: &KernelMemory<'_>,
     symbols: Option<&Kallsyms>,
     vmcoreinfo: &Vmcoreinfo,
     options: Options<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<(Option<Arc<Btf>>, Option<PathBuf>), VmlinuxError> {
+) -> Result<Types, VmlinuxError> {
     let why = if options.without_btf {
         None
     } else {
         match open_btf(memory, symbols, vmcoreinfo) {
-            Ok(btf) => return Ok((Some(Arc::new(btf)), None)),
+            Ok(btf) => {
+                return Ok(Types {
+                    types: Some(Arc::new(btf)),
+                    ..Types::default()
+                });
+            }
             Err(why) => Some(why),
         }
     };
@@ -425,14 +445,20 @@ fn open_types(
         vmcoreinfo,
         symbols,
     };
+    let mut warnings = Vec::new();
+    let of_file = |told: Told, path: PathBuf, warnings| Types {
+        types: Some(Arc::new(told.types)),
+        vmlinux: Some(path),
+        symbols: told.symbols,
+        warnings,
+    };
     if let Some(path) = options.vmlinux {
-        let types = wanted.types(path)?;
-        return Ok((Some(Arc::new(types)), Some(path.to_owned())));
+        return Ok(of_file(wanted.read(path)?, path.to_owned(), warnings));
     }
     let root = options.debug_root.iter();
     for path in root.flat_map(|root| wanted.candidates(root)) {
-        match wanted.types(&path) {
-            Ok(types) => return Ok((Some(Arc::new(types)), Some(path))),
+        match wanted.read(&path) {
+            Ok(told) => return Ok(of_file(told, path, warnings)),
             // Nobody asked for this file.
             Err(why) => warnings.push(why.to_string()),
         }
@@ -443,7 +469,10 @@ fn open_types(
             "no BTF: {why}; --vmlinux with the kernel's debug information ({package}) would add tasks, free objects, devices and more counters"
         ));
     }
-    Ok((None, None))
+    Ok(Types {
+        warnings,
+        ..Types::default()
+    })
 }
 
 /// BTF by its symbols, or by its own shape where kallsyms has functions only

@@ -146,19 +146,33 @@ impl Kallsyms {
     ) -> Result<Kallsyms, KallsymsError> {
         let Tables { names, places } = tables;
         let (encoding, addresses) = addresses::read(read, &places, &names, stext)?;
+        Ok(Kallsyms::indexed(names, addresses, encoding))
+    }
+
+    /// The symbols that a vmlinux has, where the kernel's own tables cannot be had: by
+    /// rising address, each with the letter that nm gives it.
+    pub(crate) fn of_vmlinux(symbols: &[(u64, u8, &[u8])]) -> Kallsyms {
+        let all = symbols.iter();
+        let (names, taken) = Names::gather(all.clone().map(|&(_, kind, name)| (kind, name)));
+        let kept = all.zip(taken).filter(|(_, taken)| *taken);
+        let addresses = kept.map(|(&(address, _, _), _)| address).collect();
+        Kallsyms::indexed(names, addresses, Encoding::Absolute)
+    }
+
+    fn indexed(names: Names, addresses: Vec<u64>, encoding: Encoding) -> Kallsyms {
         let mut by_address: Vec<u32> = (0..names.len() as u32).collect();
         by_address.sort_by_key(|&i| addresses.get(i as usize));
         let mut by_name: Vec<u64> = (0..names.len())
             .map(|i| u64::from(hash(names.get(i).1)) << 32 | i as u64)
             .collect();
         by_name.sort_unstable();
-        Ok(Kallsyms {
+        Kallsyms {
             names,
             addresses,
             by_address,
             by_name,
             encoding,
-        })
+        }
     }
 
     /// How many symbols there are.

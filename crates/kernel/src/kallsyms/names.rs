@@ -214,6 +214,30 @@ impl Names {
         })
     }
 
+    /// Type letters and names that are known already; those that are no names, or beyond
+    /// what a kernel has, are left out, and told by a false.
+    pub(super) fn gather<'n>(symbols: impl Iterator<Item = (u8, &'n [u8])>) -> (Names, Vec<bool>) {
+        let mut text = String::new();
+        let mut starts = vec![0];
+        let taken = symbols.map(|(kind, name)| {
+            let is_name = !name.is_empty()
+                && name.len() < MAX_NAME
+                && name.iter().all(u8::is_ascii_graphic)
+                && is_kind(kind);
+            let fits = starts.len() <= MAX_SYMBOLS && text.len() + name.len() < MAX_TEXT;
+            let name = std::str::from_utf8(name).ok();
+            let Some(name) = name.filter(|_| is_name && fits) else {
+                return false;
+            };
+            text.push(char::from(kind));
+            text.push_str(name);
+            starts.push(text.len() as u32);
+            true
+        });
+        let taken = taken.collect();
+        (Names { text, starts }, taken)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.starts.len().saturating_sub(1)
     }

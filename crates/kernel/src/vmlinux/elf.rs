@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 use object::LittleEndian;
-use object::elf::{ELFCOMPRESS_ZLIB, ELFCOMPRESS_ZSTD, FileHeader64, SHT_NOBITS};
+use object::elf::{
+    ELFCOMPRESS_ZLIB, ELFCOMPRESS_ZSTD, FileHeader64, SHF_EXECINSTR, SHF_WRITE, SHT_NOBITS,
+};
 use object::read::ReadCache;
 use object::read::elf::{CompressionHeader, FileHeader, SectionHeader};
 
@@ -30,6 +32,8 @@ pub(super) struct Elf {
     pub(super) path: PathBuf,
     file: File,
     sections: Vec<Section>,
+    /// By number of a section, what nm calls symbols in it.
+    letters: Vec<u8>,
 }
 
 struct Section {
@@ -65,7 +69,7 @@ impl Elf {
             });
         }
         let file = File::open(path).map_err(|error| failed(&error))?;
-        let sections = sections(&file).map_err(|why| VmlinuxError::NotElf {
+        let (sections, letters) = sections(&file).map_err(|why| VmlinuxError::NotElf {
             path: path.to_owned(),
             why,
         })?;
@@ -74,6 +78,7 @@ impl Elf {
             path,
             file,
             sections,
+            letters,
         })
     }
 
@@ -165,12 +170,43 @@ impl Elf {
         }
     }
 
+    /// The symbol table: address, letter as of nm, where the name begins in `strings`,
+    /// which is `.strtab`; in no order.
+    pub(super) fn symbols(&self) -> Result<(Vec<(u64, u8, usize)>, Vec<u8>), VmlinuxError> {
+        let table = self.whole(".symtab")?;
+        let strings = self.whole(".strtab")?;
+        // Elf64_Sym: name, info, other, number of its section, value, size.
+        let symbol = |bytes: &[u8; 24]| -> Option<(u64, u8, usize)> {
+            let [n0, n1, n2, n3, info, _, s0, s1, value @ ..] = *bytes;
+            let value = value.first_chunk::<8>()?;
+            // Without a type, objects and functions; not those of other files.
+            let section = u16::from_le_bytes([s0, s1]);
+            if info & 15 > 2 || section == 0 {
+                return None;
+            }
+            let letter = match self.letters.get(usize::from(section)) {
+                Some(letter) => *letter,
+                None => b'A',
+            };
+            let is_local = info >> 4 == 0;
+            let letter = if is_local {
+                letter.to_ascii_lowercase()
+            } else {
+                letter
+            };
+            let name = u32::from_le_bytes([n0, n1, n2, n3]) as usize;
+            Some((u64::from_le_bytes(*value), letter, name))
+        };
+        let symbols = table.as_chunks::<24>().0.iter().filter_map(symbol);
+        Ok((symbols.collect(), strings))
+    }
+
     fn find(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)
     }
 }
 
-fn sections(file: &File) -> Result<Vec<Section>, String> {
+fn sections(file: &File) -> Result<(Vec<Section>, Vec<u8>), String> {
     let data = &ReadCache::new(file);
     let endian = LittleEndian;
     let said = |error: object::read::Error| error.to_string();
@@ -186,7 +222,15 @@ fn sections(file: &File) -> Result<Vec<Section>, String> {
     }
     let table = header.sections(endian, data).map_err(said)?;
     let mut sections = Vec::new();
+    let mut letters = Vec::new();
     for section in table.iter() {
+        let flags = section.sh_flags(endian);
+        letters.push(match () {
+            () if flags.contains(SHF_EXECINSTR) => b'T',
+            () if !flags.contains(SHF_WRITE) => b'R',
+            () if section.sh_type(endian) == SHT_NOBITS => b'B',
+            () => b'D',
+        });
         if section.sh_type(endian) == SHT_NOBITS {
             continue;
         }
@@ -216,7 +260,7 @@ fn sections(file: &File) -> Result<Vec<Section>, String> {
             packing,
         });
     }
-    Ok(sections)
+    Ok((sections, letters))
 }
 
 /// Bytes of a section as they are in the file.

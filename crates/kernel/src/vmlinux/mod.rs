@@ -27,6 +27,9 @@ use elf::Elf;
 pub use error::VmlinuxError;
 pub(crate) use package::debug_package;
 
+/// Bytes of a symbol's name (KSYM_NAME_LEN).
+const LONGEST_SYMBOL: usize = 512;
+
 /// What tells whether a vmlinux is that of a kernel.
 pub(crate) struct Wanted<'k, 'm> {
     pub(crate) memory: &'k KernelMemory<'m>,
@@ -34,13 +37,20 @@ pub(crate) struct Wanted<'k, 'm> {
     pub(crate) symbols: Option<&'k Kallsyms>,
 }
 
+/// What a vmlinux tells.
+pub(crate) struct Told {
+    pub(crate) types: Btf,
+    /// Its symbols, where the kernel's own tables of them could not be had.
+    pub(crate) symbols: Option<Kallsyms>,
+}
+
 impl Wanted<'_, '_> {
-    /// The types in `path`, if it is the vmlinux of this kernel.
+    /// What `path` tells, if it is the vmlinux of this kernel.
     ///
     /// # Errors
     /// [`VmlinuxError`] if it is that of another one, has no debug information, or
     /// cannot be read.
-    pub(crate) fn types(&self, path: &Path) -> Result<Btf, VmlinuxError> {
+    pub(crate) fn read(&self, path: &Path) -> Result<Told, VmlinuxError> {
         let elf = Elf::open(path)?;
         self.check(&elf)?;
         let missing = [".debug_info", ".debug_abbrev"];
@@ -55,7 +65,40 @@ impl Wanted<'_, '_> {
             let path = path.to_owned();
             return Err(VmlinuxError::Dwz { path });
         }
-        units::types(&elf, &layouts::questions())
+        let types = units::types(&elf, &layouts::questions())?;
+        let symbols = match self.symbols {
+            Some(_) => None,
+            None => self.symbols_of(&elf),
+        };
+        Ok(Told { types, symbols })
+    }
+
+    /// The symbols of the file, where this kernel has them: it may lie elsewhere than
+    /// it was linked for. What is no kernel address (per-CPU variables on x86_64 up to
+    /// 6.14, absolute symbols) does not move.
+    fn symbols_of(&self, elf: &Elf) -> Option<Kallsyms> {
+        let (mut symbols, strings) = elf.symbols().ok()?;
+        let name = |at: usize| {
+            let name = strings.get(at..)?;
+            let name = name.get(..LONGEST_SYMBOL).unwrap_or(name);
+            name.get(..memchr::memchr(0, name)?)
+        };
+        let stext = symbols
+            .iter()
+            .find(|(_, _, at)| name(*at) == Some(b"_stext"))?
+            .0;
+        let moved = self.vmcoreinfo.symbol("_stext")?.0.wrapping_sub(stext);
+        symbols.sort_by_key(|(address, _, _)| *address);
+        let symbols = symbols.iter().filter_map(|&(address, letter, at)| {
+            // Marks that arm64's compilers leave begin with a dollar.
+            let name = name(at).filter(|name| !name.starts_with(b"$"))?;
+            let address = match address >> 63 {
+                1 => address.wrapping_add(moved),
+                _ => address,
+            };
+            Some((address, letter, name))
+        });
+        Some(Kallsyms::of_vmlinux(&symbols.collect::<Vec<_>>()))
     }
 
     /// Where packages put the vmlinux with debug information of this kernel below

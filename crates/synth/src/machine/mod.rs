@@ -98,6 +98,8 @@ pub struct Crashed {
     pub anon: Vec<u64>,
     /// Frames of slabs, all of each.
     pub slabs: Vec<u64>,
+    /// Symbols of variables with their addresses.
+    pub symbols: Vec<(String, u64)>,
     /// Free frames on lists of CPUs.
     pub on_cpus: Vec<u64>,
 }
@@ -171,6 +173,7 @@ pub fn machine(version: Version, options: &Options) -> Crashed {
         shmem,
         anon,
         slabs,
+        symbols: build.variables.all(),
         vmalloc: build.areas.frames.clone(),
         on_cpus: build.on_cpus.clone(),
         image: build.finish(&text, options),

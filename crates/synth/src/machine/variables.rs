@@ -124,6 +124,18 @@ impl Variables {
         symbol.expect("a variable that is placed").address
     }
 
+    /// Those that were placed by name, in the order of addresses; not functions, of which
+    /// a kernel has many.
+    pub(super) fn all(&self) -> Vec<(String, u64)> {
+        let named = self.symbols.iter();
+        let named = named.filter(|symbol| !symbol.name.starts_with("function_"));
+        let mut all: Vec<_> = named
+            .map(|symbol| (symbol.name.clone(), symbol.address))
+            .collect();
+        all.sort_by_key(|(_, address)| *address);
+        all
+    }
+
     /// Room in read-only data.
     pub(super) fn constant(&mut self, size: usize) -> u64 {
         let address = self.rodata.next_multiple_of(8);
