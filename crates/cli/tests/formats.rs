@@ -449,3 +449,44 @@ fn the_files_of_a_split_dump() {
     assert_eq!(search(&[&b]), Some(0));
     assert_eq!(search(&[]), Some(1));
 }
+
+/// Real dumps as images: what is found in them and how much of them is there is the same
+/// without a note and a header that say so. QEMU's dumps have all pages.
+#[cfg(feature = "corpus")]
+#[test]
+fn real_dumps_as_images() {
+    use pagehound_vmcore::Pfn;
+    for name in [
+        "healthy-6.1-x86_64",
+        "mixed-5.10-x86_64",
+        "frames-6.1-arm64",
+    ] {
+        let path = pagehound_testdata::corpus(&format!("{name}.kdump"));
+        let original = row(name, Vec::new());
+        let (_, wanted) = diagnose(&original, std::slice::from_ref(&path), &[]);
+        let dump = pagehound_vmcore::open(&path).unwrap();
+        let mut image = Image::new(dump.memory.page_size());
+        let mut page = vec![0; dump.memory.page_size()];
+        for run in dump.memory.present_runs() {
+            for pfn in run.start.0..run.end.0 {
+                dump.memory.read_page(Pfn(pfn), &mut page).unwrap();
+                image.set_page(pfn, page.clone());
+            }
+        }
+        for style in [LimeStyle::Lime, LimeStyle::Avml] {
+            let image = row(name, lime(&image, style));
+            let folder = tempfile::tempdir().unwrap();
+            let files = write(&image, folder.path(), 100);
+            let (_, report) = diagnose(&image, &files, &[]);
+            assert_eq!(report["verdict"], wanted["verdict"], "{name} {style:?}");
+            let lost = |report: &Value| report["unaccounted"]["lost_pages"].clone();
+            assert_eq!(lost(&report), lost(&wanted), "{name} {style:?}");
+            let absent = pages(&report, "absent") + pages(&report, "unreadable");
+            assert_eq!(absent, 0, "{name} {style:?}");
+            if style == LimeStyle::Lime {
+                let coverage = |report: &Value| report["target"]["coverage"].clone();
+                assert_eq!(coverage(&report), coverage(&wanted), "{name}");
+            }
+        }
+    }
+}

@@ -96,11 +96,10 @@ fn put_range(out: &mut Vec<u8>, start: u64, bytes: &[u8], options: &LimeOptions)
         return;
     }
     let mut frames = FrameEncoder::new(Vec::new());
-    let packed = frames.write_all(bytes).and_then(|()| frames.flush());
-    let packed = packed.map(|()| frames.get_ref().clone());
-    let Ok(packed) = packed else {
-        panic!("a vector can be written to");
-    };
-    out.extend(&packed);
+    // A vector takes all that is written to it; flushed, the encoder keeps nothing.
+    let written = frames.write_all(bytes).and_then(|()| frames.flush());
+    assert!(written.is_ok(), "{written:?}");
+    let packed = frames.get_ref();
+    out.extend(packed);
     out.extend((packed.len() as u64).to_le_bytes());
 }

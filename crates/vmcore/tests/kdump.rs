@@ -1,5 +1,7 @@
 //! Every version, compression and wrapping of kdump against one expectation.
 
+#![allow(clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::path::PathBuf;

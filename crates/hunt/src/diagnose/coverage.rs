@@ -3,7 +3,7 @@
 
 use pagehound_kernel::{Class, Kernel, PageMap, Pages};
 use pagehound_model::Coverage;
-use pagehound_vmcore::{Dump, PageState, Pfn, PhysicalMemory};
+use pagehound_vmcore::{Dump, PageState, Pfn};
 
 use crate::attribution::Attribution;
 use crate::census::Census;
