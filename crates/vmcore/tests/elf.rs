@@ -198,6 +198,52 @@ fn the_first_of_overlapping_segments_counts() {
     check("overlap", &Image::new(4096).write_elf(&options), &expected);
 }
 
+/// A damaged `p_offset`: bytes of the file cannot be memory at two addresses, nor
+/// the headers. What cannot be told apart is missing; it is never other memory.
+#[test]
+fn segments_that_share_bytes_of_the_file_are_left_out() {
+    let mut image = Image::new(4096);
+    let runs = [0x100, 0x200, 0x300];
+    for pfn in runs.iter().flat_map(|&first| first..first + 4) {
+        image.set_page(pfn, noise(pfn, 4096));
+    }
+    let options = ElfOptions {
+        style: ElfStyle::Makedumpfile,
+        ..ElfOptions::default()
+    };
+    let whole = image.write_elf(&options);
+    // One note, then the segments: p_offset is the third field of a header.
+    let field = |segment: usize| 64 + 56 * (1 + segment) + 8;
+    let offset = |segment| {
+        let at = field(segment);
+        u64::from_le_bytes(whole[at..at + 8].try_into().expect("eight bytes"))
+    };
+    let with_second_at = |offset: u64| {
+        let mut damaged = whole.clone();
+        damaged[field(1)..field(1) + 8].copy_from_slice(&offset.to_le_bytes());
+        open_bytes(&damaged).expect("opens")
+    };
+    let present = |dump: &pagehound_vmcore::Dump| {
+        let present = |&&first: &&u64| dump.memory.state(Pfn(first)) == PageState::Present;
+        runs.iter().filter(present).copied().collect::<Vec<u64>>()
+    };
+    for (damaged, left) in [
+        (0, vec![0x100, 0x300]),
+        (offset(2), vec![0x100]),
+        (offset(2) + 4096, vec![0x100]),
+        (offset(0) + 3 * 4096, vec![0x300]),
+    ] {
+        let dump = with_second_at(damaged);
+        assert!(dump.info.incomplete, "{damaged:#x}");
+        assert_eq!(present(&dump), left, "{damaged:#x}");
+        let [warning] = dump.info.warnings.as_slice() else {
+            panic!("{:?}", dump.info.warnings);
+        };
+        assert!(warning.contains("share bytes of the file"), "{warning}");
+    }
+    assert_eq!(present(&with_second_at(offset(1))), runs);
+}
+
 #[test]
 fn pages_beyond_the_end_are_unreadable() {
     let mut image = Image::new(4096);

@@ -22,6 +22,8 @@ pub(super) struct Headers {
     pub(super) notes: Vec<Note>,
     /// The table of program headers ends beyond the file.
     pub(super) cut_short: bool,
+    /// Segments contradict each other.
+    pub(super) contradict: bool,
     pub(super) warnings: Vec<String>,
 }
 
@@ -118,7 +120,53 @@ impl Headers {
                 _ => {}
             }
         }
+        self.leave_out_contradictions(phoff + phnum.min(stored) * SIZE);
         Ok(())
+    }
+
+    /// No byte of a core is memory at two addresses, or the headers' own. Of segments
+    /// that say so one is wrong, and nobody knows which: none is memory.
+    fn leave_out_contradictions(&mut self, headers_end: u64) {
+        let mut by_offset: Vec<usize> = (0..self.ranges.len()).collect();
+        by_offset.retain(|&index| self.ranges.get(index).is_some_and(|range| range.stored > 0));
+        by_offset.sort_by_key(|&index| self.ranges.get(index).map(|range| range.at));
+        let mut wrong = vec![false; self.ranges.len()];
+        // The one that reaches furthest of those so far.
+        let mut furthest: Option<(usize, Range)> = None;
+        for index in by_offset {
+            let Some(&range) = self.ranges.get(index) else {
+                continue;
+            };
+            let mut set =
+                |index: usize| wrong.iter_mut().skip(index).take(1).for_each(|w| *w = true);
+            // Then it is this one, whatever else it meets.
+            if range.at < headers_end {
+                set(index);
+                continue;
+            }
+            let end = |range: &Range| range.at + range.stored;
+            if let Some((other, before)) = furthest
+                && range.at < end(&before)
+                && range.start.wrapping_sub(range.at) != before.start.wrapping_sub(before.at)
+            {
+                set(index);
+                set(other);
+            }
+            if furthest.is_none_or(|(_, before)| end(&before) < end(&range)) {
+                furthest = Some((index, range));
+            }
+        }
+        let all = self.ranges.len();
+        let mut is_wrong = wrong.into_iter();
+        self.ranges.retain(|_| is_wrong.next() != Some(true));
+        let left_out = all - self.ranges.len();
+        if left_out > 0 {
+            self.contradict = true;
+            self.warnings.push(format!(
+                "{left_out} PT_LOAD segments are left out: by their p_offset they share bytes of the file \
+                 with memory elsewhere or with the headers; the program headers are damaged"
+            ));
+        }
     }
 
     fn add_segment(&mut self, phdr: &Phdr) {

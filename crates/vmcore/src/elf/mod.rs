@@ -58,7 +58,10 @@ pub(crate) fn open(
         vmcoreinfo,
         notes: headers.notes,
         segments: headers.segments,
-        incomplete: headers.cut_short || source.is_cut_short() || unreadable > 0,
+        incomplete: headers.cut_short
+            || headers.contradict
+            || source.is_cut_short()
+            || unreadable > 0,
         erased,
         warnings,
         ..DumpInfo::new(format)
