@@ -2,6 +2,7 @@
 
 mod abuse;
 mod bench;
+mod bytes;
 mod check;
 mod ci;
 mod evidence;
@@ -9,6 +10,7 @@ mod grow;
 mod image;
 mod lab;
 mod oracle;
+mod paths;
 mod smoke;
 
 use clap::{Parser, Subcommand};

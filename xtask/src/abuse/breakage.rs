@@ -5,7 +5,6 @@ use std::fmt;
 use anyhow::Result;
 
 use super::fields;
-use super::random::Random;
 
 /// What is done to a copy.
 pub(super) enum Breakage {
@@ -73,7 +72,12 @@ pub(super) fn fields(dump: &[u8]) -> Result<Vec<Breakage>> {
                 .iter_mut()
                 .skip(field.len - 1)
                 .for_each(|byte| *byte = 0x7f);
-            values.extend([one, highest]);
+            for mut value in [one, highest] {
+                if field.big_endian {
+                    value.reverse();
+                }
+                values.push(value);
+            }
         }
         breakages.extend(values.into_iter().map(|bytes| Breakage::Write {
             at: field.at as u64,
@@ -86,13 +90,13 @@ pub(super) fn fields(dump: &[u8]) -> Result<Vec<Breakage>> {
 
 /// `count` single bytes changed, by turns anywhere and in what is not a page.
 pub(super) fn flips(dump: &[u8], count: u64, seed: u64) -> Result<Vec<Breakage>> {
-    let mut random = Random(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     let describing = fields::describing(dump)?;
     let long: u64 = describing.iter().map(|span| span.len() as u64).sum();
-    let draw = |number: u64| {
-        let mut at = random.below(dump.len() as u64);
+    let mut draw = |number: u64| {
+        let mut at = random.u64(0..dump.len() as u64);
         if number % 2 == 1 {
-            let mut left = random.below(long);
+            let mut left = random.u64(0..long);
             for span in &describing {
                 if left < span.len() as u64 {
                     at = span.start as u64 + left;
@@ -102,14 +106,14 @@ pub(super) fn flips(dump: &[u8], count: u64, seed: u64) -> Result<Vec<Breakage>>
             }
         }
         let old = dump.get(at as usize).copied().unwrap_or(0);
-        let bytes = vec![old ^ (1 + random.below(255)) as u8];
+        let bytes = vec![old ^ random.u8(1..)];
         Breakage::Write {
             at,
             bytes,
             field: String::new(),
         }
     };
-    Ok((0..count).map(draw).collect())
+    Ok((0..count).map(&mut draw).collect())
 }
 
 /// `count` lengths, spread evenly, the longest first: one byte is missing.

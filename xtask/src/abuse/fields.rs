@@ -5,13 +5,16 @@ use std::ops::Range;
 
 use anyhow::{Result, bail};
 
-use crate::lab::bytes::{get_size, get_u16, get_u32, slice};
+use crate::bytes::{get_size, get_u16, get_u32, slice};
+use crate::lab::kdump::{BITMAP_BLOCKS, BLOCK_SIZE, DESCRIPTOR, SUB_HEADER_BLOCKS};
 
 /// A field of a header.
 pub(super) struct Field {
     pub(super) name: String,
     pub(super) at: usize,
     pub(super) len: usize,
+    /// Flattened streams', whose numbers have the highest byte first.
+    pub(super) big_endian: bool,
 }
 
 /// Offset, length and name of the fields of a structure.
@@ -64,7 +67,6 @@ const PAGE_DESC: &Layout = &[
     (12, 4, "page_desc.flags"),
     (16, 8, "page_desc.page_flags"),
 ];
-const DESC_LEN: usize = 24;
 const EHDR: &Layout = &[
     (0, 4, "e_ident magic"),
     (4, 1, "e_ident class"),
@@ -107,6 +109,7 @@ const LIME: &Layout = &[
     (24, 8, "reserved"),
 ];
 const LIME_LEN: usize = 32;
+const CHUNK: &Layout = &[(0, 1, "chunk type"), (1, 3, "chunk length")];
 
 /// The fields of all headers; of descriptors, segments, notes and records some.
 ///
@@ -149,6 +152,7 @@ impl Parts {
                     name: (*name).to_owned(),
                     at,
                     len: *len,
+                    big_endian: layout == FLAT || layout == FLAT_RECORD,
                 });
             }
         }
@@ -168,9 +172,9 @@ impl Parts {
     }
 
     fn kdump(&mut self, view: &View<'_>) -> Result<()> {
-        let block = get_u32(view.dump_of(428, 4)?, 0)? as usize;
-        let sub = get_u32(view.dump_of(432, 4)?, 0)? as usize;
-        let bitmaps = get_u32(view.dump_of(436, 4)?, 0)? as usize;
+        let block = get_u32(view.dump_of(BLOCK_SIZE, 4)?, 0)? as usize;
+        let sub = get_u32(view.dump_of(SUB_HEADER_BLOCKS, 4)?, 0)? as usize;
+        let bitmaps = get_u32(view.dump_of(BITMAP_BLOCKS, 4)?, 0)? as usize;
         let frames = block * (1 + sub);
         let descs = frames + bitmaps * block;
         self.add(view, 0, KDUMP);
@@ -184,7 +188,7 @@ impl Parts {
             .sum();
         let stored = stored as usize;
         for rank in (0..stored).step_by((stored / SOME).max(1)) {
-            self.add(view, descs + rank * DESC_LEN, PAGE_DESC);
+            self.add(view, descs + rank * DESCRIPTOR, PAGE_DESC);
         }
         self.span(view, 0..464);
         self.span(view, block..block + 104);
@@ -193,7 +197,7 @@ impl Parts {
             let len = get_size(view.dump_of(block + at + 8, 8)?, 0)?;
             self.span(view, offset..offset + len);
         }
-        self.span(view, frames..descs + stored * DESC_LEN);
+        self.span(view, frames..descs + stored * DESCRIPTOR);
         Ok(())
     }
 
@@ -233,10 +237,7 @@ impl Parts {
     }
 
     fn lime(&mut self, dump: &[u8], compressed: bool) -> Result<()> {
-        let view = View {
-            dump,
-            records: Vec::new(),
-        };
+        let view = View::plain(dump);
         let mut at = 0;
         while at + LIME_LEN <= dump.len() {
             self.add(&view, at, LIME);
@@ -254,7 +255,7 @@ impl Parts {
     /// The chunks of AVML's compressed range, which begins at `start` and ends with
     /// its own length; returns where the next begins.
     fn snappy(&mut self, dump: &[u8], start: usize) -> Result<usize> {
-        const CHUNK: usize = 4;
+        const HEADER: usize = 4;
         let mut at = start;
         loop {
             if at > start && get_size(dump, at).is_ok_and(|len| len == at - start) {
@@ -263,17 +264,10 @@ impl Parts {
             }
             let len = get_u32(dump, at)? as usize >> 8;
             if at == start {
-                self.add(
-                    &View {
-                        dump,
-                        records: Vec::new(),
-                    },
-                    at,
-                    &[(0, 1, "chunk type"), (1, 3, "chunk length")],
-                );
+                self.add(&View::plain(dump), at, CHUNK);
             }
-            self.describing.push(at..at + CHUNK);
-            at += CHUNK + len;
+            self.describing.push(at..at + HEADER);
+            at += HEADER + len;
             if at >= dump.len() {
                 bail!("a compressed range has no end");
             }
@@ -290,12 +284,16 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Reads the records of a flattened stream, whose own fields go to `parts`.
-    fn of(dump: &'a [u8], parts: &mut Parts) -> Result<Self> {
-        let plain = View {
+    fn plain(dump: &'a [u8]) -> Self {
+        View {
             dump,
             records: Vec::new(),
-        };
+        }
+    }
+
+    /// Reads the records of a flattened stream, whose own fields go to `parts`.
+    fn of(dump: &'a [u8], parts: &mut Parts) -> Result<Self> {
+        let plain = View::plain(dump);
         if !dump.starts_with(b"makedumpfile\0") {
             return Ok(plain);
         }

@@ -9,6 +9,9 @@ use wait4::Wait4 as _;
 
 /// Seconds within which there must be an answer.
 const PATIENCE: f64 = 10.0;
+/// Where a run is ended: seconds, of a busy machine too, and addresses in KiB.
+const MOST_SECONDS: u32 = 120;
+const MOST_KIB: u32 = 16 << 20;
 /// Pages by which a whole answer may differ: where a broken byte lies in a page, a
 /// frame looks different or a pointer is gone.
 const TOLERANCE: u64 = 32;
@@ -17,6 +20,7 @@ const TOLERANCE: u64 = 32;
 pub(super) struct Healthy {
     pub(super) format: String,
     lost: u64,
+    warnings: usize,
     /// Largest resident set, in bytes.
     pub(super) peak: u64,
 }
@@ -34,6 +38,7 @@ impl Healthy {
         Ok(Self {
             format: format.unwrap_or_default().to_owned(),
             lost: lost(&report),
+            warnings: warnings(&report),
             peak: ended.peak,
         })
     }
@@ -109,7 +114,14 @@ fn judge(ended: &Ended, healthy: &Healthy) -> Result<Outcome, String> {
                     "{} with {lost} pages lost, {} in the whole dump; warnings {}",
                     report["verdict"], healthy.lost, report["warnings"]
                 )),
-                (false, _) => Ok(Outcome::Partial),
+                (false, _) => {
+                    let says_so =
+                        report["complete"] == false || warnings(&report) > healthy.warnings;
+                    match says_so {
+                        true => Ok(Outcome::Partial),
+                        false => Err(format!("{} without a word why", report["verdict"])),
+                    }
+                }
             }
         }
         (status, _) => Err(format!("status {status:?}: {:?}", last())),
@@ -121,6 +133,10 @@ fn lost(report: &Value) -> u64 {
     let findings = report["findings"].as_array().into_iter().flatten();
     let lost = findings.filter(|finding| finding["verdict"] == "lost");
     lost.filter_map(|finding| finding["pages"].as_u64()).sum()
+}
+
+fn warnings(report: &Value) -> usize {
+    report["warnings"].as_array().map_or(0, Vec::len)
 }
 
 /// A process that came to its end.
@@ -135,10 +151,14 @@ struct Ended {
 
 impl Ended {
     fn of(pagehound: &Path, dump: &Path) -> Result<Self> {
-        let mut child = Command::new(pagehound)
-            .arg("diagnose")
+        // Neither an endless loop nor an endless allocation may take the machine.
+        let bounded = format!(
+            "ulimit -v {MOST_KIB}; exec timeout -s KILL {MOST_SECONDS} \"$0\" diagnose \"$1\" --json"
+        );
+        let mut child = Command::new("sh")
+            .args(["-c", &bounded])
+            .arg(pagehound)
             .arg(dump)
-            .arg("--json")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

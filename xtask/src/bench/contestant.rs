@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use wait4::Wait4 as _;
 
 use super::limits::Done;
+use crate::paths::name;
 
 /// Nothing is waited for longer; measured only where it is known to be slow.
 pub(super) const PATIENCE: Duration = Duration::from_secs(900);
@@ -150,11 +151,6 @@ pub(super) fn version(program: &Path) -> Option<String> {
     // drgn goes on to say what it was built with.
     let line = line.split(" (").next().unwrap_or(line);
     Some(line.trim().to_owned())
-}
-
-pub(crate) fn name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }
 
 /// What one run took.

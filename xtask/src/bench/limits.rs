@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use pagehound_vmcore::{Codec, Pfn, PfnRange, decompress};
 use serde::{Deserialize, Serialize};
 
-use crate::lab::bytes::slice;
+use crate::bytes::slice;
 use crate::lab::kdump::{DESCRIPTOR, Descriptor, Layout, flags, frames};
 
 const PAGE: usize = 4096;

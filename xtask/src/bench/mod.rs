@@ -22,7 +22,6 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use crate::ci;
-pub(crate) use contestant::name;
 use inputs::Format;
 pub(crate) use inputs::vmlinux;
 

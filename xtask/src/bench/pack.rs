@@ -12,8 +12,8 @@ use libdeflater::CompressionLvl;
 use pagehound_synth::{Compression, KdumpStream};
 use pagehound_vmcore::{Pfn, PhysicalMemory};
 
+use crate::bytes::slice;
 use crate::image::image_of;
-use crate::lab::bytes::slice;
 use crate::lab::kdump::flags;
 
 const PAGE: usize = 4096;

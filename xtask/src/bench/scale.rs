@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::contestant::{Contestant, name, version};
+use super::contestant::{Contestant, version};
 use super::search::{MASK, VALUE};
 use super::table::{Ratio, Seconds, ratios, rows};
 use super::{Arguments, THREADS, inputs};
+use crate::paths::name;
 
 const GIB: [u64; 3] = [1, 8, 64];
 

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::contestant::{Contestant, name, version};
+use super::contestant::{Contestant, version};
 use super::inputs::{self, Format};
 use super::rivals::{self, Rival};
 use super::table::{Ratio, Seconds, ratios, rows};
 use super::{Arguments, THREADS};
+use crate::paths::name;
 
 /// A MAC address in the lower six bytes of a word; the upper two are anything.
 pub(super) const VALUE: &str = "0000383e43966e24";

@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use pagehound_model::Report;
 
-use super::contestant::{Contestant, name, version};
+use super::contestant::{Contestant, version};
 use super::{Arguments, THREADS};
 use crate::check::Schema;
+use crate::paths::name;
 
 /// For the guest of 640 MiB.
 const WALL_LIMIT: Duration = Duration::from_secs(2);

@@ -7,7 +7,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::bytes::{get_size, get_u16, get_u32, put, slice};
+use crate::bytes::{get_size, get_u16, get_u32, put, slice};
 
 const HEADER: usize = 64;
 const PROGRAM_HEADER: usize = 56;

@@ -74,10 +74,11 @@ pub(super) fn take(
             ),
             _ => break,
         }
-        accelerator = Accelerator::give_up_kvm(&kernel)?;
+        accelerator = Accelerator::Tcg;
         booted = boot(accelerator);
     }
     let mut guest = booted?;
+    accelerator.remember(&kernel)?;
     println!(
         "{}: {} under {} planted after {:.1} s",
         scenario.name,

@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::bytes::{get_size, get_u32, put};
+use crate::bytes::{get_size, get_u32, put};
 
 /// Offsets in the header block of a 64-bit dump.
 pub(crate) const BLOCK_SIZE: usize = 428;

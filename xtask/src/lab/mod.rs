@@ -9,7 +9,6 @@
 mod allocators;
 mod answer;
 mod apt;
-pub(crate) mod bytes;
 pub(crate) mod cache;
 mod crash;
 mod demo;

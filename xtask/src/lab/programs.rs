@@ -10,9 +10,9 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::apt::Apt;
-use super::bytes::{get_size, get_u16, get_u32, slice};
 use super::cache;
 use super::target::{Arch, Target};
+use crate::bytes::{get_size, get_u16, get_u32, slice};
 
 const PACKAGES: [&str; 3] = ["busybox-static", "kexec-tools", "makedumpfile"];
 const PROGRAM_FOLDERS: [&str; 4] = ["bin", "sbin", "usr/bin", "usr/sbin"];
@@ -200,8 +200,8 @@ fn string(bytes: &[u8], at: usize) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bytes::put;
     use super::*;
+    use crate::bytes::put;
 
     #[test]
     fn interpreter_and_libraries_are_found_through_the_program_headers() {

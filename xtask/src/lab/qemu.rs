@@ -47,15 +47,15 @@ impl Accelerator {
         } else {
             Self::Tcg
         };
-        fs::write(&memory, found.name()).context("cannot remember the accelerator")?;
+        found.remember(kernel)?;
         Ok(found)
     }
 
-    /// From now on `kernel` is emulated: it got past the probe under KVM, and died.
-    pub(super) fn give_up_kvm(kernel: &Kernel) -> Result<Self> {
-        let memory = kernel.dir.join("accelerator");
-        fs::write(&memory, Self::Tcg.name()).context("cannot remember the accelerator")?;
-        Ok(Self::Tcg)
+    /// What `kernel` is run by from now on: it may get past the probe under KVM and
+    /// die later.
+    pub(super) fn remember(self, kernel: &Kernel) -> Result<()> {
+        fs::write(kernel.dir.join("accelerator"), self.name())
+            .context("cannot remember the accelerator")
     }
 
     pub(super) fn name(self) -> &'static str {

@@ -7,8 +7,8 @@ use std::ops::Range;
 use anyhow::{Context, Result, ensure};
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
-use super::bytes::{put, slice};
 use super::kdump::{DESCRIPTOR, Descriptor, Layout, flags, frames};
+use crate::bytes::{put, slice};
 
 /// Offset and size of the erase information in the sub-header.
 const ERASE_INFO: usize = 80;
@@ -110,9 +110,9 @@ impl Packer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bytes::{get_size, get_u32};
     use super::super::kdump::{BITMAP_BLOCKS, BLOCK_SIZE, SUB_HEADER_BLOCKS};
     use super::*;
+    use crate::bytes::{get_size, get_u32};
 
     const PAGE: usize = 4096;
 

@@ -14,9 +14,9 @@ use std::{env, io};
 use anyhow::{Context, Result, ensure};
 
 use super::apt::Apt;
-use super::bytes::{get_size, get_u16, get_u32};
 use super::cache;
 use super::target::Target;
+use crate::bytes::{get_size, get_u16, get_u32};
 
 /// What the programs run on.
 const HOST: &str = "amd64";

@@ -66,6 +66,26 @@ fn all() -> Vec<(String, Vec<Vec<u8>>)> {
         let name = format!("diskdump-flat-{order:?}").to_lowercase();
         case(&name, vec![flatten(&plain, &options)]);
     }
+    let parts = |flattened: &[bool]| -> Vec<Vec<u8>> {
+        let part = |(number, &flattened): (u64, &bool)| {
+            let part = image.write_kdump(&KdumpOptions {
+                split: Some(match number {
+                    0 => 0..0x12,
+                    1 => 0x12..0x80,
+                    _ => 0x80..0x2000,
+                }),
+                ..KdumpOptions::default()
+            });
+            match flattened {
+                true => flatten(&part, &Flatten::default()),
+                false => part,
+            }
+        };
+        (0..).zip(flattened).map(part).collect()
+    };
+    case("diskdump-split", parts(&[false; 3]));
+    case("diskdump-split-flat", parts(&[true; 3]));
+    case("diskdump-split-mixed", parts(&[false, true, false]));
     let empty = Image::new(4096).vmcoreinfo("OSRELEASE=6.1.0\nPAGESIZE=4096\n");
     case(
         "diskdump-empty",
@@ -96,15 +116,10 @@ fn image() -> Image {
     }
     image.set_page(0x13, []);
     // Bytes that no compression shrinks.
-    let mut state = 1u64;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    })
-    .take(4096)
-    .collect();
+    let mut random = fastrand::Rng::with_seed(1);
+    let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
+        .take(4096)
+        .collect();
     image.set_page(0x14, noise);
     for pfn in [0x15, 0x42, 0x1001] {
         image.set_excluded(pfn);
