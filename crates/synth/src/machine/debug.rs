@@ -37,16 +37,16 @@ pub(super) fn source(era: &Era) -> String {
         ),
     ];
     members.push(match page.tails {
-        Tails::ByFlag => ("int _count", at(page.refcount)),
-        Tails::ByHead | Tails::ByHeadInBytes => ("int _refcount", at(page.refcount)),
+        Tails::Flag => ("int _count", at(page.refcount)),
+        Tails::Head | Tails::HeadInBytes => ("int _refcount", at(page.refcount)),
     });
     match page.tails {
-        Tails::ByFlag => {}
-        Tails::ByHead => members.extend([
+        Tails::Flag => {}
+        Tails::Head => members.extend([
             ("unsigned long compound_head", at(page.lru)),
             ("unsigned compound_dtor, compound_order", at(page.lru + 8)),
         ]),
-        Tails::ByHeadInBytes => members.extend([
+        Tails::HeadInBytes => members.extend([
             ("unsigned long compound_head", at(page.lru)),
             (
                 "unsigned char compound_dtor, compound_order; int compound_mapcount",
@@ -142,13 +142,13 @@ pub(super) fn source(era: &Era) -> String {
     };
     // One of two lists of the threads of a group, by what there was.
     let is_there = |&(name, _): &Member| match page.tails {
-        Tails::ByFlag => name != "thread_node",
+        Tails::Flag => name != "thread_node",
         _ => name != "thread_group",
     };
     let members = TASK.into_iter().filter(is_there);
     let members: Vec<Member> = members.map(|(name, at)| (declaration(name), at)).collect();
     add("task_struct", TASK_SIZE, &members);
-    if page.tails != Tails::ByFlag {
+    if page.tails != Tails::Flag {
         add(
             "signal_struct",
             1024,

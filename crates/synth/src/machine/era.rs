@@ -67,12 +67,12 @@ pub(super) struct PageLayout {
 pub(super) enum Tails {
     /// `PG_tail` and `first_page`, in place of `private`; the first one has a function
     /// and the order in `lru`.
-    ByFlag,
+    Flag,
     /// `compound_head`, in place of `lru`, since 1d798ca3f164 (4.4); numbers of four
     /// bytes follow it.
-    ByHead,
+    Head,
     /// The same with numbers of one byte, since 4.16.
-    ByHeadInBytes,
+    HeadInBytes,
 }
 
 /// Bits of `page->flags`.
@@ -172,7 +172,7 @@ pub(super) static V3_10: Era = Era {
         private: 48,
         slab_cache: 48,
         slab_counts: 24,
-        tails: Tails::ByFlag,
+        tails: Tails::Flag,
     },
     flags: Flags {
         referenced: 2,
@@ -300,7 +300,7 @@ pub(super) static V4_13: Era = Era {
         private: 48,
         slab_cache: 48,
         slab_counts: 24,
-        tails: Tails::ByHead,
+        tails: Tails::Head,
     },
     flags: Flags {
         referenced: 2,
@@ -427,7 +427,7 @@ pub(super) static V5_4: Era = Era {
         refcount: 52,
         slab_cache: 24,
         slab_counts: 40,
-        tails: Tails::ByHeadInBytes,
+        tails: Tails::HeadInBytes,
     },
     flags: Flags {
         referenced: 1,
