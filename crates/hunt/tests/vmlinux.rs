@@ -240,3 +240,26 @@ fn symbols_of_a_vmlinux() {
     }
     has_types(&case, &kernel);
 }
+
+#[test]
+fn a_stripped_vmlinux_is_refused_with_what_to_install() {
+    let case = case(Version::V5_4);
+    let path = vmlinux(case.folder.path(), Version::V5_4, &own_id(), "none");
+    let mut strip = Command::new("objcopy");
+    strip.arg("--strip-debug").arg(&path);
+    assert!(strip.status().unwrap().success());
+    let options = Options {
+        vmlinux: Some(&path),
+        ..Options::default()
+    };
+    let error = Kernel::open(&case.dump, options).err().unwrap();
+    assert!(
+        matches!(error, KernelError::Vmlinux(VmlinuxError::Stripped { .. })),
+        "{error}"
+    );
+    let said = error.to_string();
+    assert!(
+        said.contains("install the debug information of 5.4"),
+        "{said}"
+    );
+}
