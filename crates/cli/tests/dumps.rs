@@ -63,6 +63,32 @@ fn states(dump: &Path) -> HashMap<u64, String> {
     .collect()
 }
 
+/// A file that is no vmlinux of the dump's kernel ends every command with what is
+/// wrong, where the kernel has no types of its own; where it has, none is needed.
+#[test]
+fn a_vmlinux_must_be_of_the_dump_s_kernel() {
+    let wrong = [
+        (
+            PathBuf::from("Cargo.toml"),
+            "the ELF file vmlinux is wanted",
+        ),
+        (PathBuf::from("none"), "none: No such file"),
+    ];
+    for (file, why) in wrong {
+        for command in ["info", "ledger", "diagnose"] {
+            let mut line = Command::cargo_bin("pagehound").unwrap();
+            line.args([command, "--without-btf", "--vmlinux"])
+                .arg(&file);
+            let output = line.arg(demo()).output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{command}: {stderr}");
+            assert!(stderr.contains(why), "{command}: {stderr}");
+        }
+        let file = file.to_str().unwrap();
+        run("info", &demo(), &["--vmlinux", file], 0);
+    }
+}
+
 /// What a quick answer counts it counts right; it calls nothing lost.
 #[test]
 fn quick_answers_are_sound_and_agree_with_the_whole() {

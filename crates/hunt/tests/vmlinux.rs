@@ -120,7 +120,7 @@ fn has_types(case: &Case, kernel: &Kernel<'_>) {
 
 #[test]
 fn types_of_a_vmlinux() {
-    for version in [Version::V4_13, Version::V5_4] {
+    for version in [Version::V3_10, Version::V4_13, Version::V5_4] {
         let case = case(version);
         let without = common::kernel(&case.dump);
         assert!(without.types.is_none());
@@ -230,7 +230,8 @@ fn symbols_of_a_vmlinux() {
     };
     let kernel = Kernel::open(&case.dump, options).unwrap();
     assert!(kernel.warnings.is_empty(), "{:?}", kernel.warnings);
-    for (name, address) in &case.crashed.symbols {
+    assert!(all.len() > 30);
+    for (name, address) in &all {
         assert_eq!(
             kernel.address(name).map(|at| at.0),
             Some(*address),
@@ -238,4 +239,27 @@ fn symbols_of_a_vmlinux() {
         );
     }
     has_types(&case, &kernel);
+}
+
+#[test]
+fn a_stripped_vmlinux_is_refused_with_what_to_install() {
+    let case = case(Version::V5_4);
+    let path = vmlinux(case.folder.path(), Version::V5_4, &own_id(), "none");
+    let mut strip = Command::new("objcopy");
+    strip.arg("--strip-debug").arg(&path);
+    assert!(strip.status().unwrap().success());
+    let options = Options {
+        vmlinux: Some(&path),
+        ..Options::default()
+    };
+    let error = Kernel::open(&case.dump, options).err().unwrap();
+    assert!(
+        matches!(error, KernelError::Vmlinux(VmlinuxError::Stripped { .. })),
+        "{error}"
+    );
+    let said = error.to_string();
+    assert!(
+        said.contains("install the debug information of 5.4"),
+        "{said}"
+    );
 }

@@ -9,14 +9,17 @@ use crate::zones::Node;
 
 impl Kernel<'_> {
     /// A node counter (`enum node_stat_item`) over all nodes, in its own unit;
-    /// `None` where this kernel has no such counter or it cannot be read.
+    /// `None` where this kernel has no such counter or it cannot be read. Before 4.8
+    /// (75ef71840539) zones counted the same.
     pub fn node_stat(&self, nodes: &[Node], item: &str) -> Option<i64> {
         if nodes.is_empty() {
             return None;
         }
         let types = self.types.as_ref()?;
+        let Some(stat) = self.layouts.get(Field::NodeStat) else {
+            return self.zone_stat(nodes, item);
+        };
         let index = u64::try_from(types.enumerator("node_stat_item", item)?).ok()?;
-        let stat = self.layouts.get(Field::NodeStat)?;
         let mut total = 0i64;
         for node in nodes {
             let base = node.addr.add(stat.offset);

@@ -99,8 +99,8 @@ pub struct Global {
     )]
     pub threads: Option<u16>,
 
-    /// The dump's vmlinux with debug information, for kernels without BTF (before 5.2)
-    /// [default: that of its build id or release under /usr/lib/debug]
+    /// vmlinux with debug information, for a kernel without BTF [default: the one of its
+    /// build id or release under /usr/lib/debug]
     #[arg(long, value_name = "FILE", global = true, help_heading = HEADING)]
     pub vmlinux: Option<PathBuf>,
 

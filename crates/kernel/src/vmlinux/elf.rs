@@ -170,9 +170,8 @@ impl Elf {
         }
     }
 
-    /// The symbol table: address, letter as of nm, where the name begins in `strings`,
-    /// which is `.strtab`; in no order.
-    pub(super) fn symbols(&self) -> Result<(Vec<(u64, u8, usize)>, Vec<u8>), VmlinuxError> {
+    /// The symbol table, in no order.
+    pub(super) fn symbols(&self) -> Result<Symbols, VmlinuxError> {
         let table = self.whole(".symtab")?;
         let strings = self.whole(".strtab")?;
         // Elf64_Sym: name, info, other, number of its section, value, size.
@@ -198,7 +197,10 @@ impl Elf {
             Some((u64::from_le_bytes(*value), letter, name))
         };
         let symbols = table.as_chunks::<24>().0.iter().filter_map(symbol);
-        Ok((symbols.collect(), strings))
+        Ok(Symbols {
+            all: symbols.collect(),
+            strings,
+        })
     }
 
     fn find(&self, name: &str) -> Option<&Section> {
@@ -261,6 +263,14 @@ fn sections(file: &File) -> Result<(Vec<Section>, Vec<u8>), String> {
         });
     }
     Ok((sections, letters))
+}
+
+/// The symbols of an ELF file.
+pub(super) struct Symbols {
+    /// Address, letter as of nm, where in `strings` the name begins.
+    pub(super) all: Vec<(u64, u8, usize)>,
+    /// `.strtab`
+    pub(super) strings: Vec<u8>,
 }
 
 /// Bytes of a section as they are in the file.

@@ -22,7 +22,7 @@ use crate::layouts;
 use crate::sweep::sweep;
 use crate::translate::KernelMemory;
 use crate::vmcoreinfo::Vmcoreinfo;
-use elf::Elf;
+use elf::{Elf, Symbols};
 
 pub use error::VmlinuxError;
 pub(crate) use package::debug_package;
@@ -77,19 +77,19 @@ impl Wanted<'_, '_> {
     /// it was linked for. What is no kernel address (per-CPU variables on x86_64 up to
     /// 6.14, absolute symbols) does not move.
     fn symbols_of(&self, elf: &Elf) -> Option<Kallsyms> {
-        let (mut symbols, strings) = elf.symbols().ok()?;
+        let Symbols { mut all, strings } = elf.symbols().ok()?;
         let name = |at: usize| {
             let name = strings.get(at..)?;
             let name = name.get(..LONGEST_SYMBOL).unwrap_or(name);
             name.get(..memchr::memchr(0, name)?)
         };
-        let stext = symbols
+        let stext = all
             .iter()
             .find(|(_, _, at)| name(*at) == Some(b"_stext"))?
             .0;
         let moved = self.vmcoreinfo.symbol("_stext")?.0.wrapping_sub(stext);
-        symbols.sort_by_key(|(address, _, _)| *address);
-        let symbols = symbols.iter().filter_map(|&(address, letter, at)| {
+        all.sort_by_key(|(address, _, _)| *address);
+        let symbols = all.iter().filter_map(|&(address, letter, at)| {
             // Marks that arm64's compilers leave begin with a dollar.
             let name = name(at).filter(|name| !name.starts_with(b"$"))?;
             let address = match address >> 63 {

@@ -37,16 +37,16 @@ pub(super) fn source(era: &Era) -> String {
         ),
     ];
     members.push(match page.tails {
-        Tails::ByFlag => ("int _count", at(page.refcount)),
-        Tails::ByHead | Tails::ByHeadInBytes => ("int _refcount", at(page.refcount)),
+        Tails::Flag => ("int _count", at(page.refcount)),
+        Tails::Head | Tails::HeadInBytes => ("int _refcount", at(page.refcount)),
     });
     match page.tails {
-        Tails::ByFlag => {}
-        Tails::ByHead => members.extend([
+        Tails::Flag => {}
+        Tails::Head => members.extend([
             ("unsigned long compound_head", at(page.lru)),
             ("unsigned compound_dtor, compound_order", at(page.lru + 8)),
         ]),
-        Tails::ByHeadInBytes => members.extend([
+        Tails::HeadInBytes => members.extend([
             ("unsigned long compound_head", at(page.lru)),
             (
                 "unsigned char compound_dtor, compound_order; int compound_mapcount",
@@ -85,7 +85,8 @@ pub(super) fn source(era: &Era) -> String {
         ("unsigned long node_spanned_pages", node.spanned),
         ("int node_id", node.id),
     ];
-    if let Some(counters) = &node.counters {
+    let counters = &era.counters;
+    if counters.of_node {
         members.push(("void *per_cpu_nodestats", counters.differences));
         members.push(("long vm_stat[31]", counters.vm_stat));
     }
@@ -132,22 +133,28 @@ pub(super) fn source(era: &Era) -> String {
     let declaration = |name| match name {
         "tasks" => "struct list_head tasks",
         "thread_node" => "struct list_head thread_node",
+        "thread_group" => "struct list_head thread_group",
         "pid" => "int pid",
         "comm" => "char comm[16]",
         "mm" => "struct mm_struct *mm",
         "signal" => "struct signal_struct *signal",
         _ => "void *stack",
     };
-    add(
-        "task_struct",
-        TASK_SIZE,
-        &TASK.map(|(name, at)| (declaration(name), at)),
-    );
-    add(
-        "signal_struct",
-        1024,
-        &[("struct list_head thread_head", THREAD_HEAD)],
-    );
+    // One of two lists of the threads of a group, by what there was.
+    let is_there = |&(name, _): &Member| match page.tails {
+        Tails::Flag => name != "thread_node",
+        _ => name != "thread_group",
+    };
+    let members = TASK.into_iter().filter(is_there);
+    let members: Vec<Member> = members.map(|(name, at)| (declaration(name), at)).collect();
+    add("task_struct", TASK_SIZE, &members);
+    if page.tails != Tails::Flag {
+        add(
+            "signal_struct",
+            1024,
+            &[("struct list_head thread_head", THREAD_HEAD)],
+        );
+    }
     add("mm_struct", 2112, &[("void *pgd", PGD)]);
     add(
         "kmem_cache",
@@ -171,18 +178,22 @@ pub(super) fn source(era: &Era) -> String {
          PG_reserved = {}, PG_head = {}, PG_swapbacked = {} }} a_flag;",
         bits.uptodate, bits.lru, bits.slab, bits.reserved, bits.head, bits.swapbacked
     );
+    let counted = format!(
+        "NR_FILE_PAGES = {}, NR_SHMEM = {}",
+        counters.file, counters.shmem
+    );
+    let (of_zone, of_node) = if counters.of_node {
+        (String::new(), counted)
+    } else {
+        (counted + ", ", String::new())
+    };
     let _ = writeln!(
         out,
-        "enum zone_stat_item {{ NR_FREE_PAGES, NR_PAGETABLE = {} }} a_zone_item;",
+        "enum zone_stat_item {{ NR_FREE_PAGES, {of_zone}NR_PAGETABLE = {} }} a_zone_item;",
         zone.tables
     );
-    if let Some(counters) = &node.counters {
-        let _ = writeln!(
-            out,
-            "enum node_stat_item {{ NR_ANON_MAPPED = {}, NR_FILE_PAGES = {}, NR_SHMEM = {} }} \
-             a_node_item;",
-            counters.anon, counters.file, counters.shmem
-        );
+    if counters.of_node {
+        let _ = writeln!(out, "enum node_stat_item {{ {of_node} }} a_node_item;");
     }
     out
 }

@@ -25,6 +25,7 @@ pub(super) struct Era {
     pub(super) zone_bits: u32,
     pub(super) zone: ZoneLayout,
     pub(super) node: NodeLayout,
+    pub(super) counters: Counters,
     /// `sizeof(struct mem_section)`, and flags in its first word.
     pub(super) section: u64,
     pub(super) section_flags: u64,
@@ -66,12 +67,12 @@ pub(super) struct PageLayout {
 pub(super) enum Tails {
     /// `PG_tail` and `first_page`, in place of `private`; the first one has a function
     /// and the order in `lru`.
-    ByFlag,
+    Flag,
     /// `compound_head`, in place of `lru`, since 1d798ca3f164 (4.4); numbers of four
     /// bytes follow it.
-    ByHead,
+    Head,
     /// The same with numbers of one byte, since 4.16.
-    ByHeadInBytes,
+    HeadInBytes,
 }
 
 /// Bits of `page->flags`.
@@ -102,8 +103,6 @@ pub(super) struct ZoneLayout {
     pub(super) movable: u64,
     /// `NR_PAGETABLE`.
     pub(super) tables: u64,
-    /// LRU lists of a zone, before 599d0c954f91 (4.8) gave them to the node.
-    pub(super) lists: Option<u64>,
 }
 
 /// `pg_data_t`.
@@ -114,15 +113,19 @@ pub(super) struct NodeLayout {
     pub(super) present: u64,
     pub(super) spanned: u64,
     pub(super) id: u64,
-    pub(super) counters: Option<NodeCounters>,
 }
 
-/// What a node counts since 75ef71840539 (4.8), and its LRU lists.
-pub(super) struct NodeCounters {
+/// LRU lists, and what counts their pages: of a node since 599d0c954f91 and 75ef71840539
+/// (4.8), of a zone before.
+pub(super) struct Counters {
+    pub(super) of_node: bool,
     pub(super) lists: u64,
-    pub(super) differences: u64,
     pub(super) vm_stat: u64,
-    /// `NR_ANON_MAPPED`, `NR_FILE_PAGES`, `NR_SHMEM`.
+    /// Of a node, what its CPUs have yet to add.
+    pub(super) differences: u64,
+    /// `NR_LRU_BASE`.
+    pub(super) lru: u64,
+    /// `NR_ANON_MAPPED` (`NR_ANON_PAGES` before), `NR_FILE_PAGES`, `NR_SHMEM`.
     pub(super) anon: u64,
     pub(super) file: u64,
     pub(super) shmem: u64,
@@ -169,7 +172,7 @@ pub(super) static V3_10: Era = Era {
         private: 48,
         slab_cache: 48,
         slab_counts: 24,
-        tails: Tails::ByFlag,
+        tails: Tails::Flag,
     },
     flags: Flags {
         referenced: 2,
@@ -198,7 +201,6 @@ pub(super) static V3_10: Era = Era {
         vm_stat: 1328,
         movable: 2,
         tables: 14,
-        lists: Some(1216),
     },
     node: NodeLayout {
         size: 158_720,
@@ -207,7 +209,16 @@ pub(super) static V3_10: Era = Era {
         present: 157_808,
         spanned: 157_816,
         id: 157_824,
-        counters: None,
+    },
+    counters: Counters {
+        of_node: false,
+        lists: 1216,
+        vm_stat: 1328,
+        differences: 0,
+        lru: 1,
+        anon: 7,
+        file: 9,
+        shmem: 23,
     },
     // With the page_cgroup pointer of CONFIG_MEMCG.
     section: 32,
@@ -289,7 +300,7 @@ pub(super) static V4_13: Era = Era {
         private: 48,
         slab_cache: 48,
         slab_counts: 24,
-        tails: Tails::ByHead,
+        tails: Tails::Head,
     },
     flags: Flags {
         referenced: 2,
@@ -318,7 +329,6 @@ pub(super) static V4_13: Era = Era {
         vm_stat: 1280,
         movable: 1,
         tables: 8,
-        lists: None,
     },
     node: NodeLayout {
         size: 18304,
@@ -327,14 +337,16 @@ pub(super) static V4_13: Era = Era {
         present: 17648,
         spanned: 17656,
         id: 17664,
-        counters: Some(NodeCounters {
-            lists: 17888,
-            differences: 18048,
-            vm_stat: 18056,
-            anon: 12,
-            file: 14,
-            shmem: 18,
-        }),
+    },
+    counters: Counters {
+        of_node: true,
+        lists: 17888,
+        vm_stat: 18056,
+        differences: 18048,
+        lru: 0,
+        anon: 12,
+        file: 14,
+        shmem: 18,
     },
     section: 16,
     section_flags: 7,
@@ -415,7 +427,7 @@ pub(super) static V5_4: Era = Era {
         refcount: 52,
         slab_cache: 24,
         slab_counts: 40,
-        tails: Tails::ByHeadInBytes,
+        tails: Tails::HeadInBytes,
     },
     flags: Flags {
         referenced: 1,
@@ -445,7 +457,6 @@ pub(super) static V5_4: Era = Era {
         vm_stat: 1280,
         movable: 1,
         tables: 8,
-        lists: None,
     },
     node: NodeLayout {
         size: 172_032,
@@ -454,14 +465,16 @@ pub(super) static V5_4: Era = Era {
         present: 171_312,
         spanned: 171_320,
         id: 171_328,
-        counters: Some(NodeCounters {
-            lists: 171_584,
-            differences: 171_776,
-            vm_stat: 171_784,
-            anon: 14,
-            file: 16,
-            shmem: 20,
-        }),
+    },
+    counters: Counters {
+        of_node: true,
+        lists: 171_584,
+        vm_stat: 171_784,
+        differences: 171_776,
+        lru: 0,
+        anon: 14,
+        file: 16,
+        shmem: 20,
     },
     section: 16,
     // Early sections too: 326e1b8f83a4 (5.3).

@@ -214,7 +214,7 @@ impl StructPage {
                 put(at.slab_counts, &counts.to_le_bytes());
             }
             Use::Tail(head, order, is_first) => match at.tails {
-                Tails::ByFlag => {
+                Tails::Flag => {
                     put(at.private, &word(page(head)));
                     if is_first {
                         put(at.lru, &word(FREE_COMPOUND_PAGE));
@@ -225,7 +225,7 @@ impl StructPage {
                 tails => {
                     put(at.mapping, &word(TAIL_MAPPING));
                     put(at.lru, &word(page(head) + 1));
-                    if is_first && tails == Tails::ByHead {
+                    if is_first && tails == Tails::Head {
                         put(at.lru + 8, &word(u64::from(order) << 32 | 1));
                     } else if is_first {
                         // And how often all of it is mapped, less one.

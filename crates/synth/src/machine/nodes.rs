@@ -58,30 +58,24 @@ impl Build {
         self.write_u32(node + at.id, 0);
         let lru = std::mem::take(&mut self.lru);
         let dma32 = node + zone.size;
-        let lists = match (zone.lists, &at.counters) {
-            // All pages on them are of one zone.
-            (Some(lists), _) => dma32 + lists,
-            (None, Some(counters)) => node + counters.lists,
-            (None, None) => unreachable!("lists of zones or of nodes"),
-        };
+        let counters = &era.counters;
+        // All pages on the lists are of one zone.
+        let of = if counters.of_node { node } else { dma32 };
         for (list, frames) in (0..).zip(&lru) {
-            self.write_page_list(lists + list * 16, frames);
+            self.write_page_list(of + counters.lists + list * 16, frames);
         }
-        if let Some(counters) = &at.counters {
+        if counters.of_node {
             self.write_u64(node + counters.differences, NODE_DIFFERENCES);
-            let counts = lru.each_ref().map(|list| list.len() as u64);
-            let vm_stat = node + counters.vm_stat;
-            for (item, count) in (0..).zip(counts) {
-                self.write_u64(vm_stat + item * 8, count);
-            }
-            let shmem = self.shmem;
-            for (item, count) in [
-                (counters.anon, counts[0] + counts[1] - shmem),
-                (counters.file, counts[2] + counts[3] + shmem),
-                (counters.shmem, shmem),
-            ] {
-                self.write_u64(vm_stat + item * 8, count);
-            }
+        }
+        let counts = lru.each_ref().map(|list| list.len() as u64);
+        let shmem = self.shmem;
+        let lists = (counters.lru..).zip(counts);
+        for (item, count) in lists.chain([
+            (counters.anon, counts[0] + counts[1] - shmem),
+            (counters.file, counts[2] + counts[3] + shmem),
+            (counters.shmem, shmem),
+        ]) {
+            self.write_u64(of + counters.vm_stat + item * 8, count);
         }
         self.write_u64(dma32 + zone.vm_stat + zone.tables * 8, self.user_tables);
     }

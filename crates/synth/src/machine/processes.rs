@@ -12,12 +12,13 @@ const HEAP: u64 = 0x5555_5575_7000;
 const STACK: u64 = 0x7fff_ffff_e000;
 
 /// `struct task_struct`: its members depend on the configuration.
-pub(super) const TASK: [(&str, u64); 7] = [
+pub(super) const TASK: [(&str, u64); 8] = [
     ("stack", 8),
     ("tasks", 0x350),
     ("mm", 0x3a0),
     ("pid", 0x418),
     ("thread_node", 0x470),
+    ("thread_group", 0x480),
     ("signal", 0x5c8),
     ("comm", 0xa90),
 ];
@@ -95,6 +96,7 @@ impl Build {
         self.write_u32(task + place("pid"), pid);
         self.write(task + place("comm"), comm.as_bytes());
         self.write_list(signal + THREAD_HEAD, &[task + place("thread_node")]);
+        self.write_list(task + place("thread_group"), &[]);
     }
 
     /// `pgd_ctor()`: what the kernel maps, every process does.
