@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 
 use pagehound_vmcore::{DumpInfo, Machine, PageCache, Pfn, PhysAddr, VirtAddr};
 
-use super::tables::{Geometry, Met};
+use super::tables::{Geometry, Mapping, Met};
 use super::{aarch64, x86_64};
 use crate::kernel::IMAGE_LIMIT;
 use crate::virt::{VirtFault, VirtualRead};
@@ -25,7 +25,7 @@ pub enum SpaceError {
         "no direct map in the kernel's page tables at physical {root}{}",
         match .unreadable {
             0 => ": what is there is no page table of it".to_owned(),
-            unreadable => format!(", of which {unreadable} cannot be read"),
+            unreadable => format!(": {unreadable} tables below it cannot be read"),
         }
     )]
     NoDirectMap {
@@ -84,6 +84,14 @@ pub struct AddressSpace {
 /// (Documentation/arch/x86/x86_64/mm.rst; 4.19 and before start lower than
 /// d52888aa2753, 4.20, does).
 const X86_DIRECT_MIN: [u64; 2] = [0xffff_8800_0000_0000, 0xff10_0000_0000_0000];
+/// Where the x86_64 direct map begins is a multiple of `PUD_SIZE`, randomised or not
+/// (0483e1fa6e09, 4.8).
+const X86_DIRECT_ALIGN: u64 = 1 << 30;
+/// On arm64 physical zero has an address that is a multiple of
+/// `ARM64_MEMSTART_ALIGN`: with pages of 4 KiB `PUD_SIZE`, with others no less than
+/// a section of memory (a7f8de168ace, 4.6).
+const ARM64_DIRECT_ALIGN: u64 = 1 << 30;
+const ARM64_SECTION: u64 = 1 << 27;
 /// `CPU_ENTRY_AREA_BASE`: direct map, vmalloc and vmemmap all end below it.
 const X86_KERNEL_END: u64 = 0xffff_fe00_0000_0000;
 
@@ -158,7 +166,8 @@ impl AddressSpace {
         let sme_mask = vmcoreinfo.number("sme_mask").unwrap_or(0) as u64;
         let geometry = x86_64::geometry(five, sme_mask);
         let min = X86_DIRECT_MIN[usize::from(five)];
-        let direct = first_linear(&geometry, cache, root, min..X86_KERNEL_END, end_pfn)?;
+        let range = min..X86_KERNEL_END;
+        let direct = first_linear(&geometry, cache, root, range, X86_DIRECT_ALIGN, end_pfn)?;
         let modules = x86_64::IMAGE_BASE + image_size..0xffff_ffff_ff00_0000;
         let vmalloc = vec![direct.virt.end..X86_KERNEL_END, modules];
         Ok(AddressSpace {
@@ -215,7 +224,11 @@ impl AddressSpace {
             (middle..u64::MAX, bottom..middle)
         };
         let geometry = aarch64::geometry(page_shift, va_bits);
-        let direct = first_linear(&geometry, cache, root, linear, end_pfn)?;
+        let align = match page_shift {
+            12 => ARM64_DIRECT_ALIGN,
+            _ => ARM64_SECTION,
+        };
+        let direct = first_linear(&geometry, cache, root, linear, align, end_pfn)?;
         Ok(AddressSpace {
             machine: Machine::Aarch64,
             geometry,
@@ -267,12 +280,15 @@ fn image_segment_base(info: &DumpInfo) -> Option<u64> {
 }
 
 /// The direct map: the lowest leaf in `range` gives the offset, which every
-/// other leaf of it shares. Its end is that of physical memory.
-fn first_linear(
+/// other leaf of it shares, and which is a multiple of `align`. That of another
+/// leaf is not: where tables are missing, the lowest may be vmalloc memory. Its end
+/// is that of physical memory.
+pub(super) fn first_linear(
     geometry: &Geometry,
     cache: &PageCache<'_>,
     root: PhysAddr,
     range: Range<u64>,
+    align: u64,
     end_pfn: Pfn,
 ) -> Result<Linear, SpaceError> {
     let mut first = None;
@@ -284,7 +300,8 @@ fn first_linear(
         }
         Met::Table(_) => ControlFlow::Continue(()),
     });
-    let leaf = first.ok_or(SpaceError::NoDirectMap {
+    let is_direct = |leaf: &Mapping| leaf.virt.0.wrapping_sub(leaf.phys.0) % align == 0;
+    let leaf = first.filter(is_direct).ok_or(SpaceError::NoDirectMap {
         root,
         unreadable: walk.unreadable,
     })?;

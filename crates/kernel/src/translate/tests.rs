@@ -3,8 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use pagehound_vmcore::{PageCache, PhysAddr, VirtAddr};
+use pagehound_vmcore::{PageCache, Pfn, PhysAddr, VirtAddr};
 
+use super::space::{SpaceError, first_linear};
 use super::tables::{Entry, Geometry, Mapping, Met};
 use super::{aarch64, x86_64};
 use crate::testing::Memory;
@@ -203,6 +204,36 @@ fn a_table_that_is_not_in_the_dump_is_counted() {
     let cache = PageCache::new(&memory, 64);
     let there = VirtAddr(0xffff_8900_0000_0000);
     assert!(geometry.translate(&cache, ROOT, there).is_err());
+}
+
+/// A dump may lack the tables of the direct map, which lie at the end of memory, and
+/// still have some of what lies above it.
+#[test]
+fn vmalloc_memory_is_not_taken_for_the_direct_map() {
+    let table = 0x67;
+    let direct = |memory: &Memory| {
+        let cache = PageCache::new(memory, 64);
+        let range = 0xffff_8800_0000_0000..0xffff_fe00_0000_0000;
+        let geometry = x86_64::geometry(false, 0);
+        first_linear(&geometry, &cache, ROOT, range, 1 << 30, Pfn(0x1000))
+    };
+    // 0xffffc90000000000: a page of 4 KiB at frame 0x777.
+    let mut memory = four_levels();
+    memory.write(0x10_0000 + 402 * 8, 0x14_0000 | table);
+    memory.write(0x14_0000, 0x15_0000 | table);
+    memory.write(0x15_0000, 0x16_0000 | table);
+    memory.write(0x16_0000, 1 << 63 | 0x77_7000 | 0x63);
+    memory.write(0x13_0000 + 511 * 8, 1 << 63 | 0x3f_f000 | 0x63);
+    assert_eq!(
+        direct(&memory).map(|direct| (direct.virt.start, direct.phys)),
+        Ok((0xffff_8880_0000_0000, 0))
+    );
+    memory.write(0x10_0000 + 273 * 8, 0x00ff_f000_0000 | table);
+    let missing = SpaceError::NoDirectMap {
+        root: ROOT,
+        unreadable: 1,
+    };
+    assert_eq!(direct(&memory), Err(missing));
 }
 
 #[test]
