@@ -198,6 +198,46 @@ fn the_first_of_overlapping_segments_counts() {
     check("overlap", &Image::new(4096).write_elf(&options), &expected);
 }
 
+/// What is kept of notes is no longer than the file, however many headers name them.
+#[test]
+fn notes_that_are_named_again_and_again_are_kept_once() {
+    const NOTES: usize = 2000;
+    const DESC: usize = 60_000;
+    let mut note = Vec::new();
+    for word in [5, DESC as u32, 1] {
+        note.extend(word.to_le_bytes());
+    }
+    note.extend(b"CORE\0\0\0\0");
+    note.resize(note.len() + DESC, 7);
+    let whole = Image::new(4096)
+        .page(0x100, noise(1, 4096))
+        .write_elf(&ElfOptions {
+            style: ElfStyle::Qemu,
+            ..ElfOptions::default()
+        });
+    // The same header with other program headers: notes, and one page.
+    let mut dump = whole[..64].to_vec();
+    dump[56..58].copy_from_slice(&(NOTES as u16 + 1).to_le_bytes());
+    let data = 64 + 56 * (NOTES + 1);
+    let mut header = |kind: u32, offset: usize, paddr: u64, size: usize| {
+        dump.extend(kind.to_le_bytes());
+        dump.extend(0u32.to_le_bytes());
+        for word in [offset as u64, paddr, paddr, size as u64, size as u64, 0] {
+            dump.extend(word.to_le_bytes());
+        }
+    };
+    for _ in 0..NOTES {
+        header(4, data, 0, note.len());
+    }
+    header(1, data + note.len(), 0x10_0000, 4096);
+    dump.extend(&note);
+    dump.extend(noise(1, 4096));
+    let opened = open_bytes(&dump).expect("opens");
+    assert_eq!(opened.memory.state(Pfn(0x100)), PageState::Present);
+    let kept: usize = opened.info.notes.iter().map(|note| note.desc.len()).sum();
+    assert!(kept >= DESC && kept <= dump.len(), "{kept} bytes");
+}
+
 /// A damaged `p_offset`: bytes of the file cannot be memory at two addresses, nor
 /// the headers. What cannot be told apart is missing; it is never other memory.
 #[test]

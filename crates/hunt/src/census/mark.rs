@@ -108,7 +108,9 @@ impl Census {
         for pfn in (unit.start.0..unit.end.0).map(Pfn) {
             if memory.read_page(pfn, page).is_err() {
                 // Known to be missing, unless its data is broken.
-                self.missing += u64::from(memory.state(pfn) == PageState::Present);
+                let broken = u64::from(memory.state(pfn) == PageState::Present);
+                self.missing += broken;
+                self.broken += broken;
                 continue;
             }
             self.bytes_read += page.len() as u64;
@@ -174,6 +176,7 @@ impl Census {
         );
         self.bytes_read += outcome.tally.bytes;
         self.missing += outcome.tally.unreadable;
+        self.broken += outcome.tally.unreadable;
         self.cancelled |= outcome.tally.end != End::Complete;
         let mut tables = Vec::new();
         for found in outcome.states {

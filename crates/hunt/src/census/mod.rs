@@ -129,6 +129,9 @@ pub struct Census {
     pub control: Control,
     /// Pages that could bear pointers and cannot be read (rule 11).
     pub missing: u64,
+    /// Pages that were to be read, that the container lists, and whose data in it is
+    /// damaged.
+    pub broken: u64,
     /// Why what the search went by does not hold together; empty where it does.
     doubts: Vec<String>,
     /// Bytes of memory with an owner that were searched for references.
@@ -159,6 +162,7 @@ impl Census {
             objects_reached: 0,
             control: Control::default(),
             missing: missing_referrers(kernel, pages),
+            broken: 0,
             doubts: Vec::from_iter(pages.damaged.then(|| {
                 "struct pages, lists or tables contradict each other (see the notes)".to_owned()
             })),

@@ -69,6 +69,7 @@ impl Census {
         self.roots_bytes = outcome.tally.bytes;
         self.bytes_read += outcome.tally.bytes;
         self.missing += outcome.tally.unreadable;
+        self.broken += outcome.tally.unreadable;
         self.cancelled |= outcome.tally.end != pagehound_scan::End::Complete;
         let image: &[_] = if without.leaves {
             &pages.mapped_by_image

@@ -39,6 +39,14 @@ pub(super) fn by_frame(dump: &Dump, map: &PageMap) -> Coverage {
     coverage
 }
 
+/// The same, knowing that so many of the pages that are listed cannot be read.
+pub(super) fn with_broken(mut coverage: Coverage, broken: u64) -> Coverage {
+    let broken = broken.min(coverage.present);
+    coverage.present -= broken;
+    coverage.unreadable += broken;
+    coverage
+}
+
 /// The container's own counts, as far as there are frames: all that can be told
 /// without going through these.
 pub(super) fn of_container(dump: &Dump, map: &PageMap) -> Coverage {

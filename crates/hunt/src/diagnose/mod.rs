@@ -209,6 +209,12 @@ impl Diagnosis {
                 thousands(unread)
             ));
         }
+        if census.broken > 0 {
+            warnings.push(format!(
+                "{} pages are damaged in the file: compare its checksum with the original's",
+                thousands(census.broken)
+            ));
+        }
         // What nothing reaches is lost only where everything was searched.
         let heap = match census.is_proof() {
             true => heap::lost(kernel, &pages, &census, &pass),
@@ -221,7 +227,9 @@ impl Diagnosis {
             sample: None,
             complete: coverage::is_complete(&pages, &census, &attribution, unread),
             host: host(kernel),
-            target: target(kernel, &pages, options.path, coverage::by_frame),
+            target: target(kernel, &pages, options.path, |dump, map| {
+                coverage::with_broken(coverage::by_frame(dump, map), census.broken)
+            }),
             ledger: rows,
             unaccounted,
             control: census.control,

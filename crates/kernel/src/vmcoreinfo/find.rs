@@ -25,6 +25,11 @@ const CHUNK_PAGES: u64 = 4096;
 const MAX_THREADS: usize = 8;
 /// A machine has a few texts: its kernel's, a capture kernel's, stale ones.
 const MAX_DISTINCT: usize = 64;
+/// Copies and what only begins like a text, each of which costs a page or more: frames
+/// without end may share one block of a dump.
+const MAX_TRIED: usize = 4096;
+/// Chunks that are kept, however many pages a container claims.
+const MAX_CHUNKS: u64 = 1 << 20;
 
 /// A VMCOREINFO text found in memory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,6 +64,7 @@ pub fn find_in_memory(
         found: Mutex::new(Vec::new()),
         stop: AtomicBool::new(false),
         next_chunk: AtomicUsize::new(0),
+        tried: AtomicUsize::new(0),
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(MAX_THREADS).min(chunks.len());
@@ -83,10 +89,13 @@ pub fn find_in_memory(
 
 fn chunks(runs: &[PfnRange]) -> Vec<PfnRange> {
     let mut chunks = Vec::new();
+    let pages = runs.iter().map(|run| run.end.0.saturating_sub(run.start.0));
+    let pages = pages.fold(0u64, u64::saturating_add);
+    let most = CHUNK_PAGES.max(pages / MAX_CHUNKS);
     for run in runs {
         let mut start = run.start;
         while start < run.end {
-            let end = Pfn(start.0.saturating_add(CHUNK_PAGES)).min(run.end);
+            let end = Pfn(start.0.saturating_add(most)).min(run.end);
             chunks.push(PfnRange { start, end });
             start = end;
         }
@@ -100,6 +109,7 @@ struct Search<'a> {
     found: Mutex<Vec<FoundVmcoreinfo>>,
     stop: AtomicBool,
     next_chunk: AtomicUsize,
+    tried: AtomicUsize,
 }
 
 impl Search<'_> {
@@ -152,6 +162,9 @@ impl Search<'_> {
     }
 
     fn consider(&self, paddr: PhysAddr, limit: usize) {
+        if self.tried.fetch_add(1, Ordering::Relaxed) >= MAX_TRIED {
+            return;
+        }
         let text = read_text(self.mem, paddr, limit);
         let Ok(info) = Vmcoreinfo::parse(&text) else {
             return;

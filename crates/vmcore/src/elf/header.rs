@@ -104,6 +104,7 @@ impl Headers {
             return Err(defect("e_phoff", 32, problem));
         }
         self.cut_short = stored < phnum;
+        let mut note_bytes = 0u64;
         for index in 0..phnum.min(stored) {
             let mut phdr = Phdr::new_zeroed();
             let at = phoff + index * SIZE; // within the file
@@ -114,7 +115,13 @@ impl Headers {
             match phdr.p_type.get() {
                 PT_NOTE => {
                     let (offset, size) = (phdr.p_offset.get(), phdr.p_filesz.get());
-                    read_notes(source, offset, size, &mut self.notes);
+                    // Together they are no longer than the file, or some of them are
+                    // the same bytes: those would be kept as often as they are named.
+                    let stored = size.min(source.len().saturating_sub(offset));
+                    note_bytes = note_bytes.saturating_add(stored);
+                    if note_bytes <= source.stored_len() {
+                        read_notes(source, offset, size, &mut self.notes);
+                    }
                 }
                 PT_LOAD => self.add_segment(&phdr),
                 _ => {}
