@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod ci;
 mod evidence;
+mod fuzz;
 mod grow;
 mod image;
 mod lab;
@@ -37,6 +38,8 @@ enum Verb {
     Smoke,
     /// All tests, with one summary at the end
     Test,
+    /// Every parser and a whole diagnosis under libFuzzer; writes fuzz/RESULTS.md
+    Fuzz(fuzz::Arguments),
     /// Rewrite the published JSON Schema from the report's types
     Schema,
     /// Check reports against the schema and their own sums
@@ -89,6 +92,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Static => ci::static_binary("pagehound").map(drop),
         Verb::Smoke => smoke::run(&ci::static_binary("pagehound")?),
         Verb::Test => ci::test(),
+        Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::Schema => check::write_schema(),
         Verb::CheckReport { files } => check::reports(&files),
     }
