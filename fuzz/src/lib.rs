@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     target("procfs", 4 << 10, targets::procfs::run),
     target("report", 16 << 10, targets::report::run),
     target("vmcoreinfo", 16 << 10, targets::vmcoreinfo::run),
+    target("walks", 1 << 10, targets::walks::run),
 ];
 
 const fn target(name: &'static str, max_len: usize, run: fn(&[u8])) -> Target {

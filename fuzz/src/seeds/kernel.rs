@@ -388,27 +388,40 @@ fn records() -> Vec<u8> {
     seed
 }
 
-/// Changes to the sound machine: kind, place, value.
-pub(super) fn diagnose() -> Vec<Seed> {
-    let changes = |way: u8, changes: &[(u8, u32, u64)]| {
-        let mut seed = Bytes(vec![way]);
-        for &(kind, place, value) in changes {
-            seed.0.push(kind);
-            seed.u32(place);
-            seed.u64(value);
-        }
-        seed.0
+/// Changes of a sound machine: how the value is meant, frame, place, value.
+fn changes(mut seed: Vec<u8>, changes: &[(u8, u16, u16, u64)]) -> Vec<u8> {
+    for &(kind, frame, place, value) in changes {
+        seed.push(kind);
+        seed.extend(frame.to_le_bytes());
+        seed.extend(place.to_le_bytes());
+        seed.extend(value.to_le_bytes());
+    }
+    seed
+}
+
+/// One of each kind.
+fn of_each_kind() -> Vec<(u8, u16, u16, u64)> {
+    let change = |kind: u8| {
+        let number = u16::from(kind);
+        (kind, 777 * number, 77 * number, 12_345 * u64::from(kind))
     };
-    let all: Vec<_> = (0..12u8)
-        .map(|kind| (kind, 77_777 * u32::from(kind), 12_345 * u64::from(kind)))
-        .collect();
+    (0..4).map(change).collect()
+}
+
+const ALL_ONES: [(u8, u16, u16, u64); 2] = [(0, 50, 50, u64::MAX), (0, 500, 5, u64::MAX)];
+
+pub(super) fn diagnose() -> Vec<Seed> {
     vec![
-        ("sound", changes(1, &[])),
-        ("quick", changes(0, &[(0, 1000, 0)])),
-        ("of-each-kind", changes(1, &all)),
-        (
-            "all-ones",
-            changes(1, &[(1, 500, u64::MAX), (2, 500, u64::MAX)]),
-        ),
+        ("sound", changes(vec![1], &[])),
+        ("quick", changes(vec![0], &[(0, 1000, 0, 0)])),
+        ("of-each-kind", changes(vec![1], &of_each_kind())),
+        ("all-ones", changes(vec![1], &ALL_ONES)),
+    ]
+}
+
+pub(super) fn walks() -> Vec<Seed> {
+    vec![
+        ("of-each-kind", changes(Vec::new(), &of_each_kind())),
+        ("all-ones", changes(Vec::new(), &ALL_ONES)),
     ]
 }

@@ -22,6 +22,7 @@ pub fn of(target: &str) -> Vec<Seed> {
         "procfs" => text::procfs(),
         "report" => text::report(),
         "vmcoreinfo" => text::vmcoreinfo(),
+        "walks" => kernel::walks(),
         _ => Vec::new(),
     }
 }
