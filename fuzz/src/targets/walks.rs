@@ -62,8 +62,10 @@ fn walk(kernel: &Kernel<'_>) {
             let _ = (attribution.owners(mac), attribution.evidence(mac));
         }
     }
-    let mut making = Making::default();
-    making.threads = NonZeroUsize::MIN;
+    let making = Making {
+        threads: NonZeroUsize::MIN,
+        ..Making::default()
+    };
     let Ok(pages) = Pages::of(kernel, making) else {
         return;
     };

@@ -8,11 +8,11 @@ use wait4::Wait4;
 
 /// Seconds that one input may take; a sound answer takes a fraction of one.
 const TIMEOUT: u32 = 10;
-/// Resident memory that the fuzzer may have, in MiB: no target needs a tenth, and what
+/// Resident memory that the fuzzer may have, in MiB: no target needs a quarter, and what
 /// libFuzzer keeps for itself does not grow.
-const RESIDENT_MIB: u32 = 1024;
+const RESIDENT_MIB: u32 = 512;
 /// Address space, in KiB: what is allocated and never touched counts here.
-const SPACE_KIB: u32 = 4 << 20;
+const SPACE_KIB: u32 = 2 << 20;
 /// Lines of the log that are shown with a finding.
 const TAIL: usize = 30;
 
