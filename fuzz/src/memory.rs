@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use pagehound_kernel::{VirtFault, VirtualRead};
 use pagehound_vmcore::{
-    Coverage, Fault, FaultReason, PageState, Pfn, PfnRange, PhysicalMemory, VirtAddr,
+    Coverage, DumpInfo, Fault, FaultReason, Format, Machine, PageState, Pfn, PfnRange,
+    PhysicalMemory, VirtAddr,
 };
 
 /// Some frames; all others are absent.
@@ -107,5 +108,22 @@ impl VirtualRead for Virtual<'_> {
             .and_then(|rest| rest.get(..buf.len()));
         buf.copy_from_slice(bytes.ok_or(VirtFault::NotMapped(addr))?);
         Ok(())
+    }
+}
+
+/// What a container says that knows no more than this.
+pub(crate) fn dump_of(machine: Option<Machine>) -> DumpInfo {
+    DumpInfo {
+        format: Format::Elf,
+        machine,
+        vmcoreinfo: None,
+        notes: Vec::new(),
+        utsname: None,
+        dump_level: None,
+        phys_base: None,
+        segments: Vec::new(),
+        captured_at: None,
+        incomplete: false,
+        warnings: Vec::new(),
     }
 }

@@ -301,7 +301,7 @@ const RING: &str = "OSRELEASE=6.1.0\n\
 const RECORDS: &str = "OSRELEASE=5.4.0\nSIZE(printk_log)=16\nOFFSET(printk_log.ts_nsec)=0\n\
     OFFSET(printk_log.len)=8\nOFFSET(printk_log.text_len)=10\nOFFSET(printk_log.dict_len)=12\n";
 
-const LINES: [&str; 4] = [
+const TEXTS: [&str; 4] = [
     "Linux version 6.1.0 (root@build) (gcc 12.2.0) #1 SMP",
     "i40e 0000:01:00.0: MAC address: 24:6e:96:43:3e:38",
     "i40e 0000:01:00.0 em1: renamed from eth0",
@@ -323,11 +323,11 @@ fn ring() -> Vec<u8> {
     memory.put(8, &3u32.to_le_bytes());
     memory.put(16, &base(DESCS));
     memory.put(24, &base(INFOS));
-    memory.put(32, &(LINES.len() as u64 - 1).to_le_bytes());
+    memory.put(32, &(TEXTS.len() as u64 - 1).to_le_bytes());
     memory.put(48, &9u32.to_le_bytes());
     memory.put(56, &base(DATA));
     let mut begin = 0usize;
-    for (id, line) in LINES.iter().enumerate() {
+    for (id, line) in TEXTS.iter().enumerate() {
         let next = begin + (8 + line.len()).next_multiple_of(8);
         let (desc, info) = (DESCS + id * 24, INFOS + id * 88);
         memory.put(desc, &(2u64 << 62 | id as u64).to_le_bytes());
@@ -359,7 +359,7 @@ fn records() -> Vec<u8> {
     memory.put(8, &(LEN as u32).to_le_bytes());
     memory.put(12, &(at as u32).to_le_bytes());
     let device = "SUBSYSTEM=pci\0DEVICE=+pci:0000:01:00.0";
-    for line in LINES.iter().cycle().take(6) {
+    for line in TEXTS.iter().cycle().take(6) {
         let len = (16 + line.len() + device.len()).next_multiple_of(4);
         if at + len > LEN - 16 {
             // The rest is too short: a header of zeroes.
@@ -388,9 +388,13 @@ fn records() -> Vec<u8> {
     seed
 }
 
-/// Changes of a sound machine: how the value is meant, frame, place, value.
-fn changes(mut seed: Vec<u8>, changes: &[(u8, u16, u16, u64)]) -> Vec<u8> {
-    for &(kind, frame, place, value) in changes {
+/// Changes of a sound machine: the way, lines of VMCOREINFO, and for each word how the
+/// value is meant, frame, place, value.
+fn changes(way: u8, lines: &str, words: &[(u8, u16, u16, u64)]) -> Vec<u8> {
+    let mut seed = vec![way];
+    seed.extend(lines.bytes());
+    seed.push(0);
+    for &(kind, frame, place, value) in words {
         seed.push(kind);
         seed.extend(frame.to_le_bytes());
         seed.extend(place.to_le_bytes());
@@ -409,19 +413,24 @@ fn of_each_kind() -> Vec<(u8, u16, u16, u64)> {
 }
 
 const ALL_ONES: [(u8, u16, u16, u64); 2] = [(0, 50, 50, u64::MAX), (0, 500, 5, u64::MAX)];
+const LINES: &str = "PAGESIZE=4096\nSIZE(page)=56\nOFFSET(page.lru)=16\nLENGTH(zone.free_area)=12\n\
+    NUMBER(phys_base)=4096\nOFFSET(zone.vm_stat)=0\nNUMBER(PG_slab)=9\n";
 
 pub(super) fn diagnose() -> Vec<Seed> {
     vec![
-        ("sound", changes(vec![1], &[])),
-        ("quick", changes(vec![0], &[(0, 1000, 0, 0)])),
-        ("of-each-kind", changes(vec![1], &of_each_kind())),
-        ("all-ones", changes(vec![1], &ALL_ONES)),
+        ("sound", changes(1, "", &[])),
+        ("quick", changes(0, "", &[(0, 1000, 0, 0)])),
+        ("of-each-kind", changes(1, "", &of_each_kind())),
+        ("all-ones", changes(1, "", &ALL_ONES)),
+        ("vmcoreinfo", changes(1, LINES, &[])),
     ]
 }
 
 pub(super) fn walks() -> Vec<Seed> {
     vec![
-        ("of-each-kind", changes(Vec::new(), &of_each_kind())),
-        ("all-ones", changes(Vec::new(), &ALL_ONES)),
+        ("of-each-kind", changes(0, "", &of_each_kind())),
+        ("all-ones", changes(0, "", &ALL_ONES)),
+        ("opened-anew", changes(1, "", &of_each_kind())),
+        ("vmcoreinfo", changes(1, LINES, &[])),
     ]
 }

@@ -1,4 +1,5 @@
-//! A whole diagnosis of a machine whose memory lies: a 4.13 kernel without BTF.
+//! A whole diagnosis of a machine whose memory lies: a 4.13 kernel without BTF. An input
+//! is whether it is to be quick, lines of VMCOREINFO up to a NUL, and words of memory.
 
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
@@ -28,7 +29,7 @@ static MACHINE: LazyLock<Machine> = LazyLock::new(|| {
     let file = MemoryFile::of(&crashed.image.write_elf(&ElfOptions::default()));
     let dump = OpenOptions::default().open(&file.path());
     let mut machine = Machine::of(dump.expect("a sound dump"));
-    let report = diagnose(&machine.dump, false).expect("a sound kernel");
+    let report = diagnose(&machine.dump(b""), false).expect("a sound kernel");
     check(&report);
     machine.learn();
     machine
@@ -39,8 +40,9 @@ pub(crate) fn run(data: &[u8]) {
     let Some(way) = input.u8() else {
         return;
     };
+    let dump = MACHINE.dump(input.text());
     MACHINE.lie(&mut input);
-    if let Some(report) = diagnose(&MACHINE.dump, way % 4 == 0) {
+    if let Some(report) = diagnose(&dump, way % 4 == 0) {
         check(&report);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use pagehound_vmcore::{Coverage, Dump, Fault, PageState, Pfn, PfnRange, PhysicalMemory};
+use pagehound_vmcore::{Coverage, Dump, DumpInfo, Fault, PageState, Pfn, PfnRange, PhysicalMemory};
 
 use crate::input::Input;
 
@@ -13,7 +13,7 @@ const WORDS: usize = 32;
 
 /// A sound machine that can be made to lie.
 pub(crate) struct Machine {
-    pub(crate) dump: Dump,
+    info: DumpInfo,
     memory: Arc<Memory>,
     /// Frames of interest, with the offsets of words that are set.
     frames: Vec<(u64, Vec<u16>)>,
@@ -28,15 +28,23 @@ impl Machine {
             words: RwLock::default(),
             read: Mutex::default(),
         });
-        let dump = Dump {
-            info: dump.info,
-            memory: Box::new(Lying(Arc::clone(&memory))),
-        };
         Machine {
-            dump,
+            info: dump.info,
             memory,
             frames: Vec::new(),
             pointers: Vec::new(),
+        }
+    }
+
+    /// Its dump, with these lines in front of its VMCOREINFO, where they count.
+    pub(crate) fn dump(&self, lines: &[u8]) -> Dump {
+        let mut info = self.info.clone();
+        if let Some(text) = &mut info.vmcoreinfo {
+            text.splice(..0, lines.iter().copied());
+        }
+        Dump {
+            info,
+            memory: Box::new(Lying(Arc::clone(&self.memory))),
         }
     }
 

@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use pagehound_kernel::{AddressSpace, Geometry, Met, Vmcoreinfo};
-use pagehound_vmcore::{DumpInfo, Format, Machine, PageCache, PhysAddr, PhysicalMemory, VirtAddr};
+use pagehound_vmcore::{Machine, PageCache, PhysAddr, PhysicalMemory, VirtAddr};
 
 use crate::input::Input;
-use crate::memory::Frames;
+use crate::memory::{Frames, dump_of};
 
 /// Frames of the machine. Entries find a table with few bits, if they find one.
 const FRAMES: u64 = 32;
@@ -72,7 +72,9 @@ pub(crate) fn run(data: &[u8]) {
     }
     let info = Vmcoreinfo::parse(format!("OSRELEASE=6.1.0\n{text}").as_bytes()).expect("a text");
     let cache = PageCache::new(&memory, 8);
-    let Ok(space) = AddressSpace::discover(&cache, memory.end_pfn(), &dump(machine), &info) else {
+    let Ok(space) =
+        AddressSpace::discover(&cache, memory.end_pfn(), &dump_of(Some(machine)), &info)
+    else {
         return;
     };
     assert!(space.direct.virt.start <= space.direct.virt.end);
@@ -113,21 +115,5 @@ fn walk(geometry: &Geometry, cache: &PageCache<'_>, root: PhysAddr, range: (u64,
         let last = leaf.size - 1;
         let phys = geometry.translate(cache, root, leaf.virt.add(last));
         assert_eq!(phys, Ok(Some(PhysAddr(leaf.phys.0 + last))), "{leaf:?}");
-    }
-}
-
-fn dump(machine: Machine) -> DumpInfo {
-    DumpInfo {
-        format: Format::Elf,
-        machine: Some(machine),
-        vmcoreinfo: None,
-        notes: Vec::new(),
-        utsname: None,
-        dump_level: None,
-        phys_base: None,
-        segments: Vec::new(),
-        captured_at: None,
-        incomplete: false,
-        warnings: Vec::new(),
     }
 }

@@ -3,15 +3,16 @@
 use std::ops::ControlFlow;
 
 use pagehound_kernel::layouts::Layouts;
-use pagehound_kernel::{Vmcoreinfo, find_in_memory};
-use pagehound_vmcore::{PageCache, PhysAddr};
+use pagehound_kernel::{AddressSpace, Vmcoreinfo, find_in_memory};
+use pagehound_vmcore::{Machine, PageCache, PhysAddr, PhysicalMemory};
 
-use crate::memory::Frames;
+use crate::memory::{Frames, dump_of};
 
 pub(crate) fn run(data: &[u8]) {
     if let Ok(info) = Vmcoreinfo::parse(data) {
         check(&info);
         let _ = Layouts::resolve(&info, None);
+        discover(&info);
     }
     let memory = Frames::of_bytes(12, data);
     for found in find_in_memory(&memory, &|_| ControlFlow::Continue(())) {
@@ -41,5 +42,17 @@ fn check(info: &Vmcoreinfo) {
         };
         let _ = (info.symbol(name), info.number(name));
         let _ = (info.size(name), info.offset(name), info.length(name));
+    }
+}
+
+/// The address space it describes, with one frame in it.
+fn discover(info: &Vmcoreinfo) {
+    for shift in [12, 16] {
+        let memory = Frames::of_bytes(shift, &[0x63]);
+        let cache = PageCache::new(&memory, 4);
+        for machine in [None, Some(Machine::X86_64), Some(Machine::Aarch64)] {
+            let dump = dump_of(machine);
+            let _ = AddressSpace::discover(&cache, memory.end_pfn(), &dump, info);
+        }
     }
 }

@@ -1,5 +1,6 @@
-//! Walks over the structures of a kernel with BTF, the demo's 6.1, whose memory lies
-//! from when the kernel was opened on.
+//! Walks over the structures of a kernel with BTF, the demo's 6.1, whose memory lies. An
+//! input is whether it does so already when the kernel is opened, with what lines of
+//! VMCOREINFO up to a NUL, and words of memory.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use pagehound_hunt::attribution::Attribution;
 use pagehound_kernel::{Kernel, Making, Options, Pages};
-use pagehound_vmcore::{PageCache, Pfn, open};
+use pagehound_vmcore::{Dump, PageCache, Pfn, open};
 
 use super::lying::Machine;
 use crate::input::Input;
@@ -18,33 +19,48 @@ const UNITS: usize = 64;
 const CACHE: usize = 4096;
 
 struct Opened {
-    machine: &'static Machine,
+    machine: Machine,
+    dump: &'static Dump,
+    /// Opened while the memory was sound, which saves nearly all of the time.
     kernel: Mutex<Kernel<'static>>,
 }
 
 static OPENED: LazyLock<Opened> = LazyLock::new(|| {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demo/leak-6.1-x86_64.kdump");
     let mut machine = Machine::of(open(&demo).expect("the demo"));
-    {
-        let kernel = Kernel::open(&machine.dump, Options::default());
-        walk(&kernel.expect("a sound kernel"));
-    }
-    machine.learn();
     // As long as the fuzzer runs.
-    let machine: &'static Machine = Box::leak(Box::new(machine));
-    let kernel = Kernel::open(&machine.dump, Options::default());
+    let dump: &'static Dump = Box::leak(Box::new(machine.dump(b"")));
+    let kernel = Kernel::open(dump, Options::default()).expect("a sound kernel");
+    walk(&kernel);
+    machine.learn();
     Opened {
         machine,
-        kernel: Mutex::new(kernel.expect("a sound kernel")),
+        dump,
+        kernel: Mutex::new(kernel),
     }
 });
 
 pub(crate) fn run(data: &[u8]) {
-    OPENED.machine.lie(&mut Input(data));
-    let kernel = OPENED.kernel.lock();
-    let mut kernel = kernel.unwrap_or_else(PoisonError::into_inner);
+    let mut input = Input(data);
+    let Some(way) = input.u8() else {
+        return;
+    };
+    let Opened {
+        machine,
+        dump,
+        kernel,
+    } = &*OPENED;
+    let dump_that_lies = machine.dump(input.text());
+    machine.lie(&mut input);
+    if way % 16 == 1 {
+        if let Ok(kernel) = Kernel::open(&dump_that_lies, Options::default()) {
+            walk(&kernel);
+        }
+        return;
+    }
+    let mut kernel = kernel.lock().unwrap_or_else(PoisonError::into_inner);
     // What was read of the memory before is forgotten.
-    kernel.memory.cache = PageCache::new(OPENED.machine.dump.memory.as_ref(), CACHE);
+    kernel.memory.cache = PageCache::new(dump.memory.as_ref(), CACHE);
     walk(&kernel);
 }
 
