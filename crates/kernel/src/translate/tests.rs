@@ -342,7 +342,7 @@ fn aarch64_entries_that_are_none() {
 fn a_page_size_that_no_kernel_has_is_refused() {
     let memory = four_levels();
     let cache = PageCache::new(&memory, 64);
-    for size in [0, 1, 4097, 8192, 1 << 63] {
+    for size in [0, 1, 4097, 8192, 1u64 << 63] {
         let text = format!("OSRELEASE=6.1\nPAGESIZE={size}\nSYMBOL(_stext)=ffffffff81000000\n");
         let vmcoreinfo = Vmcoreinfo::parse(text.as_bytes()).unwrap();
         let space = AddressSpace::discover(&cache, memory.end_pfn(), &info(), &vmcoreinfo);
