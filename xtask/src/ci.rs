@@ -1,7 +1,7 @@
 //! The jobs of CI. Each prints what it runs, so that a failure can be repeated
 //! by hand.
 
-use crate::{lab, root, smoke};
+use crate::{fuzz, lab, root, smoke};
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -29,6 +29,7 @@ pub(crate) fn all() -> anyhow::Result<()> {
     job("smoke", || smoke::run(&binary))?;
     job("test", test)?;
     job("sanitize", sanitize)?;
+    job("fuzz", fuzz::ci)?;
     job("lab", || lab::subset(&binary))
 }
 
@@ -83,9 +84,7 @@ pub(crate) fn static_binary(package: &str) -> anyhow::Result<PathBuf> {
     ]);
     build.env("RUSTFLAGS", "-C target-feature=+crt-static");
     run(build)?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let binary = target.join(TARGET).join("release").join(package);
+    let binary = target_folder().join(TARGET).join("release").join(package);
     let ldd = Command::new("ldd").arg(&binary).output().context("ldd")?;
     let said = [ldd.stdout, ldd.stderr].concat();
     let said = String::from_utf8_lossy(&said);
@@ -95,6 +94,11 @@ pub(crate) fn static_binary(package: &str) -> anyhow::Result<PathBuf> {
         binary.display()
     );
     Ok(binary)
+}
+
+/// Where cargo builds.
+pub(crate) fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// All tests. Each of the many test programs has a summary of its own; the last
@@ -159,10 +163,8 @@ pub(crate) fn sanitize() -> anyhow::Result<()> {
         "pagehound-scan",
     ]);
     // Its own: everything is compiled in another way.
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     tests
-        .env("CARGO_TARGET_DIR", target.join("sanitizer"))
+        .env("CARGO_TARGET_DIR", target_folder().join("sanitizer"))
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", "-Zsanitizer=address")
         // What a test leaves behind is no fault, and ptrace may be forbidden.
@@ -216,7 +218,7 @@ impl Tool {
     }
 }
 
-fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     command(
         std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
         args,
@@ -229,7 +231,7 @@ fn command<'a>(program: impl AsRef<OsStr>, args: impl IntoIterator<Item = &'a st
     command
 }
 
-fn run(mut command: Command) -> anyhow::Result<()> {
+pub(crate) fn run(mut command: Command) -> anyhow::Result<()> {
     println!("$ {command:?}");
     let status = command
         .status()

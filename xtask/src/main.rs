@@ -6,6 +6,7 @@ mod bytes;
 mod check;
 mod ci;
 mod evidence;
+mod fuzz;
 mod grow;
 mod image;
 mod lab;
@@ -43,6 +44,8 @@ enum Verb {
     Test,
     /// The tests of the crates with unsafe code, under AddressSanitizer
     Sanitize,
+    /// Every parser and a whole diagnosis under libFuzzer; writes fuzz/RESULTS.md
+    Fuzz(fuzz::Arguments),
     /// Rewrite the published JSON Schema from the report's types
     Schema,
     /// Check reports against the schema and their own sums
@@ -103,6 +106,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Smoke => smoke::run(&ci::static_binary("pagehound")?),
         Verb::Test => ci::test(),
         Verb::Sanitize => ci::sanitize(),
+        Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::Schema => check::write_schema(),
         Verb::CheckReport { files } => check::reports(&files),
     }

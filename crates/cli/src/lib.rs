@@ -10,9 +10,9 @@ mod input;
 mod interrupt;
 pub mod output;
 mod progress;
-mod redact;
+pub mod redact;
 pub mod render;
-mod saved;
+pub mod saved;
 mod spool;
 
 use args::Cli;

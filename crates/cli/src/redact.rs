@@ -19,7 +19,7 @@ const ETHER_TYPE: std::ops::Range<usize> = 12..14;
 ///
 /// # Errors
 /// The name of the host or the path are too long to be looked for.
-pub(crate) fn redact(report: &Report) -> anyhow::Result<Report> {
+pub fn redact(report: &Report) -> anyhow::Result<Report> {
     let secrets = Secrets::of(report)?;
     let mut report = report.clone();
     report.host.name = None;

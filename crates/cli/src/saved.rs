@@ -49,7 +49,12 @@ pub(crate) fn report(path: &Path) -> anyhow::Result<Report> {
     read().with_context(|| path.display().to_string())
 }
 
-fn parse(text: &[u8]) -> anyhow::Result<Report> {
+/// The report in `text`.
+///
+/// # Errors
+/// If it is other JSON or none, of another schema, or contradicts itself; says what to
+/// do.
+pub fn parse(text: &[u8]) -> anyhow::Result<Report> {
     const HOW: &str = "make one with `pagehound diagnose TARGET --json -o FILE`";
     let head: Head = serde_json::from_slice(text)
         .with_context(|| format!("no report, nor other JSON of pagehound; {HOW}"))?;

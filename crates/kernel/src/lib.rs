@@ -46,14 +46,16 @@ pub use modules::Module;
 pub use net::{NetDevice, NetStats};
 pub use open::{open, open_file, open_parts};
 pub use pagemap::{Class, Decoder, MAX_PLAIN_ORDER, Making, PageMap, PageWords, Pages, Sampler};
-pub use printk::{Caller, Log, LogDevice, LogRecord};
+pub use printk::{Caller, Log, LogDevice, LogRecord, LogSource};
 pub use records::{Allocation, Records, Site};
 pub use slab::{Cache, ObjectAt, Slab, SlabIndex};
 pub use stale::Stale;
 pub use symbolizer::Symbolizer;
 pub use tasks::Task;
 pub use text::printable;
-pub use translate::{AddressSpace, Geometry, KernelMemory, Linear, Mapping, SpaceError, TablePage};
+pub use translate::{
+    AddressSpace, Geometry, KernelMemory, Linear, Mapping, Met, SpaceError, TablePage, Walk,
+};
 pub use variables::Variables;
 pub use virt::{VirtFault, VirtualRead};
 pub use vmalloc::{VmStruct, VmapArea, area_at};

@@ -238,7 +238,8 @@ fn vmcoreinfo() -> Vmcoreinfo {
     .unwrap()
 }
 
-fn info() -> DumpInfo {
+/// What a container says of an x86_64 machine that says no more.
+pub(crate) fn info() -> DumpInfo {
     DumpInfo {
         machine: Some(Machine::X86_64),
         ..DumpInfo::new(Format::Elf)

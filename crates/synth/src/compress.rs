@@ -7,8 +7,8 @@ use flate2::write::ZlibEncoder;
 use crate::kdump::Compression;
 
 /// `page` and its `page_desc.flags`; as it is where compression does not shrink
-/// it, as all writers do.
-pub(crate) fn compress(method: Compression, rank: usize, page: &[u8]) -> (Vec<u8>, u32) {
+/// it, as all writers do. Of mixed methods, `rank` says which.
+pub fn compress(method: Compression, rank: usize, page: &[u8]) -> (Vec<u8>, u32) {
     let (packed, flags) = match method {
         Compression::Plain => return (page.to_vec(), 0),
         Compression::Zlib => (zlib(page), 0x1),

@@ -30,6 +30,7 @@ pub mod machine;
 mod notes;
 mod stream;
 
+pub use compress::compress;
 pub use elf::{ElfOptions, ElfStyle};
 pub use flat::{Flatten, Order, flatten};
 pub use image::{Image, Machine};

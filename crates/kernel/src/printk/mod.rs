@@ -91,6 +91,39 @@ pub struct Log {
 }
 
 impl Log {
+    /// Reads the log out of `source`; `address` is asked for symbols that VMCOREINFO
+    /// does not have.
+    ///
+    /// # Errors
+    /// As [`Kernel::log`].
+    pub fn read(
+        source: LogSource<'_>,
+        address: &dyn Fn(&'static str) -> Option<VirtAddr>,
+    ) -> Result<Log, KernelError> {
+        // VMCOREINFO is asked first: it is there where kallsyms is not.
+        let symbol = |name| {
+            let told = source.vmcoreinfo.symbol(name);
+            told.or_else(|| address(name))
+                .ok_or(KernelError::NoSymbol(name))
+        };
+        match symbol("prb") {
+            Ok(prb) => ring::read(source, prb),
+            Err(no_ring) => match symbol("log_buf") {
+                Ok(log_buf) => {
+                    let variables = records::Variables {
+                        log_buf,
+                        len: symbol("log_buf_len")?,
+                        first: symbol("log_first_idx")?,
+                        next: symbol("log_next_idx")?,
+                        first_seq: address("log_first_seq"),
+                    };
+                    records::read(source, &variables)
+                }
+                Err(_) => Err(no_ring),
+            },
+        }
+    }
+
     /// Notes a problem; the first is the one that is told.
     fn note(&mut self, problem: impl Into<String>) {
         self.problem.get_or_insert_with(|| problem.into());
@@ -99,12 +132,15 @@ impl Log {
 
 /// Where the log is read from.
 #[derive(Clone, Copy)]
-struct Source<'a> {
-    memory: &'a dyn VirtualRead,
-    vmcoreinfo: &'a Vmcoreinfo,
-    layouts: &'a Layouts,
-    /// No buffer is larger than the memory that is there to hold it.
-    limit: u64,
+pub struct LogSource<'a> {
+    /// Kernel memory.
+    pub memory: &'a dyn VirtualRead,
+    /// Names the buffer and its layout.
+    pub vmcoreinfo: &'a Vmcoreinfo,
+    /// Places of members, VMCOREINFO's among them.
+    pub layouts: &'a Layouts,
+    /// Bytes of memory that there are: no buffer is larger.
+    pub limit: u64,
 }
 
 impl Kernel<'_> {
@@ -116,28 +152,13 @@ impl Kernel<'_> {
     /// the reason why it is not all.
     pub fn log(&self) -> Result<Log, KernelError> {
         let present = self.dump.memory.coverage().present;
-        let source = Source {
+        let source = LogSource {
             memory: &self.memory,
             vmcoreinfo: &self.vmcoreinfo,
             layouts: &self.layouts,
             limit: present.saturating_mul(self.page_size()),
         };
-        match self.symbol("prb") {
-            Ok(prb) => ring::read(source, prb),
-            Err(no_ring) => match self.symbol("log_buf") {
-                Ok(log_buf) => {
-                    let variables = records::Variables {
-                        log_buf,
-                        len: self.symbol("log_buf_len")?,
-                        first: self.symbol("log_first_idx")?,
-                        next: self.symbol("log_next_idx")?,
-                        first_seq: self.address("log_first_seq"),
-                    };
-                    records::read(source, &variables)
-                }
-                Err(_) => Err(no_ring),
-            },
-        }
+        Log::read(source, &|name| self.address(name))
     }
 }
 
@@ -172,7 +193,7 @@ fn caller(id: u32) -> Caller {
 }
 
 /// A structure as bytes, or why not.
-fn structure(source: Source<'_>, at: VirtAddr, size: u64) -> Result<Vec<u8>, String> {
+fn structure(source: LogSource<'_>, at: VirtAddr, size: u64) -> Result<Vec<u8>, String> {
     // Larger than any structure of printk; a page holds dozens of them.
     const MOST: u64 = 4096;
     if size == 0 || size > MOST {

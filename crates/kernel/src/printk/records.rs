@@ -4,7 +4,7 @@
 use pagehound_vmcore::VirtAddr;
 
 use super::{
-    Log, LogDevice, LogRecord, Source, caller, facility_and_level, member, structure, uint,
+    Log, LogDevice, LogRecord, LogSource, caller, facility_and_level, member, structure, uint,
 };
 use crate::kernel::KernelError;
 use crate::layouts::{Field, Place, Unknown};
@@ -37,7 +37,7 @@ struct Places {
 }
 
 impl Places {
-    fn of(source: Source<'_>) -> Result<Places, KernelError> {
+    fn of(source: LogSource<'_>) -> Result<Places, KernelError> {
         let header = ["printk_log", "log"]
             .into_iter()
             .find_map(|name| source.vmcoreinfo.size(name))
@@ -63,7 +63,7 @@ struct Header {
 }
 
 /// Reads the buffer.
-pub(super) fn read(source: Source<'_>, variables: &Variables) -> Result<Log, KernelError> {
+pub(super) fn read(source: LogSource<'_>, variables: &Variables) -> Result<Log, KernelError> {
     let places = Places::of(source)?;
     let base = source.memory.ptr(variables.log_buf)?;
     let len = u64::from(source.memory.u32(variables.len)?);
@@ -132,7 +132,12 @@ pub(super) fn read(source: Source<'_>, variables: &Variables) -> Result<Log, Ker
     Ok(log)
 }
 
-fn header(source: Source<'_>, places: &Places, at: VirtAddr, seq: u64) -> Result<Header, String> {
+fn header(
+    source: LogSource<'_>,
+    places: &Places,
+    at: VirtAddr,
+    seq: u64,
+) -> Result<Header, String> {
     const SHORT: &str = "VMCOREINFO puts a member beyond its structure";
     let bytes = structure(source, at, places.header)?;
     let lengths_end = places.dict_len.offset.saturating_add(2);
@@ -159,7 +164,7 @@ fn header(source: Source<'_>, places: &Places, at: VirtAddr, seq: u64) -> Result
 
 /// Adds text and dictionary, which follow the header.
 fn finish(
-    source: Source<'_>,
+    source: LogSource<'_>,
     places: &Places,
     at: VirtAddr,
     header: &Header,

@@ -4,7 +4,7 @@
 use pagehound_vmcore::VirtAddr;
 
 use super::{
-    Log, LogDevice, LogRecord, Source, caller, facility_and_level, member, structure, uint,
+    Log, LogDevice, LogRecord, LogSource, caller, facility_and_level, member, structure, uint,
 };
 use crate::kernel::KernelError;
 use crate::layouts::{Field, Place, Struct};
@@ -23,7 +23,7 @@ const EMPTY_LINE: u64 = 3;
 const TEXT_ID: u64 = 8;
 
 struct Ring<'a> {
-    source: Source<'a>,
+    source: LogSource<'a>,
     descs: VirtAddr,
     infos: VirtAddr,
     count_bits: u64,
@@ -58,7 +58,7 @@ enum Block {
 }
 
 /// Reads the ring that the pointer at `prb` points to.
-pub(super) fn read(source: Source<'_>, prb: VirtAddr) -> Result<Log, KernelError> {
+pub(super) fn read(source: LogSource<'_>, prb: VirtAddr) -> Result<Log, KernelError> {
     let places = Places::of(source)?;
     let layouts = source.layouts;
     let sizes = (
@@ -106,7 +106,7 @@ pub(super) fn read(source: Source<'_>, prb: VirtAddr) -> Result<Log, KernelError
 }
 
 impl Places {
-    fn of(source: Source<'_>) -> Result<Places, KernelError> {
+    fn of(source: LogSource<'_>) -> Result<Places, KernelError> {
         let layouts = source.layouts;
         let lpos = layouts.offset(Field::PrbTextBlkLpos)?;
         let dev_info = layouts.offset(Field::PrintkInfoDevInfo)?;
@@ -273,6 +273,6 @@ impl Ring<'_> {
     }
 }
 
-fn source_u64(source: Source<'_>, at: VirtAddr) -> Result<u64, String> {
+fn source_u64(source: LogSource<'_>, at: VirtAddr) -> Result<u64, String> {
     source.memory.u64(at).map_err(|fault| fault.to_string())
 }

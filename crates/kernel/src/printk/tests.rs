@@ -102,7 +102,7 @@ mod ring {
     pub(super) fn read(memory: &Memory) -> Result<Log, KernelError> {
         let vmcoreinfo = Vmcoreinfo::parse(INFO.as_bytes()).unwrap();
         let layouts = Layouts::resolve(&vmcoreinfo, None);
-        let source = Source {
+        let source = LogSource {
             memory,
             vmcoreinfo: &vmcoreinfo,
             layouts: &layouts,
@@ -254,7 +254,7 @@ mod ring {
         let memory = ring(1, 1);
         let vmcoreinfo = Vmcoreinfo::parse(b"OSRELEASE=6.1\n").unwrap();
         let layouts = Layouts::resolve(&vmcoreinfo, None);
-        let source = Source {
+        let source = LogSource {
             memory: &memory,
             vmcoreinfo: &vmcoreinfo,
             layouts: &layouts,
@@ -344,7 +344,7 @@ mod records {
     fn log(memory: &Memory, info: &str) -> Log {
         let vmcoreinfo = Vmcoreinfo::parse(info.as_bytes()).unwrap();
         let layouts = Layouts::resolve(&vmcoreinfo, None);
-        let source = Source {
+        let source = LogSource {
             memory,
             vmcoreinfo: &vmcoreinfo,
             layouts: &layouts,

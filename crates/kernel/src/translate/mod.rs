@@ -10,5 +10,4 @@ mod x86_64;
 mod tests;
 
 pub use space::{AddressSpace, KernelMemory, Linear, SpaceError};
-pub use tables::{Geometry, Mapping, TablePage};
-pub(crate) use tables::{Met, Walk};
+pub use tables::{Geometry, Mapping, Met, TablePage, Walk};

@@ -120,11 +120,16 @@ impl AddressSpace {
                 Some(1) => 52,
                 _ => 48,
             });
-        let shift = vmcoreinfo.page_size().unwrap_or(4096).trailing_zeros();
+        let shift = match vmcoreinfo.page_size().unwrap_or(4096) {
+            4096 => 12,
+            16384 => 14,
+            65536 => 16,
+            _ => return Err(SpaceError::Missing("PAGESIZE of 4, 16 or 64 KiB")),
+        };
         let end_pfn = end_pfn.min(PhysAddr(1 << bits).pfn(shift));
         match machine {
             Machine::X86_64 => Self::discover_x86_64(cache, end_pfn, info, vmcoreinfo),
-            Machine::Aarch64 => Self::discover_aarch64(cache, end_pfn, vmcoreinfo),
+            Machine::Aarch64 => Self::discover_aarch64(cache, end_pfn, vmcoreinfo, shift),
         }
     }
 
@@ -184,14 +189,8 @@ impl AddressSpace {
         cache: &PageCache<'_>,
         end_pfn: Pfn,
         vmcoreinfo: &Vmcoreinfo,
+        page_shift: u32,
     ) -> Result<AddressSpace, SpaceError> {
-        let page_size = vmcoreinfo.page_size().unwrap_or(4096);
-        let page_shift = match page_size {
-            4096 => 12,
-            16384 => 14,
-            65536 => 16,
-            _ => return Err(SpaceError::Missing("PAGESIZE of 4, 16 or 64 KiB")),
-        };
         let va_bits = vmcoreinfo
             .number("VA_BITS")
             .ok_or(SpaceError::Missing("NUMBER(VA_BITS)"))?;

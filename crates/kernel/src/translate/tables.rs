@@ -54,11 +54,11 @@ pub struct TablePage {
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
-pub(crate) struct Walk {
+pub struct Walk {
     /// Tables that could not be read.
-    pub(crate) unreadable: u64,
+    pub unreadable: u64,
     /// Its visitor ended it.
-    pub(crate) broke_off: bool,
+    pub broke_off: bool,
 }
 
 impl Walk {
@@ -70,7 +70,7 @@ impl Walk {
 }
 
 /// What a walk meets.
-pub(crate) enum Met {
+pub enum Met {
     /// A table, before its entries.
     Table(TablePage),
     /// A leaf.
@@ -154,7 +154,7 @@ impl Geometry {
     /// are read. A table met twice is not walked again, so cycles end; tables
     /// that cannot be read are counted and passed over. When `visit` breaks, the
     /// walk ends there.
-    pub(crate) fn walk(
+    pub fn walk(
         &self,
         cache: &PageCache<'_>,
         root: PhysAddr,

@@ -3,12 +3,13 @@
 
 use std::ops::ControlFlow;
 
-use pagehound_vmcore::{PageCache, Pfn, PhysAddr, VirtAddr};
+use pagehound_vmcore::{PageCache, Pfn, PhysAddr, PhysicalMemory, VirtAddr};
 
-use super::space::{SpaceError, first_linear};
+use super::space::first_linear;
 use super::tables::{Entry, Geometry, Mapping, Met};
-use super::{aarch64, x86_64};
-use crate::testing::Memory;
+use super::{AddressSpace, SpaceError, aarch64, x86_64};
+use crate::testing::{Memory, info};
+use crate::vmcoreinfo::Vmcoreinfo;
 
 const ROOT: PhysAddr = PhysAddr(0x10_0000);
 
@@ -366,4 +367,17 @@ fn aarch64_entries_that_are_none() {
     assert_eq!(decode(0x4000_0703, 0), Entry::Leaf(PhysAddr(0x4000_0000)));
     assert_eq!(decode(0x4000_0701, 2), Entry::Leaf(PhysAddr(0x4000_0000)));
     assert_eq!(decode(0x4000_0703, 1), Entry::Table(PhysAddr(0x4000_0000)));
+}
+
+#[test]
+fn a_page_size_that_no_kernel_has_is_refused() {
+    let memory = four_levels();
+    let cache = PageCache::new(&memory, 64);
+    for size in [0, 1, 4097, 8192, 1u64 << 63] {
+        let text = format!("OSRELEASE=6.1\nPAGESIZE={size}\nSYMBOL(_stext)=ffffffff81000000\n");
+        let vmcoreinfo = Vmcoreinfo::parse(text.as_bytes()).unwrap();
+        let space = AddressSpace::discover(&cache, memory.end_pfn(), &info(), &vmcoreinfo);
+        let why = SpaceError::Missing("PAGESIZE of 4, 16 or 64 KiB");
+        assert_eq!(space.unwrap_err(), why, "{size}");
+    }
 }

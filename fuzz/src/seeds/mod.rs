@@ -1,0 +1,28 @@
+//! Inputs to begin with: small, sound, of every kind that a target knows. They lie in
+//! `fuzz/corpus`; `cargo run -p pagehound-fuzz --bin seeds` writes them again.
+
+mod containers;
+mod kernel;
+mod text;
+
+/// An input, and the name of its file.
+pub type Seed = (&'static str, Vec<u8>);
+
+/// The seeds of a target.
+pub fn of(target: &str) -> Vec<Seed> {
+    match target {
+        "btf" => kernel::btf(),
+        "codec" => containers::codec(),
+        "containers" => containers::containers(),
+        "diagnose" => kernel::diagnose(),
+        "host" => text::host(),
+        "kallsyms" => kernel::kallsyms(),
+        "page_tables" => kernel::page_tables(),
+        "printk" => kernel::printk(),
+        "procfs" => text::procfs(),
+        "report" => text::report(),
+        "vmcoreinfo" => text::vmcoreinfo(),
+        "walks" => kernel::walks(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,15 @@
+//! One file a target.
+
+pub(crate) mod btf;
+pub(crate) mod codec;
+pub(crate) mod containers;
+pub(crate) mod diagnose;
+pub(crate) mod host;
+pub(crate) mod kallsyms;
+mod lying;
+pub(crate) mod page_tables;
+pub(crate) mod printk;
+pub(crate) mod procfs;
+pub(crate) mod report;
+pub(crate) mod vmcoreinfo;
+pub(crate) mod walks;
