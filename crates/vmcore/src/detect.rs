@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::OpenError;
 use crate::lime::Kind;
 use crate::mac::hex;
-use crate::shell::shell_word;
+use crate::shell::shell_path;
 use crate::{elf, kdump};
 
 /// Bytes looked at.
@@ -58,7 +58,7 @@ impl Advice {
         let file = if piped {
             "FILE".to_owned()
         } else {
-            shell_word(path)
+            shell_path(path)
         };
         let with = |command: &str| command.replace("{}", &file);
         match self {

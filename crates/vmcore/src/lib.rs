@@ -34,4 +34,4 @@ pub use mac::{Mac, NoMac, hex};
 pub use memory::{Coverage, Fault, FaultReason, PageState, PhysicalMemory};
 pub use notes::Note;
 pub use open::{OpenOptions, open};
-pub use shell::shell_word;
+pub use shell::{shell_path, shell_word};

@@ -1,6 +1,7 @@
 //! Several files of one dump (`makedumpfile --split`): each has the headers and
 //! bitmaps of the whole, and descriptors and data of a range of frames.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use super::memory::Kdump;
 use super::{SIGNATURE, dump_of, lost_warning};
 use crate::error::OpenError;
 use crate::missing::files_in;
-use crate::shell::shell_word;
+use crate::shell::shell_path;
 use crate::source::{RawFile, Source};
 use crate::{Coverage, Dump, Fault, PageState, Pfn, PfnRange, PhysicalMemory};
 
@@ -148,7 +149,7 @@ pub(super) fn missing(parts: &[(PathBuf, Headers, Kdump)]) -> Option<String> {
     let advice = if others.is_empty() {
         "give all files of the dump, or join them with makedumpfile --reassemble".to_owned()
     } else {
-        format!("give them too: {}", others.join(" "))
+        format!("give these of the same folder too: {}", others.join(" "))
     };
     Some(format!(
         "a split dump (makedumpfile --split) of which frames {} are in no file given, {pages} pages; {advice}",
@@ -156,8 +157,8 @@ pub(super) fn missing(parts: &[(PathBuf, Headers, Kdump)]) -> Option<String> {
     ))
 }
 
-/// Files beside `path` that are parts of the same dump with frames that `has` wants,
-/// as words of a shell.
+/// Files beside `path` that are parts of the same dump with frames that `has` wants:
+/// their names, as words of a shell.
 fn siblings(
     path: &Path,
     headers: &Headers,
@@ -168,7 +169,7 @@ fn siblings(
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let names: Vec<_> = given.iter().map(|path| path.file_name()).collect();
-    let mut found: Vec<PathBuf> = files_in(folder.unwrap_or(Path::new(".")))
+    let mut found: Vec<OsString> = files_in(folder.unwrap_or(Path::new(".")))
         .take(LOOK_AT)
         .filter(|file| !names.contains(&file.file_name()))
         .filter(|file| {
@@ -183,14 +184,12 @@ fn siblings(
                     other.split.as_ref().is_some_and(&has) && other.difference(headers).is_none()
                 })
         })
-        .filter_map(|file| {
-            let name = file.file_name()?;
-            Some(folder.map_or_else(|| name.into(), |folder| folder.join(name)))
-        })
+        .filter_map(|file| file.file_name().map(OsStr::to_owned))
         .collect();
     found.sort();
     found.truncate(NAMED);
-    found.iter().map(|path| shell_word(path)).collect()
+    let names = found.iter().map(Path::new);
+    names.map(shell_path).collect()
 }
 
 impl Parts {
