@@ -29,7 +29,7 @@ pub use addr::{Pfn, PfnRange, PhysAddr, VirtAddr};
 pub use cache::{PageCache, PageRef};
 pub use codec::{Codec, decompress};
 pub use dump::{Dump, DumpInfo, Format, LoadSegment, Machine, Utsname};
-pub use error::OpenError;
+pub use error::{Advice, OpenError};
 pub use mac::{Mac, NoMac, hex};
 pub use memory::{Coverage, Fault, FaultReason, PageState, PhysicalMemory};
 pub use notes::Note;
