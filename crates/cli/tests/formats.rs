@@ -402,6 +402,20 @@ fn standard_input_that_is_no_dump() {
     assert!(nowhere.contains("set TMPDIR"), "{nowhere}");
 }
 
+#[test]
+fn a_file_that_is_no_dump_was_searched_for_a_kernel() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("noise");
+    fs::write(&path, [0xa5; 3 * PAGE]).unwrap();
+    let refused = pagehound().arg("info").arg(&path).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        told.contains("and no kernel's VMCOREINFO in it; give a dump"),
+        "{told}"
+    );
+}
+
 /// The other files of a split dump stand behind the target or, where something else
 /// does, behind --part.
 #[test]

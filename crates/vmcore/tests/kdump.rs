@@ -294,6 +294,10 @@ fn all_files_of_a_split_dump() {
             let dump = options(map).open_parts(&files).expect("opens");
             let what = format!("split {version}, map {map}");
             check_memory(&what, &*dump.memory, &whole);
+            // Two bitmaps in all, and the ranks of one: not as many as there are files.
+            let bitmaps = 2 * dump.memory.end_pfn().0.div_ceil(8);
+            let index = dump.memory.index_bytes();
+            assert!((bitmaps..2 * bitmaps).contains(&index), "{what}: {index}");
             // Two pages of the sample are lost.
             assert!(dump.info.incomplete && !dump.info.missing_parts, "{what}");
             assert_eq!(
