@@ -1,14 +1,20 @@
 //! From a target to what it is.
 
 use crate::args::Target;
+use crate::interrupt;
+use crate::output;
+use crate::progress::Bar;
 use crate::saved;
 use crate::spool;
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use pagehound_hunt::host::{HostFiles, looks_like_host_files};
+use pagehound_kernel::{KernelError, Searched};
 use pagehound_model::Report;
-use pagehound_vmcore::{Dump, OpenOptions};
+use pagehound_vmcore::{Advice, Dump, OpenError, OpenOptions, shell_path};
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a target turns out to be.
 pub(crate) enum Input {
@@ -61,8 +67,8 @@ fn open_dump(target: &Target, parts: &[PathBuf], options: OpenOptions) -> anyhow
                 "-: one part of a split dump cannot be piped; give all as files"
             );
             let file = spool::standard_input()?;
-            let name = Path::new("-");
-            Ok(pagehound_kernel::open_file(&file, name, options)?)
+            let name = Path::new(STDIN);
+            opened(|searched| pagehound_kernel::open_file(&file, name, options, searched))
         }
         Target::Path(path) if saved::is_json(path) => {
             bail!("{target}: JSON, such as a saved report; this command needs the dump itself")
@@ -70,8 +76,74 @@ fn open_dump(target: &Target, parts: &[PathBuf], options: OpenOptions) -> anyhow
         Target::Path(path) => {
             let mut paths = vec![path.clone()];
             paths.extend_from_slice(parts);
-            Ok(pagehound_kernel::open_parts(&paths, options)?)
+            opened(|searched| pagehound_kernel::open_parts(&paths, options, searched))
         }
+    }
+}
+
+/// What errors call standard input.
+const STDIN: &str = "-";
+
+/// What `open` opens, with a bar while memory is searched for the kernel's pages, which
+/// Ctrl-C ends.
+fn opened(open: impl FnOnce(&Searched<'_>) -> Result<Dump, OpenError>) -> anyhow::Result<Dump> {
+    let bar = Bar::new();
+    let ended = AtomicBool::new(false);
+    let dump = open(&|searched, all| {
+        bar.at(searched, all);
+        if !interrupt::RAISED.load(Ordering::Relaxed) {
+            return ControlFlow::Continue(());
+        }
+        ended.store(true, Ordering::Relaxed);
+        ControlFlow::Break(())
+    });
+    bar.end();
+    if ended.into_inner() {
+        return Err(KernelError::Interrupted.into());
+    }
+    dump.map_err(with_pipe)
+}
+
+/// The error, and how to read what is packed without unpacking it to a file.
+fn with_pipe(error: OpenError) -> anyhow::Error {
+    let OpenError::Unsupported {
+        path,
+        what,
+        advice: Advice::Run { command, pipe },
+    } = &error
+    else {
+        return error.into();
+    };
+    let refused = |advice: String| {
+        anyhow!(
+            "{}: {what} cannot be read directly; {advice}",
+            path.display()
+        )
+    };
+    match pipe {
+        Some(pipe) if path == Path::new(STDIN) => refused(format!(
+            "unpack it in the pipe: {} | pagehound diagnose -",
+            pipe.replace("{}", "FILE")
+        )),
+        None if path == Path::new(STDIN) => {
+            refused(format!("run: {}", command.replace("{}", "FILE")))
+        }
+        Some(pipe) => {
+            let pipe = pipe.replace("{}", &shell_path(path));
+            anyhow!("{error}; or without a copy: {pipe} | pagehound diagnose -")
+        }
+        None => error.into(),
+    }
+}
+
+/// Says what to do where `dump`, at `target`, is a part of one that a command takes one
+/// file of.
+pub(crate) fn note_part(target: &Target, dump: &Dump) {
+    if dump.info.missing_parts {
+        output::note(&format!(
+            "{target}: one file of a split dump, and no more than one can be given here: give the report \
+             that `pagehound diagnose --json` makes of all, or join them with makedumpfile --reassemble"
+        ));
     }
 }
 

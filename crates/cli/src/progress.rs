@@ -30,6 +30,13 @@ impl Bar {
         }
     }
 
+    /// Shows how far the search for the kernel is: pages searched, of all.
+    pub(crate) fn at(&self, searched: u64, all: u64) {
+        self.bar.set_length(all);
+        self.bar.set_position(searched);
+        self.bar.set_message(", in search of a kernel");
+    }
+
     /// Takes the bar away while `write` writes to the same terminal.
     pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.bar.suspend(write)

@@ -4,9 +4,10 @@
 //! of interfaces and of processes, page frame numbers, the vendor's half of MAC addresses.
 
 use pagehound_model::{Evidence, Finding, Holder, Pattern, Report};
-use pagehound_vmcore::Mac;
+use pagehound_vmcore::{Mac, shell_path};
 use regex::{Captures, Regex};
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// Bytes of a MAC address that tell its vendor.
 const VENDOR: usize = 3;
@@ -68,7 +69,10 @@ struct Secrets {
     macs: BTreeSet<[u8; 6]>,
     /// Path, host and boot, as words of their own.
     words: Regex,
-    path: String,
+    /// The path, and the same as a word of a shell.
+    paths: [String; 2],
+    /// Names of further files, as the warning about a split dump ends with.
+    others: Regex,
     /// `24:6e:96:43:3e:38`, and with other signs between; addresses may be longer.
     mac: Regex,
     /// `246e.9643.3e38`.
@@ -93,8 +97,8 @@ impl Secrets {
         let short = host.split('.').next().unwrap_or_default().to_owned();
         let boot = report.host.boot_id.clone().unwrap_or_default();
         // As `advice` writes it for a shell, too.
-        let shell = path.replace('\'', "'\\''");
-        let mut words = vec![path.clone(), shell, host, short, boot];
+        let shell = shell_path(Path::new(&path));
+        let mut words = vec![path.clone(), shell.clone(), host, short, boot];
         // One letter is a word of the language, and `live` no path.
         words.retain(|word| word.chars().count() > 1 && word != "live");
         words.sort_by_key(|word| std::cmp::Reverse(word.len()));
@@ -107,7 +111,8 @@ impl Secrets {
         Ok(Secrets {
             macs: macs(report),
             words: Regex::new(&words)?,
-            path,
+            paths: [path, shell],
+            others: Regex::new(r"( of the same folder too: ).+")?,
             mac: Regex::new(r"(?i)((?:[0-9a-f]{2}[:\- ]){2}[0-9a-f]{2})(?:[:\- ][0-9a-f]{2}){3,}")?,
             dotted: Regex::new(r"(?i)\b([0-9a-f]{4}\.[0-9a-f]{2})[0-9a-f]{2}\.[0-9a-f]{4}\b")?,
             bare: Regex::new(r"(?i)[0-9a-f]{12,}")?,
@@ -168,14 +173,15 @@ impl Secrets {
 
     fn without(&self, text: &str) -> String {
         let instead = |found: &Captures<'_>| {
-            let instead = match found[2] == self.path {
+            let instead = match self.paths.iter().any(|path| *path == found[2]) {
                 true => "DUMP",
                 false => "[redacted]",
             };
             format!("{}{instead}{}", &found[1], &found[3])
         };
         // Words side by side share what is between them: a second look finds the others.
-        let once = self.words.replace_all(text, instead);
+        let text = self.others.replace_all(text, "${1}[redacted]");
+        let once = self.words.replace_all(&text, instead);
         let text = self.words.replace_all(&once, instead);
         let text = self.frames.replace_all(&text, "${1}xxxxxx");
         let text = self.mac.replace_all(&text, "${1}:xx:xx:xx");
@@ -239,6 +245,8 @@ mod tests {
             "DB7 db7 _24:6e:96:43:3e:38 246e.9643.3e38 246E96433E38 24 6e 96 43 3e 38".into(),
             "0000383e43966e24, 10.1.2.3 and fe80::266e:96ff:fe43:3e38".into(),
             "/srv/acme/db7/vmcore is short".into(),
+            "some frames are in no file given; give these of the same folder too: jo-2 'jo 3'"
+                .into(),
         ];
         let finding = &mut report.findings[0];
         finding.next = vec!["`pagehound why /srv/acme/db7/vmcore 0x1a2b3` shows one page".into()];
@@ -256,6 +264,7 @@ mod tests {
             "db7",
             "0d2b7e1c",
             "/srv",
+            "jo",
             "acme/",
             "customer-7",
             "ffff8801",

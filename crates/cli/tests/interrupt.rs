@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use pagehound_testdata::corpus;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
 
 /// The dump with the most pages in it.
@@ -96,4 +97,39 @@ fn a_diagnosis_is_undecided_and_says_how_much_it_searched() {
     let searched = number_before(note, " MiB searched for references");
     // 272 MiB are in the dump.
     assert!(searched < 272, "{text}");
+}
+
+/// What has no signature may be raw memory: all of it is searched for a kernel, which of
+/// a TiB takes longer than anybody waits.
+#[test]
+fn the_search_of_an_unknown_file_ends() {
+    const TIB: u64 = 1 << 40;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("unknown");
+    let file = File::create(&path).unwrap();
+    // No hole at its end, which would be no memory.
+    for at in [0, TIB - 4096] {
+        file.write_all_at(&[0xa5; 4096], at).unwrap();
+    }
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut line = Command::new(assert_cmd::cargo::cargo_bin("pagehound"));
+    line.arg("info")
+        .arg(&path)
+        .env("TERM", "xterm")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::from(terminal.slave));
+    let child = line.spawn().unwrap();
+    drop(line);
+    let mut bar = File::from(terminal.master);
+    let mut shown = Vec::new();
+    let mut chunk = [0; 4096];
+    while !String::from_utf8_lossy(&shown).contains(" pages, ") {
+        let read = bar.read(&mut chunk).unwrap();
+        shown.extend_from_slice(&chunk[..read]);
+    }
+    interrupt(&child);
+    let rest = std::thread::spawn(move || while bar.read(&mut chunk).is_ok_and(|read| read > 0) {});
+    let output = child.wait_with_output().unwrap();
+    rest.join().unwrap();
+    assert_eq!(output.status.code(), Some(130));
 }

@@ -2,6 +2,8 @@
 
 use pagehound_known::in_order;
 use pagehound_model::{Finding, KnownIssue, Reach, State};
+use pagehound_vmcore::{shell_path, shell_word};
+use std::path::Path;
 
 /// Adds to each finding of lost and suspect pages what to do next, the most useful
 /// first. `path` is the dump's, as the user named it; `cut_short` says that memory which
@@ -43,13 +45,13 @@ fn steps(path: &str, cut_short: bool, finding: &Finding) -> Vec<String> {
     if finding.reach == Reach::Unknown {
         steps.push(format!(
             "`pagehound {}` tells whether they are lost",
-            quoted(path)
+            shell_path(Path::new(path))
         ));
     }
     if let Some(pfn) = finding.sample_pfns.first() {
         steps.push(format!(
             "`pagehound why {} {pfn:#x}` shows one page",
-            quoted(path)
+            shell_path(Path::new(path))
         ));
     }
     steps
@@ -81,7 +83,7 @@ fn tell_more(finding: &Finding) -> Vec<String> {
         steps.push(format!(
             "watch unaccounted memory by `pagehound ledger` beside `ethtool -S {}` on the host, an hour \
              apart: the counter that grows with it is of the path that loses pages",
-            quoted(&device.name)
+            shell_word(&device.name)
         ));
     }
     let cache = finding.holders.iter().find(|holder| holder.kind == "slab");
@@ -98,21 +100,11 @@ fn tell_more(finding: &Finding) -> Vec<String> {
 
 /// What tells who allocates the objects of a cache.
 pub fn slab_debug(cache: &str) -> String {
-    let cache = quoted(cache);
+    let cache = shell_word(cache);
     format!(
         "boot with `slub_debug=U,{cache}`: /sys/kernel/debug/slab/{cache}/alloc_traces then tells \
          who allocated the objects"
     )
-}
-
-/// `text` as one word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
 }
 
 #[cfg(test)]

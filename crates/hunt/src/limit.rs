@@ -7,7 +7,7 @@
 use std::num::NonZeroUsize;
 
 use pagehound_kernel::Pages;
-use pagehound_vmcore::{Dump, Format};
+use pagehound_vmcore::Dump;
 
 use crate::units::Units;
 
@@ -94,8 +94,7 @@ impl MemoryLimit {
     ) -> Result<(), TooLittleMemory> {
         let need = Need {
             frames: pages.map.end().0,
-            bitmaps: has_bitmaps(dump),
-            index: index_of(dump),
+            index: dump.memory.index_bytes(),
             units: Units::of(&pages.map).len() as u64,
             slabs: pages.slabs.len() as u64,
             objects: pages.slabs.objects(),
@@ -120,26 +119,11 @@ impl MemoryLimit {
     }
 }
 
-fn has_bitmaps(dump: &Dump) -> bool {
-    matches!(dump.info.format, Format::Kdump | Format::FlattenedKdump)
-}
-
-/// An AVML image is in chunks of 64 KiB, with 16 bytes that say where each lies.
-fn index_of(dump: &Dump) -> u64 {
-    if dump.info.format != Format::Avml {
-        return 0;
-    }
-    let frames = dump.memory.end_pfn().0;
-    (frames >> (16 - dump.memory.page_shift().min(16))).saturating_mul(16)
-}
-
 /// What memory goes for.
 #[derive(Clone, Copy, Debug, Default)]
 struct Need {
     frames: u64,
-    /// The container has two bitmaps of all frames.
-    bitmaps: bool,
-    /// Bytes that say where the container has what, if it is in chunks.
+    /// Bytes that say where the container has what.
     index: u64,
     units: u64,
     slabs: u64,
@@ -156,8 +140,7 @@ impl Need {
     fn of_frames(dump: &Dump, threads: usize) -> Need {
         Need {
             frames: dump.memory.end_pfn().0,
-            bitmaps: has_bitmaps(dump),
-            index: index_of(dump),
+            index: dump.memory.index_bytes(),
             threads: threads as u64,
             ..Need::default()
         }
@@ -168,11 +151,7 @@ impl Need {
         // The page map's byte, and bits of which as many as nine are set in all of
         // memory: units, slabs, what is named, held and reached, what is to be read.
         let bits = if self.sampled { 1 } else { 9 };
-        let mut frames = self.frames + self.frames / 8 * bits;
-        if self.bitmaps {
-            // And how many bits are set before every 512.
-            frames += self.frames / 8 * 2 + self.frames / 64;
-        }
+        let frames = self.frames + self.frames / 8 * bits;
         // Numbers of traits and group, a place for the way to it, and the ways of half
         // of them: where there are many units, most were lost and have none.
         let units = self.units * 9;

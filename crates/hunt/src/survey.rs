@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use std::ops::ControlFlow;
+
 use pagehound_kernel::find_in_memory;
 use pagehound_model as model;
 use pagehound_model::thousands;
@@ -139,7 +141,8 @@ fn kernel_release(dump: &Dump) -> String {
             (!uname.release.is_empty()).then(|| uname.release.clone())
         })
         .or_else(|| {
-            let found = find_in_memory(dump.memory.as_ref(), &|_| std::ops::ControlFlow::Break(()));
+            let go_on = |_, _| ControlFlow::Continue(());
+            let found = find_in_memory(&*dump.memory, &go_on, &|_| ControlFlow::Break(()));
             Some(found.first()?.info.osrelease().to_owned())
         })
         .unwrap_or_else(|| "unknown".into())

@@ -71,7 +71,7 @@ pub enum KernelError {
     #[error(transparent)]
     Vmlinux(#[from] VmlinuxError),
     /// It was ended early from outside.
-    #[error("interrupted before the map of all pages was made")]
+    #[error("interrupted before there was anything to tell")]
     Interrupted,
 }
 
@@ -379,7 +379,8 @@ fn open_memory(dump: &Dump, cached: usize) -> Result<(Vmcoreinfo, KernelMemory<'
     // Copies of a crashed kernel's note survive in its successor's memory and
     // in makedumpfile's: only one that describes this memory is accepted, and
     // the first such ends the search.
-    let found = find_in_memory(memory, &|found| {
+    let go_on = |_, _| ControlFlow::Continue(());
+    let found = find_in_memory(memory, &go_on, &|found| {
         let cache = PageCache::new(memory, SMALL_CACHE);
         match AddressSpace::discover(&cache, memory.end_pfn(), &dump.info, &found.info) {
             Ok(_) => ControlFlow::Break(()),

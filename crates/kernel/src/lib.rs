@@ -59,6 +59,6 @@ pub use translate::{
 pub use variables::Variables;
 pub use virt::{VirtFault, VirtualRead};
 pub use vmalloc::{VmStruct, VmapArea, area_at};
-pub use vmcoreinfo::{FoundVmcoreinfo, Vmcoreinfo, VmcoreinfoError, find_in_memory};
+pub use vmcoreinfo::{FoundVmcoreinfo, Searched, Vmcoreinfo, VmcoreinfoError, find_in_memory};
 pub use vmlinux::VmlinuxError;
 pub use zones::{Node, Zone};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use pagehound_vmcore::{Dump, OpenError, OpenOptions};
 
-use crate::vmcoreinfo::find_in_memory;
+use crate::vmcoreinfo::{Searched, find_in_memory};
 
 /// Opens the dump at `path` with the kernel's pages for frames.
 ///
@@ -20,17 +20,23 @@ use crate::vmcoreinfo::find_in_memory;
 ///
 /// See [`pagehound_vmcore::open`].
 pub fn open(path: &Path) -> Result<Dump, OpenError> {
-    open_parts(&[path.to_owned()], OpenOptions::default())
+    let go_on = |_, _| ControlFlow::Continue(());
+    open_parts(&[path.to_owned()], OpenOptions::default(), &go_on)
 }
 
 /// [`open`] with these options, of which the page size is found if it is not given,
-/// of a dump in one or several files: see [`OpenOptions::open_parts`].
+/// of a dump in one or several files: see [`OpenOptions::open_parts`]. `searched` is
+/// told how far the search for it is, and may end it: then nothing is found.
 ///
 /// # Errors
 ///
 /// See there.
-pub fn open_parts(paths: &[PathBuf], options: OpenOptions) -> Result<Dump, OpenError> {
-    opened(options, |options| options.open_parts(paths))
+pub fn open_parts(
+    paths: &[PathBuf],
+    options: OpenOptions,
+    searched: &Searched<'_>,
+) -> Result<Dump, OpenError> {
+    opened(options, searched, |options| options.open_parts(paths))
 }
 
 /// The same of an open file, which errors call `name`.
@@ -38,9 +44,14 @@ pub fn open_parts(paths: &[PathBuf], options: OpenOptions) -> Result<Dump, OpenE
 /// # Errors
 ///
 /// See [`open`].
-pub fn open_file(file: &File, name: &Path, options: OpenOptions) -> Result<Dump, OpenError> {
+pub fn open_file(
+    file: &File,
+    name: &Path,
+    options: OpenOptions,
+    searched: &Searched<'_>,
+) -> Result<Dump, OpenError> {
     let again = || file.try_clone();
-    opened(options, |options| match again() {
+    opened(options, searched, |options| match again() {
         Ok(file) => options.open_file(file, name),
         Err(error) => Err(io_error(error, name)),
     })
@@ -53,8 +64,21 @@ fn io_error(error: io::Error, name: &Path) -> OpenError {
     }
 }
 
+/// The same, with what raw memory would have had.
+fn searched_in_vain(error: OpenError) -> OpenError {
+    match error {
+        OpenError::NoSignature { path, what, advice } => OpenError::NoSignature {
+            path,
+            what: format!("{what}, and no kernel's VMCOREINFO in it"),
+            advice,
+        },
+        other => other,
+    }
+}
+
 fn opened(
     options: OpenOptions,
+    searched: &Searched<'_>,
     open: impl Fn(OpenOptions) -> Result<Dump, OpenError>,
 ) -> Result<Dump, OpenError> {
     let mut options = options;
@@ -70,9 +94,9 @@ fn opened(
     if dump.info.vmcoreinfo.is_some() || options.page_shift.is_some() {
         return Ok(dump);
     }
-    let found = find_in_memory(dump.memory.as_ref(), &|_| ControlFlow::Break(()));
+    let found = find_in_memory(&*dump.memory, searched, &|_| ControlFlow::Break(()));
     if let Some(error) = unknown.filter(|_| found.is_empty()) {
-        return Err(error);
+        return Err(searched_in_vain(error));
     }
     let page_size = found.iter().find_map(|found| found.info.page_size());
     let kernels = page_size

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use pagehound_vmcore::VirtAddr;
 
-pub use find::{FoundVmcoreinfo, find_in_memory};
+pub use find::{FoundVmcoreinfo, Searched, find_in_memory};
 
 /// The kernel's buffer is one page, and no supported page is larger than this.
 const MAX_TEXT: usize = 64 << 10;

@@ -147,7 +147,11 @@ fn cases() -> impl Iterator<Item = (Case, Encoding, bool, bool)> {
 #[test]
 fn vmcoreinfo_is_found_in_memory_as_the_container_has_it() {
     for (case, ..) in cases() {
-        let found = find_in_memory(&*case.dump.memory, &|_| ControlFlow::Continue(()));
+        let found = find_in_memory(
+            &*case.dump.memory,
+            &|_, _| ControlFlow::Continue(()),
+            &|_| ControlFlow::Continue(()),
+        );
         let text = case.dump.info.vmcoreinfo.as_deref();
         assert!(
             found.iter().any(|f| Some(f.text.as_slice()) == text),

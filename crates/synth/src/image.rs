@@ -200,13 +200,6 @@ impl Image {
         self
     }
 
-    /// The same machine whose container says nothing of its kernel.
-    #[must_use]
-    pub fn without_vmcoreinfo(mut self) -> Self {
-        self.vmcoreinfo = None;
-        self
-    }
-
     /// An ELF note, before the VMCOREINFO note.
     #[must_use]
     pub fn note(mut self, name: &str, kind: u32, desc: impl Into<Vec<u8>>) -> Self {

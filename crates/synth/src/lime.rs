@@ -18,6 +18,9 @@ pub enum LimeStyle {
     Avml,
 }
 
+/// Bytes of AVML's largest block.
+const AVML_BLOCK: usize = 16 << 20;
+
 /// How an image is written.
 #[derive(Clone, Debug, Default)]
 pub struct LimeOptions {
@@ -29,8 +32,6 @@ pub struct LimeOptions {
     /// Blocks of zeroes have a header and nothing behind it, as AVML wrote them for
     /// some time.
     pub headers_of_zeroes: bool,
-    /// Bytes a block; AVML's 16 MiB if not given.
-    pub block: Option<usize>,
 }
 
 impl Image {
@@ -52,7 +53,7 @@ impl Image {
         for (start, bytes) in &ranges {
             let block = match options.style {
                 LimeStyle::Lime => bytes.len(),
-                LimeStyle::AvmlPlain | LimeStyle::Avml => options.block.unwrap_or(16 << 20),
+                LimeStyle::AvmlPlain | LimeStyle::Avml => AVML_BLOCK,
             };
             for (index, part) in bytes.chunks(block).enumerate() {
                 put_range(&mut out, start + (index * block) as u64, part, options);

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// log2 of the page size where nothing says it: most kernels use pages of 4 KiB.
+pub(crate) const DEFAULT_PAGE_SHIFT: u32 = 12;
+
 /// A physical address of the dumped machine, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PhysAddr(pub u64);

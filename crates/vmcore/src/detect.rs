@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use crate::error::OpenError;
+use crate::error::{Advice, OpenError};
 use crate::lime::Kind;
 use crate::mac::hex;
-use crate::shell::shell_word;
 use crate::{elf, kdump};
 
 /// Bytes looked at.
@@ -41,41 +40,15 @@ struct Known {
     advice: Advice,
 }
 
-enum Advice {
-    /// A shell command that unpacks to a file, and one that unpacks to a pipe, `{}`
-    /// standing for the file.
-    Unpack(&'static str, &'static str),
-    /// A shell command, `{}` standing for the file.
-    Run(&'static str),
-    /// A sentence.
-    Say(&'static str),
+const fn unpack(command: &'static str, pipe: &'static str) -> Advice {
+    let pipe = Some(pipe);
+    Advice::Run { command, pipe }
 }
 
-impl Advice {
-    /// What to do with the file at `path`; `-` is standard input.
-    fn of(&self, path: &Path) -> String {
-        let piped = path == Path::new("-");
-        let file = if piped {
-            "FILE".to_owned()
-        } else {
-            shell_word(path)
-        };
-        let with = |command: &str| command.replace("{}", &file);
-        match self {
-            Self::Unpack(_, pipe) if piped => {
-                format!(
-                    "unpack it in the pipe: {} | pagehound diagnose -",
-                    with(pipe)
-                )
-            }
-            Self::Unpack(command, pipe) => format!(
-                "run: {}; or without a copy: {} | pagehound diagnose -",
-                with(command),
-                with(pipe)
-            ),
-            Self::Run(command) => format!("run: {}", with(command)),
-            Self::Say(text) => (*text).to_owned(),
-        }
+const fn run(command: &'static str) -> Advice {
+    Advice::Run {
+        command,
+        pipe: None,
     }
 }
 
@@ -94,13 +67,13 @@ const KNOWN: &[Known] = &[
         0,
         b"sadu",
         "a sadump partition",
-        Advice::Run("makedumpfile -c -d 31 -x VMLINUX {} {}.kdump"),
+        run("makedumpfile -c -d 31 -x VMLINUX {} {}.kdump"),
     ),
     known(
         0,
         b"mp\0\0",
         "a sadump disk set",
-        Advice::Run("makedumpfile -c -d 31 -x VMLINUX {} {}.kdump"),
+        run("makedumpfile -c -d 31 -x VMLINUX {} {}.kdump"),
     ),
     known(0, b"LibvirtQemudSave", "a libvirt save image", MIGRATION),
     known(0, b"QEVM", "a QEMU migration stream", MIGRATION),
@@ -120,64 +93,59 @@ const KNOWN: &[Known] = &[
         0,
         b"\xd2\xbe\xd2\xbe",
         "a VMware snapshot",
-        Advice::Run("vmss2core -N6 {}"),
+        run("vmss2core -N6 {}"),
     ),
     known(
         0,
         b"\xd1\xba\xd1\xba",
         "a VMware snapshot",
-        Advice::Run("vmss2core -N6 {}"),
+        run("vmss2core -N6 {}"),
     ),
     known(
         0,
         b"\xd0\xba\xd0\xba",
         "a VMware snapshot",
-        Advice::Run("vmss2core -N6 {}"),
+        run("vmss2core -N6 {}"),
     ),
     known(
         0,
         b"\x1f\x8b",
         "compressed with gzip",
-        Advice::Unpack("gunzip -k {}", "gzip -dc {}"),
+        unpack("gunzip -k {}", "gzip -dc {}"),
     ),
     known(
         0,
         b"\xfd7zXZ\0",
         "compressed with xz",
-        Advice::Unpack("xz -dk {}", "xz -dc {}"),
+        unpack("xz -dk {}", "xz -dc {}"),
     ),
     known(
         0,
         b"\x28\xb5\x2f\xfd",
         "compressed with zstd",
-        Advice::Unpack("zstd -d {}", "zstd -dc {}"),
+        unpack("zstd -d {}", "zstd -dc {}"),
     ),
     known(
         0,
         b"\x04\x22\x4d\x18",
         "compressed with lz4",
-        Advice::Unpack("lz4 -d {}", "lz4 -dc {}"),
+        unpack("lz4 -d {}", "lz4 -dc {}"),
     ),
     known(
         0,
         b"BZh",
         "compressed with bzip2",
-        Advice::Unpack("bunzip2 -k {}", "bzip2 -dc {}"),
+        unpack("bunzip2 -k {}", "bzip2 -dc {}"),
     ),
     known(
         0,
         b"\x89LZO\0",
         "compressed with lzop",
-        Advice::Unpack("lzop -d {}", "lzop -dc {}"),
+        unpack("lzop -d {}", "lzop -dc {}"),
     ),
-    known(0, b"PK\x03\x04", "a zip archive", Advice::Run("unzip {}")),
-    known(
-        0,
-        b"7z\xbc\xaf\x27\x1c",
-        "a 7z archive",
-        Advice::Run("7z x {}"),
-    ),
-    known(257, b"ustar", "a tar archive", Advice::Run("tar -xf {}")),
+    known(0, b"PK\x03\x04", "a zip archive", run("unzip {}")),
+    known(0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", run("7z x {}")),
+    known(257, b"ustar", "a tar archive", run("tar -xf {}")),
     known(
         0,
         b"QFI\xfb",
@@ -204,8 +172,8 @@ pub(crate) fn explain(path: &Path, head: &[u8]) -> OpenError {
     if let Some(known) = KNOWN.iter().find(matches) {
         return OpenError::Unsupported {
             path: path.to_owned(),
-            what: known.what.to_owned(),
-            advice: known.advice.of(path),
+            what: known.what,
+            advice: known.advice,
         };
     }
     if is_text(head) {
@@ -226,8 +194,8 @@ pub(crate) fn explain(path: &Path, head: &[u8]) -> OpenError {
     OpenError::NoSignature {
         path: path.to_owned(),
         what,
-        advice: "dumps begin with 7f 45 4c 46 (ELF), \"KDUMP   \", \"makedumpfile\", \"EMiL\" (LiME) or \"AVML\"; \
-                 in raw memory, where an offset is a physical address, there is a kernel's VMCOREINFO"
+        advice: "give a dump, which begins with 7f 45 4c 46 (ELF), \"KDUMP   \", \"makedumpfile\", \"EMiL\" (LiME) \
+                 or \"AVML\", or raw memory, where an offset is a physical address"
             .to_owned(),
     }
 }

@@ -107,9 +107,13 @@ pub struct DumpInfo {
     /// The container says of itself that it is incomplete, or its file is
     /// shorter than its tables say.
     pub incomplete: bool,
-    /// The container's writer leaves out memory that holds nothing but zeroes, and
-    /// of what was memory nothing else.
-    pub zeroes_left_out: bool,
+    /// What lies between the stored ranges is memory of zeroes, or no memory of the
+    /// machine: the container does not tell the two apart (AVML). Both are counted
+    /// as excluded.
+    pub gaps_are_zeroes_or_no_memory: bool,
+    /// The dump is split (`makedumpfile --split`), and pages are in files that were
+    /// not given.
+    pub missing_parts: bool,
     /// What makedumpfile was told to erase, a line each, as it wrote them; what was
     /// there reads as `X`.
     pub erased: Vec<String>,
@@ -132,7 +136,8 @@ impl DumpInfo {
             segments: Vec::new(),
             captured_at: None,
             incomplete: false,
-            zeroes_left_out: false,
+            gaps_are_zeroes_or_no_memory: false,
+            missing_parts: false,
             erased: Vec::new(),
             warnings: Vec::new(),
         }
@@ -145,7 +150,7 @@ impl DumpInfo {
     /// are the rest of a segment that goes on in memory but not in the file.
     pub fn leaves_out_zeroes(&self) -> bool {
         let shortened = |segment: &LoadSegment| (1..segment.memsz).contains(&segment.filesz);
-        self.zeroes_left_out
+        self.gaps_are_zeroes_or_no_memory
             || self.dump_level.is_some_and(|level| level & 1 != 0)
             || self.segments.iter().any(shortened)
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::shell::shell_path;
+
 /// Why a file could not be opened as a dump; one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -44,14 +46,14 @@ pub enum OpenError {
         advice: String,
     },
     /// Memory of some machine, in a container that is not read here.
-    #[error("{}: {what} cannot be read directly; {advice}", path.display())]
+    #[error("{}: {what} cannot be read directly; {}", path.display(), advice.of(path))]
     Unsupported {
         /// The path asked for.
         path: PathBuf,
         /// The container.
-        what: String,
+        what: &'static str,
         /// What to do.
-        advice: String,
+        advice: Advice,
     },
     /// A dump whose tables contradict themselves or its size.
     #[error(
@@ -73,8 +75,35 @@ pub enum OpenError {
     },
 }
 
+/// What to do with a file that is not read as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Advice {
+    /// Shell commands, `{}` standing for the file's name.
+    Run {
+        /// Makes a file that can be read.
+        command: &'static str,
+        /// Writes it to standard output, where that can be done.
+        pipe: Option<&'static str>,
+    },
+    /// A sentence.
+    Say(&'static str),
+}
+
+impl Advice {
+    /// The same of the file at `path`.
+    fn of(&self, path: &Path) -> String {
+        match self {
+            Self::Run { command, .. } => {
+                format!("run: {}", command.replace("{}", &shell_path(path)))
+            }
+            Self::Say(text) => (*text).to_owned(),
+        }
+    }
+}
+
 /// What a parser finds wrong, before anybody knows the file's name.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{field} at offset {offset:#x}: {problem}")]
 pub(crate) struct Defect {
     pub(crate) format: &'static str,
     pub(crate) field: &'static str,

@@ -104,6 +104,13 @@ pub trait PhysicalMemory: Send + Sync {
     /// Counts by state.
     fn coverage(&self) -> Coverage;
 
+    /// Bytes of memory that telling where pages lie takes, for as long as this is
+    /// open: bitmaps, ranges, places of chunks. None where that is nothing that
+    /// grows with the dump.
+    fn index_bytes(&self) -> u64 {
+        0
+    }
+
     /// Page size in bytes.
     fn page_size(&self) -> usize {
         1 << self.page_shift()

@@ -32,7 +32,7 @@ pub struct OpenOptions {
     /// kdump's blocks cannot be had; its blocks are pages then.
     pub page_shift: Option<u32>,
     /// Take what has no signature for raw memory, in which an offset is a physical
-    /// address. The caller has reason to: a kernel is found in it.
+    /// address. Any file is: the caller looks for a kernel in it.
     pub raw: bool,
 }
 
@@ -78,12 +78,19 @@ impl OpenOptions {
     ///
     /// See [`open`]; also where the files are not parts of one dump.
     pub fn open_parts(self, paths: &[PathBuf]) -> Result<Dump, OpenError> {
-        if let [path] = paths {
-            return self.open(path);
-        }
+        let (first, others) = match paths {
+            [] => {
+                return Err(OpenError::NotADump {
+                    path: PathBuf::new(),
+                    what: "no file".to_owned(),
+                    advice: "give the files of a dump".to_owned(),
+                });
+            }
+            [path] => return self.open(path),
+            [first, others @ ..] => (first, others),
+        };
         let mut file_bytes = 0u64;
-        let mut parts = Vec::with_capacity(paths.len());
-        for path in paths {
+        let mut part = |path: &PathBuf| {
             let raw = self.raw_file(open_file(path)?, path)?;
             file_bytes = file_bytes.saturating_add(raw.len());
             let source = source_of(raw, path)?;
@@ -95,9 +102,11 @@ impl OpenOptions {
                     advice: "of other dumps give one file".to_owned(),
                 });
             }
-            parts.push((path.clone(), source));
-        }
-        let mut dump = kdump::open_parts(parts, self.page_shift())?;
+            Ok((path.clone(), source))
+        };
+        let first = part(first)?;
+        let others = others.iter().map(part).collect::<Result<_, _>>()?;
+        let mut dump = kdump::open(first, others, self.page_shift())?;
         dump.info.file_bytes = file_bytes;
         Ok(dump)
     }
@@ -139,7 +148,7 @@ fn open_source(raw: RawFile, path: &Path, options: OpenOptions) -> Result<Dump, 
     let head = source.read_prefix(0, detect::HEAD as u64);
     match detect::container(&head) {
         Some(Container::Elf) => elf::open(source, path, page_shift),
-        Some(Container::Kdump) => kdump::open(source, path, page_shift),
+        Some(Container::Kdump) => kdump::open((path.to_owned(), source), Vec::new(), page_shift),
         _ if source.is_flattened() => Err(OpenError::NotADump {
             path: path.to_owned(),
             what: "a flattened stream without an ELF core or a kdump at its start".to_owned(),

@@ -1,6 +1,6 @@
 //! Raw memory: a file where an offset is a physical address, as `format=padded` of
 //! LiME, QEMU's `pmemsave` and `avml convert --format raw` write it. It has no
-//! signature; whoever opens it has found a kernel in it.
+//! signature: any file can be opened as this, and whoever does looks for a kernel in it.
 //!
 //! A hole of the file reads as zeroes. It is memory of zeroes if the file's writer
 //! leaves out zeroes (`cp --sparse`, `dd conv=sparse`), and memory that was never
@@ -12,13 +12,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::addr::DEFAULT_PAGE_SHIFT;
 use crate::error::OpenError;
 use crate::ranges::{Range, RangeMemory};
 use crate::source::{RawFile, Source};
 use crate::{Dump, DumpInfo, Format, PhysicalMemory};
 
-/// Where no page size is known. Most kernels use pages of 4 KiB.
-const DEFAULT_PAGE_SHIFT: u32 = 12;
 /// Parts between holes that are told apart; beyond the last of them all is missing.
 const MOST_PARTS: usize = 1 << 20;
 /// The smallest and largest block that is looked for among the data, and how many

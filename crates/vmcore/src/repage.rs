@@ -122,6 +122,10 @@ impl PhysicalMemory for Smaller {
             .collect()
     }
 
+    fn index_bytes(&self) -> u64 {
+        self.inner.index_bytes()
+    }
+
     fn coverage(&self) -> Coverage {
         let Coverage {
             present,

@@ -1,17 +1,25 @@
-//! File names in commands that people copy into a shell.
+//! Names in commands that people copy into a shell.
 
 use std::path::Path;
 
-/// `path` as one word of a POSIX shell, as it is where that is plain.
-pub fn shell_word(path: &Path) -> String {
-    let text = path.to_string_lossy();
+/// `text` as one word of a POSIX shell, as it is where that is plain.
+pub fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        return text.into_owned();
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
     }
-    // What begins with a dash would be taken for an option.
-    let begin = if text.starts_with('-') { "./" } else { "" };
-    format!("'{begin}{}'", text.replace('\'', r"'\''"))
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The name of a file as a word that no command takes for an option; `-` alone, which
+/// is standard input, stays.
+pub fn shell_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.starts_with('-') && text != "-" {
+        shell_word(&format!("./{text}"))
+    } else {
+        shell_word(&text)
+    }
 }
 
 #[cfg(test)]
@@ -21,15 +29,22 @@ mod tests {
     /// POSIX 2.2.2: within single quotes every character stands for itself.
     #[test]
     fn words() {
-        for (name, word) in [
+        for (text, word) in [
             ("/var/crash/vmcore", "/var/crash/vmcore"),
             ("two words", "'two words'"),
             ("it's", r"'it'\''s'"),
             ("$(rm -r x).gz", "'$(rm -r x).gz'"),
-            ("-n", "'./-n'"),
             ("", "''"),
         ] {
-            assert_eq!(shell_word(Path::new(name)), word);
+            assert_eq!(shell_word(text), word);
+            assert_eq!(shell_path(Path::new(text)), word);
+        }
+    }
+
+    #[test]
+    fn files_are_no_options() {
+        for (name, word) in [("-n", "./-n"), ("-n 1", "'./-n 1'"), ("-", "-")] {
+            assert_eq!(shell_path(Path::new(name)), word);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use common::{Expected, check, check_memory, file_of, noise, open_bytes, options, sample};
 use pagehound_synth::{Compression, Flatten, Image, KdumpOptions, Order};
-use pagehound_vmcore::{Format, Machine, OpenOptions, PageState, Pfn};
+use pagehound_vmcore::{Dump, Format, Machine, OpenOptions, PageState, Pfn};
 
 const COMPRESSIONS: [Compression; 6] = [
     Compression::Plain,
@@ -294,8 +294,12 @@ fn all_files_of_a_split_dump() {
             let dump = options(map).open_parts(&files).expect("opens");
             let what = format!("split {version}, map {map}");
             check_memory(&what, &*dump.memory, &whole);
+            // Two bitmaps in all, and the ranks of one: not as many as there are files.
+            let bitmaps = 2 * dump.memory.end_pfn().0.div_ceil(8);
+            let index = dump.memory.index_bytes();
+            assert!((bitmaps..2 * bitmaps).contains(&index), "{what}: {index}");
             // Two pages of the sample are lost.
-            assert!(dump.info.incomplete, "{what}");
+            assert!(dump.info.incomplete && !dump.info.missing_parts, "{what}");
             assert_eq!(
                 dump.info.warnings,
                 ["2 pages are listed but not in the file: the dump is incomplete"]
@@ -318,7 +322,7 @@ fn a_split_dump_without_one_of_its_files() {
         .filter(|pfn| (0x42..512).contains(*pfn));
     expected.lost.extend(missing.copied());
     check_memory("two of three", &*dump.memory, &expected);
-    assert!(dump.info.incomplete);
+    assert!(dump.info.incomplete && dump.info.missing_parts);
     let warnings = dump.info.warnings.join("; ");
     let pages = expected.lost.len();
     assert!(
@@ -327,8 +331,8 @@ fn a_split_dump_without_one_of_its_files() {
         )),
         "{warnings}"
     );
-    let missing = format!("give them too: '{}'", files[1].display());
-    assert!(warnings.ends_with(&missing), "{warnings}");
+    let missing = " of the same folder too: 'part 1'";
+    assert!(warnings.ends_with(missing), "{warnings}");
     // Another crash of the same host leaves its parts in the same folder.
     let other = image.clone().captured_at(5);
     let options = KdumpOptions {
@@ -350,6 +354,40 @@ fn a_split_dump_without_one_of_its_files() {
         error.to_string().contains("its timestamp differs"),
         "{error}"
     );
+}
+
+/// One part alone, flattened and cut: all three are told.
+#[test]
+fn a_part_of_a_split_dump_that_breaks_off() {
+    let (image, _) = sample(4096);
+    let options = KdumpOptions {
+        split: Some(0..512),
+        flattened: Some(Flatten::default()),
+        ..KdumpOptions::default()
+    };
+    let part = image.write_kdump(&options);
+    let whole = open_bytes(&part).expect("opens");
+    assert_eq!(whole.info.format, Format::FlattenedKdump);
+    let told = whole.info.warnings.join("; ");
+    assert!(told.contains("in no file given"), "{told}");
+    assert!(!told.contains("breaks off"), "{told}");
+
+    let cut = open_bytes(&part[..part.len() * 9 / 10]).expect("opens");
+    assert!(cut.info.incomplete);
+    let lost = |dump: &Dump| dump.memory.coverage().absent + dump.memory.coverage().unreadable;
+    let more = lost(&cut) - lost(&whole);
+    let own = cut.memory.coverage().present + more;
+    assert_eq!(own, whole.memory.coverage().present);
+    assert!(more > 0);
+    let told = cut.info.warnings.join("; ");
+    assert!(told.contains("in no file given"), "{told}");
+    assert!(told.contains("the flattened stream breaks off"), "{told}");
+    // The sample itself has lost pages, some of them in this part.
+    let listed = told.split("; ").find_map(|one| {
+        one.strip_suffix(" pages are listed but not in the file: the dump is incomplete")
+    });
+    let listed: u64 = listed.expect("told").parse().expect("a number");
+    assert!((more..=more + 2).contains(&listed), "{more}: {told}");
 }
 
 #[test]

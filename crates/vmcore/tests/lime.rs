@@ -123,6 +123,10 @@ fn blocks_of_avml() {
                 _ => Format::Lime,
             };
             assert_eq!(dump.info.format, format);
+            // Where each 64 KiB begin, unpacked and in the file.
+            let chunks = expected.present.len() as u64 * 4096 / (64 << 10);
+            let index = dump.memory.index_bytes();
+            assert_eq!(index >= chunks * 16, style == LimeStyle::Avml, "{index}");
         }
     }
 }

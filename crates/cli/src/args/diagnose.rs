@@ -1,6 +1,6 @@
 //! `pagehound [diagnose] [TARGET]`.
 
-use super::{Target, value};
+use super::{Parts, Target, value};
 use pagehound_hunt::MemoryLimit;
 use std::path::PathBuf;
 
@@ -27,9 +27,9 @@ pub struct Diagnose {
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,
 
-    /// Other files of the same dump, if it is split (makedumpfile --split), in any order
-    #[arg(value_name = "PART")]
-    pub parts: Vec<PathBuf>,
+    #[allow(missing_docs, reason = "see there")]
+    #[command(flatten)]
+    pub others: Parts,
 
     /// Print the report as JSON, schema pagehound.report/1
     #[arg(long)]

@@ -36,7 +36,8 @@ does: the answer, a loss, the machines, or a class, holder or control group by t
 #[command(after_help = EXAMPLES)]
 pub struct Diff {
     /// Two of: dump file, saved report, saved /proc/meminfo, `live`; with --group three
-    /// or more saved reports, or folders of them
+    /// or more saved reports, or folders of them; of a split dump (makedumpfile --split)
+    /// the report of all its files
     #[arg(value_name = "TARGET", required = true)]
     pub targets: Vec<Target>,
 

@@ -1,7 +1,6 @@
 //! `pagehound info`.
 
-use super::Target;
-use std::path::PathBuf;
+use super::{Parts, Target};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,9 +15,9 @@ pub struct Info {
     #[arg(value_name = "TARGET")]
     pub target: Target,
 
-    /// Other files of the same dump, if it is split (makedumpfile --split), in any order
-    #[arg(value_name = "PART")]
-    pub parts: Vec<PathBuf>,
+    #[allow(missing_docs, reason = "see there")]
+    #[command(flatten)]
+    pub others: Parts,
 
     /// Print JSON
     #[arg(long)]

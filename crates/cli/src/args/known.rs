@@ -24,7 +24,8 @@ pub struct Known {
     pub words: Vec<String>,
 
     /// Tell which loaded modules of TARGET have a known leak in its kernel's version: a
-    /// dump, a saved report, a saved /proc/meminfo with `modules` and `version` beside it, or `live`
+    /// dump in one file, a saved report, a saved /proc/meminfo with `modules` and `version`
+    /// beside it, or `live`
     #[arg(long, value_name = "TARGET", conflicts_with = "words")]
     pub check: Option<Target>,
 

@@ -1,7 +1,6 @@
 //! `pagehound ledger`.
 
-use super::Target;
-use std::path::PathBuf;
+use super::{Parts, Target};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,9 +27,9 @@ pub struct Ledger {
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,
 
-    /// Other files of the same dump, if it is split (makedumpfile --split), in any order
-    #[arg(value_name = "PART")]
-    pub parts: Vec<PathBuf>,
+    #[allow(missing_docs, reason = "see there")]
+    #[command(flatten)]
+    pub others: Parts,
 
     /// The hand formula instead: MemTotal less everything /proc/meminfo counts
     #[arg(long)]

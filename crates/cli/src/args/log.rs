@@ -1,8 +1,7 @@
 //! `pagehound log`.
 
-use super::Target;
+use super::{Parts, Target};
 use clap::ValueEnum;
-use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,9 +17,9 @@ pub struct Log {
     #[arg(value_name = "TARGET")]
     pub target: Target,
 
-    /// Other files of the same dump, if it is split (makedumpfile --split), in any order
-    #[arg(value_name = "PART")]
-    pub parts: Vec<PathBuf>,
+    #[allow(missing_docs, reason = "see there")]
+    #[command(flatten)]
+    pub others: Parts,
 
     /// Only these levels: `warn,err`; with `+`, that level and the worse ones
     #[arg(

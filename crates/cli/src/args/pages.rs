@@ -1,10 +1,9 @@
 //! `pagehound pages`.
 
-use super::Target;
+use super::{Parts, Target};
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use pagehound_hunt::Standing;
-use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,9 +30,9 @@ pub struct Pages {
     #[arg(value_name = "TARGET")]
     pub target: Target,
 
-    /// Other files of the same dump, if it is split (makedumpfile --split), in any order
-    #[arg(value_name = "PART")]
-    pub parts: Vec<PathBuf>,
+    #[allow(missing_docs, reason = "see there")]
+    #[command(flatten)]
+    pub others: Parts,
 
     /// A row for every page, not one for a run of equal pages
     #[arg(long)]

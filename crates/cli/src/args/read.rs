@@ -1,7 +1,6 @@
 //! `pagehound read`.
 
-use super::{Place, Target, value};
-use std::path::PathBuf;
+use super::{PartOption, Place, Target, value};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,10 +31,9 @@ pub struct Read {
     #[arg(long, short)]
     pub physical: bool,
 
-    /// Another file of the same dump, if it is split (makedumpfile --split); may be
-    /// repeated
-    #[arg(long = "part", value_name = "FILE")]
-    pub parts: Vec<PathBuf>,
+    #[allow(missing_docs, reason = "see there")]
+    #[command(flatten)]
+    pub others: PartOption,
 }
 
 impl Read {

@@ -1,11 +1,10 @@
 //! `pagehound search`.
 
-use super::Target;
 use super::pages::standing;
 use super::value::{self, AddressRange};
+use super::{PartOption, Target};
 use pagehound_hunt::Standing;
 use pagehound_scan::{Pattern, PatternError, Width};
-use std::path::PathBuf;
 
 const USAGE: &str = "\
 pagehound search [OPTIONS] TARGET PATTERN...
@@ -101,10 +100,9 @@ pub struct Search {
     #[arg(short, hide = true, conflicts_with = "physical")]
     pub kernel: bool,
 
-    /// Another file of the same dump, if it is split (makedumpfile --split); may be
-    /// repeated
-    #[arg(long = "part", value_name = "FILE")]
-    pub parts: Vec<PathBuf>,
+    #[allow(missing_docs, reason = "see there")]
+    #[command(flatten)]
+    pub others: PartOption,
 }
 
 impl Search {

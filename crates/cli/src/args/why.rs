@@ -1,7 +1,6 @@
 //! `pagehound why`.
 
-use super::{PageRef, Target};
-use std::path::PathBuf;
+use super::{PageRef, PartOption, Target};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,10 +35,9 @@ pub struct Why {
     #[arg(long)]
     pub json: bool,
 
-    /// Another file of the same dump, if it is split (makedumpfile --split); may be
-    /// repeated
-    #[arg(long = "part", value_name = "FILE")]
-    pub parts: Vec<PathBuf>,
+    #[allow(missing_docs, reason = "see there")]
+    #[command(flatten)]
+    pub others: PartOption,
 }
 
 impl Why {

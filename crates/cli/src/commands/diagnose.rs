@@ -25,7 +25,7 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
         map: args.mem_limit.is_none(),
         ..OpenOptions::default()
     };
-    match Input::open(&args.target, &args.parts, reading)? {
+    match Input::open(&args.target, &args.others.parts, reading)? {
         Input::Report(report) => {
             unused(args, "of a saved report nothing is worked out again");
             let exit = Exit::of(&report, args.fail_on);
@@ -120,7 +120,7 @@ fn wants_preview(args: &args::Diagnose, dump: &Dump) -> bool {
 
 /// The file the report is wanted in, if it is.
 fn destination(args: &args::Diagnose) -> anyhow::Result<Option<Destination>> {
-    let mut read: Vec<&Path> = args.parts.iter().map(PathBuf::as_path).collect();
+    let mut read: Vec<&Path> = args.others.parts.iter().map(PathBuf::as_path).collect();
     if let Target::Path(path) = &args.target {
         read.push(path);
     }

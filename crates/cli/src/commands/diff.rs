@@ -4,7 +4,7 @@ use super::Context;
 use crate::args::{self, Target};
 use crate::destination::Destination;
 use crate::exit::Exit;
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::render::{self, Detail, page::Page};
 use crate::{host_report, output, saved};
 use anyhow::bail;
@@ -78,6 +78,7 @@ fn report(target: &Target, context: &Context) -> anyhow::Result<Report> {
             Ok(host_report::report(target, &files, &ledger))
         }
         Input::Dump(dump) => {
+            input::note_part(target, &dump);
             let kernel = context.kernel(&dump)?;
             let report = context.diagnose(&kernel, &target.to_string())?.report;
             // Half an answer is nothing to compare with.

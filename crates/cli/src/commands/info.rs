@@ -69,7 +69,7 @@ struct KernelInfo {
 }
 
 pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> {
-    let dump = crate::input::dump(&args.target, &args.parts)?;
+    let dump = crate::input::dump(&args.target, &args.others.parts)?;
     let info = info(&args.target, &dump, context)?;
     if args.json {
         output::plain(|out| render::json(&info, out))?;

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::args::{self, Target};
 use crate::exit::Exit;
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::output;
 use crate::render::{self, known};
 use anyhow::Context as _;
@@ -60,6 +60,7 @@ fn search(words: &[String], json: bool) -> anyhow::Result<Exit> {
 fn check(target: &Target, json: bool, context: &Context) -> anyhow::Result<Exit> {
     let machine = match Input::open(target, &[], OpenOptions::default())? {
         Input::Dump(dump) => {
+            input::note_part(target, &dump);
             let kernel = context.kernel(&dump)?;
             super::note(&kernel.warnings);
             Installed::of_kernel(&kernel)

@@ -32,7 +32,7 @@ struct DumpLedger<'a> {
 
 pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit> {
     let target = args.target.to_string();
-    match Input::open(&args.target, &args.parts, OpenOptions::default())? {
+    match Input::open(&args.target, &args.others.parts, OpenOptions::default())? {
         Input::Host(files) if args.classic => {
             let classic = classic(&files)?;
             print(args, "pagehound.classic/1", &classic, |page| {

@@ -40,7 +40,7 @@ struct Device {
 }
 
 pub(super) fn run(args: &args::Net, context: &Context) -> anyhow::Result<Exit> {
-    let dump = crate::input::dump(&args.target, &args.parts)?;
+    let dump = crate::input::dump(&args.target, &args.others.parts)?;
     let kernel = context.kernel(&dump)?;
     let devices = kernel.net_devices()?.into_iter().map(device).collect();
     let devices = Devices {

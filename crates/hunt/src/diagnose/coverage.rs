@@ -28,7 +28,9 @@ pub(super) fn by_frame(dump: &Dump, map: &PageMap) -> Coverage {
         let count = match dump.memory.state(pfn) {
             PageState::Present => &mut coverage.present,
             // Of an image without its zeroes nobody knows what was no memory.
-            PageState::Excluded if dump.info.zeroes_left_out && firmware() => &mut coverage.outside,
+            PageState::Excluded if dump.info.gaps_are_zeroes_or_no_memory && firmware() => {
+                &mut coverage.outside
+            }
             PageState::Excluded => &mut coverage.excluded,
             PageState::Unreadable => &mut coverage.unreadable,
             PageState::Absent if firmware() => &mut coverage.outside,

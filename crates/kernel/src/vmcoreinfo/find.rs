@@ -5,7 +5,7 @@
 //! 32-bit note header: namesz 11, descsz, type 0, `VMCOREINFO\0` and one pad).
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use memchr::memmem::Finder;
@@ -44,6 +44,10 @@ pub struct FoundVmcoreinfo {
     pub copies: usize,
 }
 
+/// Told how many pages have been searched, and of how many, from several threads;
+/// [`ControlFlow::Break`] ends the search early.
+pub type Searched<'a> = dyn Fn(u64, u64) -> ControlFlow<()> + Sync + 'a;
+
 /// Searches the present pages for VMCOREINFO: the ELF note at any address, or the
 /// bare text at the begin of a page. Only texts with `OSRELEASE`, `PAGESIZE`,
 /// `SYMBOL(_stext)` and `SYMBOL(swapper_pg_dir)` count.
@@ -55,11 +59,15 @@ pub struct FoundVmcoreinfo {
 /// from several threads; [`ControlFlow::Break`] ends the search early.
 pub fn find_in_memory(
     mem: &dyn PhysicalMemory,
+    on_searched: &Searched<'_>,
     on_found: &(dyn Fn(&FoundVmcoreinfo) -> ControlFlow<()> + Sync),
 ) -> Vec<FoundVmcoreinfo> {
     let chunks = chunks(&mem.present_runs());
     let search = Search {
         mem,
+        all: chunks.iter().map(|chunk| chunk.len()).sum(),
+        searched: AtomicU64::new(0),
+        on_searched,
         on_found,
         found: Mutex::new(Vec::new()),
         stop: AtomicBool::new(false),
@@ -105,6 +113,10 @@ fn chunks(runs: &[PfnRange]) -> Vec<PfnRange> {
 
 struct Search<'a> {
     mem: &'a dyn PhysicalMemory,
+    /// Pages to search.
+    all: u64,
+    searched: AtomicU64,
+    on_searched: &'a Searched<'a>,
     on_found: &'a (dyn Fn(&FoundVmcoreinfo) -> ControlFlow<()> + Sync),
     found: Mutex<Vec<FoundVmcoreinfo>>,
     stop: AtomicBool,
@@ -120,6 +132,10 @@ impl Search<'_> {
                 return;
             }
             self.search_chunk(&finder, chunk);
+            let before = self.searched.fetch_add(chunk.len(), Ordering::Relaxed);
+            if (self.on_searched)(before + chunk.len(), self.all).is_break() {
+                self.stop.store(true, Ordering::Relaxed);
+            }
         }
     }
 
@@ -306,16 +322,18 @@ mod tests {
     }
 
     fn find(mem: &Sparse) -> Vec<(usize, usize, String)> {
-        find_in_memory(mem, &|_| ControlFlow::Continue(()))
-            .into_iter()
-            .map(|f| {
-                (
-                    f.paddr.0 as usize,
-                    f.copies,
-                    String::from_utf8(f.text).unwrap(),
-                )
-            })
-            .collect()
+        find_in_memory(mem, &|_, _| ControlFlow::Continue(()), &|_| {
+            ControlFlow::Continue(())
+        })
+        .into_iter()
+        .map(|f| {
+            (
+                f.paddr.0 as usize,
+                f.copies,
+                String::from_utf8(f.text).unwrap(),
+            )
+        })
+        .collect()
     }
 
     #[test]
@@ -401,11 +419,38 @@ mod tests {
         for pfn in 0..50_000 {
             mem.put(pfn * PAGE, format!("{TEXT}N={pfn}\n\0").as_bytes());
         }
-        let found = find_in_memory(&mem, &|_| ControlFlow::Break(()));
+        let go_on = |_, _| ControlFlow::Continue(());
+        let found = find_in_memory(&mem, &go_on, &|_| ControlFlow::Break(()));
         assert!(
             !found.is_empty() && found.len() <= MAX_THREADS,
             "{}",
             found.len()
         );
+    }
+
+    #[test]
+    fn how_far_it_is_is_told_and_ends_it() {
+        const PAGES: usize = 20 * CHUNK_PAGES as usize;
+        let mut mem = Sparse::default();
+        for pfn in 0..PAGES {
+            mem.put(pfn * PAGE, b"nothing");
+        }
+        let most = AtomicU64::new(0);
+        let watch = |searched, all| {
+            assert_eq!(all, PAGES as u64);
+            most.fetch_max(searched, Ordering::Relaxed);
+            ControlFlow::Continue(())
+        };
+        let nothing = |_: &FoundVmcoreinfo| ControlFlow::Continue(());
+        assert_eq!(find_in_memory(&mem, &watch, &nothing), []);
+        assert_eq!(most.into_inner(), PAGES as u64);
+
+        let calls = AtomicUsize::new(0);
+        let stop = |_, _| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            ControlFlow::Break(())
+        };
+        find_in_memory(&mem, &stop, &nothing);
+        assert!(calls.into_inner() <= MAX_THREADS);
     }
 }

@@ -9,14 +9,12 @@ use std::sync::Arc;
 
 use self::header::{Headers, Mismatch};
 pub(crate) use self::layout::SIGNATURE;
-use crate::error::OpenError;
+use crate::addr::DEFAULT_PAGE_SHIFT;
+use crate::error::{Advice, OpenError};
 use crate::notes::{erased_in, erased_warning, page_shift_in, vmcoreinfo_in};
 use crate::ranges::RangeMemory;
-use crate::source::Source;
+use crate::source::{CUT_SHORT, Source};
 use crate::{Dump, DumpInfo, Format, PhysicalMemory};
-
-/// Where VMCOREINFO does not say it. Most kernels use pages of 4 KiB.
-const DEFAULT_PAGE_SHIFT: u32 = 12;
 
 /// Opens the ELF core in `source`, whose name is `path`; `page_shift` is what
 /// the caller knows of the page size.
@@ -40,7 +38,7 @@ pub(crate) fn open(
         warnings.push("the file ends within its table of program headers".to_owned());
     }
     if source.is_cut_short() {
-        warnings.push("the flattened stream breaks off before its end record".to_owned());
+        warnings.push(CUT_SHORT.to_owned());
     }
     if unreadable > 0 {
         warnings.push(format!(
@@ -86,8 +84,8 @@ impl Mismatch {
             ),
             Self::OtherClass => OpenError::Unsupported {
                 path: path.to_owned(),
-                what: "an ELF core of a 32-bit or big-endian machine".to_owned(),
-                advice: "only x86_64 and aarch64 are known".to_owned(),
+                what: "an ELF core of a 32-bit or big-endian machine",
+                advice: Advice::Say("only x86_64 and aarch64 are known"),
             },
             Self::Process => not_a_dump(
                 "the core of a process: its segments have no physical addresses",

@@ -43,6 +43,11 @@ impl Bitmap {
         byte.is_some_and(|byte| byte & (1 << (pfn % 8)) != 0)
     }
 
+    /// Length in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.len as u64
+    }
+
     fn bytes(&self) -> &[u8] {
         match &self.copy {
             Some(copy) => copy,
@@ -105,6 +110,11 @@ impl RankedBitmap {
             before,
             total,
         }
+    }
+
+    /// Length in bytes, ranks included.
+    pub(super) fn len(&self) -> u64 {
+        self.bits.len() + (self.before.capacity() * size_of::<u64>()) as u64
     }
 
     /// The bits.

@@ -24,6 +24,13 @@ struct Bitmaps {
     dumped: RankedBitmap,
 }
 
+impl Bitmaps {
+    /// What both take, of which what is mapped counts too: all of it is read.
+    fn bytes(&self) -> u64 {
+        self.existing.as_ref().map_or(0, Bitmap::len) + self.dumped.len()
+    }
+}
+
 /// Memory in a kdump.
 pub(super) struct Kdump {
     max_mapnr: u64,
@@ -125,15 +132,17 @@ impl Kdump {
 
     /// How many frames other files of the dump have.
     pub(super) fn dumped_elsewhere(&self) -> u64 {
-        let all = self.dumped_in(&(0..self.max_mapnr));
-        all.saturating_sub(self.dumped_in_file())
+        self.dumped().saturating_sub(self.dumped_in_file())
     }
 
-    /// Whether a flattened stream breaks off, or descriptors or pages are lost that
-    /// should be in this file.
-    pub(super) fn is_cut_short(&self) -> bool {
-        let lost = self.coverage.absent + self.coverage.unreadable;
-        self.descs.source.is_cut_short() || lost > self.dumped_elsewhere()
+    /// How many frames the dump has, in this file and others.
+    pub(super) fn dumped(&self) -> u64 {
+        self.dumped_in(&(0..self.max_mapnr))
+    }
+
+    /// [`PhysicalMemory::index_bytes`] without the bitmaps, which other files share.
+    pub(super) fn own_index_bytes(&self) -> u64 {
+        self.descs.source.index_bytes()
     }
 
     /// Whether both bitmaps are those of `other`.
@@ -459,5 +468,9 @@ impl PhysicalMemory for Kdump {
 
     fn coverage(&self) -> Coverage {
         self.coverage
+    }
+
+    fn index_bytes(&self) -> u64 {
+        self.bitmaps.bytes() + self.own_index_bytes()
     }
 }

@@ -11,81 +11,125 @@ mod layout;
 mod memory;
 mod split;
 
-use std::path::Path;
+use std::iter;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::header::Headers;
 pub(crate) use self::layout::SIGNATURE;
 use self::memory::Kdump;
-pub(crate) use self::split::open as open_parts;
+use self::split::Parts;
 use crate::error::OpenError;
 use crate::notes::page_shift_in;
 use crate::repage::in_pages_of;
-use crate::source::Source;
+use crate::source::{CUT_SHORT, Source};
 use crate::{Dump, DumpInfo, Format, PhysicalMemory};
 
-/// Opens the kdump in `source`, whose name is `path`; `page_shift` is what the caller
-/// knows of the page size.
+/// One file: a whole dump, or a part of one.
+struct Part {
+    path: PathBuf,
+    source: Arc<Source>,
+    headers: Headers,
+    memory: Kdump,
+}
+
+/// The files of one dump; several are parts of it, by their frames, ascending.
+struct Files {
+    first: Part,
+    rest: Vec<Part>,
+}
+
+/// Opens the kdump in `first` and, if it is split, in `others`: paths and what is
+/// there, in any order. `page_shift` is what the caller knows of the page size.
 pub(crate) fn open(
-    source: Source,
-    path: &Path,
+    first: (PathBuf, Source),
+    others: Vec<(PathBuf, Source)>,
     page_shift: Option<u32>,
 ) -> Result<Dump, OpenError> {
-    let source = Arc::new(source);
-    let headers = Headers::read(&source).map_err(|defect| defect.of(path))?;
-    let memory = Kdump::new(&source, &headers).map_err(|defect| defect.of(path))?;
-    let coverage = memory.coverage();
-    let lost = coverage.absent + coverage.unreadable;
-    if headers.split.is_some() && memory.dumped_elsewhere() > 0 {
-        let part = [(path.to_owned(), headers, memory)];
-        let warning = split::missing(&part);
-        let [(_, headers, memory)] = part;
-        return Ok(dump_of(headers, Box::new(memory), warning, page_shift));
-    }
-    let mut dump = dump_of(headers, Box::new(memory), lost_warning(lost), page_shift);
-    if source.is_flattened() {
-        dump.info.format = Format::FlattenedKdump;
-    }
-    if source.is_cut_short() {
-        dump.info.incomplete = true;
-        let warning = "the flattened stream breaks off before its end record";
-        dump.info.warnings.push(warning.to_owned());
-    }
-    Ok(dump)
-}
-
-fn lost_warning(lost: u64) -> Option<String> {
-    (lost > 0)
-        .then(|| format!("{lost} pages are listed but not in the file: the dump is incomplete"))
-}
-
-/// What `headers` say, with `memory` in pages of the kernel's size.
-fn dump_of(
-    headers: Headers,
-    memory: Box<dyn PhysicalMemory>,
-    warning: Option<String>,
-    page_shift: Option<u32>,
-) -> Dump {
-    let coverage = memory.coverage();
-    let mut warnings = headers.warnings();
-    warnings.extend(warning);
-    let page_shift = page_shift.or_else(|| headers.vmcoreinfo.as_deref().and_then(page_shift_in));
-    let page_shift = page_shift.unwrap_or(memory.page_shift());
-    let info = DumpInfo {
-        machine: headers.machine(),
-        incomplete: headers.incomplete || coverage.absent + coverage.unreadable > 0,
-        vmcoreinfo: headers.vmcoreinfo,
-        notes: headers.notes,
-        utsname: Some(headers.utsname),
-        dump_level: headers.dump_level,
-        phys_base: Some(headers.phys_base),
-        captured_at: headers.captured_at,
-        erased: headers.erased,
-        warnings,
-        ..DumpInfo::new(Format::Kdump)
+    let mut files = Files {
+        first: Part::open(first)?,
+        rest: Vec::with_capacity(others.len()),
     };
-    Dump {
-        info,
-        memory: in_pages_of(memory, page_shift),
+    for other in others {
+        files.add(Part::open(other)?)?;
+    }
+    Ok(files.into_dump(page_shift))
+}
+
+impl Part {
+    fn open((path, source): (PathBuf, Source)) -> Result<Self, OpenError> {
+        let source = Arc::new(source);
+        let headers = Headers::read(&source).map_err(|defect| defect.of(&path))?;
+        let memory = Kdump::new(&source, &headers).map_err(|defect| defect.of(&path))?;
+        Ok(Self {
+            path,
+            source,
+            headers,
+            memory,
+        })
+    }
+}
+
+impl Files {
+    fn iter(&self) -> impl Iterator<Item = &Part> {
+        iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// What the files say, with the memory in pages of the kernel's size.
+    fn into_dump(self, page_shift: Option<u32>) -> Dump {
+        let split = self.missing();
+        let missing_parts = split.is_some();
+        let flattened = self.iter().any(|part| part.source.is_flattened());
+        let cut = self.iter().any(|part| part.source.is_cut_short());
+        let incomplete = self.iter().any(|part| part.headers.incomplete);
+        let given: u64 = self.iter().map(|part| part.memory.dumped_in_file()).sum();
+        let elsewhere = self.first.memory.dumped().saturating_sub(given);
+
+        let headers = self.first.headers;
+        let memory: Box<dyn PhysicalMemory> = if self.rest.is_empty() {
+            Box::new(self.first.memory)
+        } else {
+            let rest = self.rest.into_iter().map(|part| part.memory);
+            Box::new(Parts::of(self.first.memory, rest.collect()))
+        };
+        let coverage = memory.coverage();
+        let missing = coverage.absent + coverage.unreadable;
+        let mut warnings = headers.warnings();
+        warnings.extend(split);
+        let lost = missing.saturating_sub(elsewhere);
+        if lost > 0 {
+            warnings.push(format!(
+                "{lost} pages are listed but not in the file: the dump is incomplete"
+            ));
+        }
+        if cut {
+            warnings.push(CUT_SHORT.to_owned());
+        }
+        let page_shift =
+            page_shift.or_else(|| headers.vmcoreinfo.as_deref().and_then(page_shift_in));
+        let page_shift = page_shift.unwrap_or(memory.page_shift());
+        let format = if flattened {
+            Format::FlattenedKdump
+        } else {
+            Format::Kdump
+        };
+        let info = DumpInfo {
+            machine: headers.machine(),
+            incomplete: incomplete || cut || missing > 0,
+            vmcoreinfo: headers.vmcoreinfo,
+            notes: headers.notes,
+            utsname: Some(headers.utsname),
+            dump_level: headers.dump_level,
+            phys_base: Some(headers.phys_base),
+            captured_at: headers.captured_at,
+            missing_parts,
+            erased: headers.erased,
+            warnings,
+            ..DumpInfo::new(format)
+        };
+        Dump {
+            info,
+            memory: in_pages_of(memory, page_shift),
+        }
     }
 }

@@ -1,174 +1,155 @@
 //! Several files of one dump (`makedumpfile --split`): each has the headers and
 //! bitmaps of the whole, and descriptors and data of a range of frames.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::ops::Range;
+use std::path::Path;
+use std::{iter, mem};
 
 use super::header::Headers;
 use super::memory::Kdump;
-use super::{SIGNATURE, dump_of, lost_warning};
+use super::{Files, Part, SIGNATURE};
 use crate::error::OpenError;
 use crate::missing::files_in;
-use crate::shell::shell_word;
+use crate::shell::shell_path;
 use crate::source::{RawFile, Source};
-use crate::{Coverage, Dump, Fault, PageState, Pfn, PfnRange, PhysicalMemory};
+use crate::{Coverage, Fault, PageState, Pfn, PfnRange, PhysicalMemory};
 
 /// Files beside a part that are looked at for being others.
 const LOOK_AT: usize = 1000;
 /// Files and ranges that are named.
 const NAMED: usize = 16;
 
-/// Memory in several files.
-struct Parts {
-    /// By their frames, ascending; at least one.
-    parts: Vec<Kdump>,
+/// Memory in several files, by their frames, ascending.
+pub(super) struct Parts {
+    first: Kdump,
+    rest: Vec<Kdump>,
     coverage: Coverage,
 }
 
-/// Opens the parts in `files`, in any order; `page_shift` is what the caller knows
-/// of the page size.
-pub(crate) fn open(
-    files: Vec<(PathBuf, Source)>,
-    page_shift: Option<u32>,
-) -> Result<Dump, OpenError> {
-    let mut parts: Vec<(PathBuf, Headers, Kdump)> = Vec::with_capacity(files.len());
-    for (path, source) in files {
-        let source = Arc::new(source);
-        let refuse = |what: String, advice: &str| OpenError::NotADump {
-            path: path.clone(),
+impl Part {
+    /// By what parts of a dump are in order.
+    fn order(&self) -> (u64, u64) {
+        let here = self.memory.here();
+        (here.start, here.end)
+    }
+
+    fn refuse(&self, what: String, advice: &str) -> OpenError {
+        OpenError::NotADump {
+            path: self.path.clone(),
             what,
             advice: advice.to_owned(),
-        };
-        let headers = Headers::read(&source).map_err(|defect| defect.of(&path))?;
-        if headers.split.is_none() {
-            return Err(refuse(
-                "a whole dump, no part of one".to_owned(),
-                "give it alone",
+        }
+    }
+}
+
+fn overlap(a: &Range<u64>, b: &Range<u64>) -> bool {
+    a.start.max(b.start) < a.end.min(b.end)
+}
+
+impl Files {
+    /// Adds another part of the same dump, with frames that none of them has.
+    pub(super) fn add(&mut self, part: Part) -> Result<(), OpenError> {
+        for part in [&self.first, &part] {
+            if part.headers.split.is_none() {
+                let what = "a whole dump, no part of one".to_owned();
+                return Err(part.refuse(what, "give it alone"));
+            }
+        }
+        let first = &self.first;
+        let difference = part.headers.difference(&first.headers);
+        let same_bitmaps = part.memory.has_bitmaps_of(&first.memory);
+        if let Some(field) = difference.or((!same_bitmaps).then_some("bitmap")) {
+            return Err(part.refuse(
+                format!(
+                    "of another dump than {}: its {field} differs",
+                    first.path.display()
+                ),
+                "give the files of one `makedumpfile --split`",
             ));
         }
-        let first = parts
-            .first()
-            .map(|(path, headers, part)| (path, headers, part));
-        let memory = Kdump::new(&source, &headers).map_err(|defect| defect.of(&path))?;
-        let memory = match first {
-            None => memory,
-            Some((other, same, part)) => {
-                let difference = headers.difference(same);
-                let difference = difference.or((!memory.has_bitmaps_of(part)).then_some("bitmap"));
-                if let Some(field) = difference {
-                    return Err(refuse(
-                        format!(
-                            "of another dump than {}: its {field} differs",
-                            other.display()
-                        ),
-                        "give the files of one `makedumpfile --split`",
-                    ));
-                }
-                memory.with_bitmaps_of(part)
-            }
-        };
-        let here = memory.here();
-        let twice = parts.iter().find(|(_, _, part)| {
-            let there = part.here();
-            here.start.max(there.start) < here.end.min(there.end)
-        });
-        if let Some((other, _, _)) = twice {
-            return Err(refuse(
+        let here = part.memory.here();
+        if let Some(other) = self
+            .iter()
+            .find(|other| overlap(&here, &other.memory.here()))
+        {
+            return Err(part.refuse(
                 format!(
                     "frames {:#x} to {:#x}, some of which are in {} too",
                     here.start,
                     here.end,
-                    other.display()
+                    other.path.display()
                 ),
                 "give each part once",
             ));
         }
-        parts.push((path, headers, memory));
-    }
-    parts.sort_by_key(|(_, _, part)| (part.here().start, part.here().end));
-    let warning = missing(&parts);
-    let incomplete = parts
-        .iter()
-        .any(|(_, headers, part)| headers.incomplete || part.is_cut_short());
-    let mut first = None;
-    let mut memories = Vec::with_capacity(parts.len());
-    for (_, headers, memory) in parts {
-        first.get_or_insert(headers);
-        memories.push(memory);
-    }
-    let Some(mut headers) = first else {
-        return Err(OpenError::NotADump {
-            path: PathBuf::new(),
-            what: "no file".to_owned(),
-            advice: "give the files of a dump".to_owned(),
-        });
-    };
-    headers.incomplete |= incomplete;
-    let given: u64 = memories.iter().map(Kdump::dumped_in_file).sum();
-    let memory = Box::new(Parts::of(memories));
-    let lost = memory.coverage.absent + memory.coverage.unreadable;
-    let lost = lost.saturating_sub(memory.dumped().saturating_sub(given));
-    let mut dump = dump_of(headers, memory, warning, page_shift);
-    dump.info.warnings.extend(lost_warning(lost));
-    Ok(dump)
-}
-
-/// A sentence about the frames that are in none of `parts`, with files beside the
-/// first that have them.
-pub(super) fn missing(parts: &[(PathBuf, Headers, Kdump)]) -> Option<String> {
-    let (path, headers, first) = parts.first()?;
-    let mut gaps = Vec::new();
-    let mut at = 0;
-    for (_, _, part) in parts {
-        let here = part.here();
-        if at < here.start {
-            gaps.push(at..here.start);
+        let mut part = Part {
+            memory: part.memory.with_bitmaps_of(&first.memory),
+            ..part
+        };
+        if part.order() < self.first.order() {
+            mem::swap(&mut part, &mut self.first);
         }
-        at = at.max(here.end);
+        let order = part.order();
+        let at = self.rest.partition_point(|other| other.order() <= order);
+        self.rest.insert(at, part);
+        Ok(())
     }
-    if at < first.max_mapnr() {
-        gaps.push(at..first.max_mapnr());
+
+    /// A sentence about the frames that are in no file, with files beside the first
+    /// that have them.
+    pub(super) fn missing(&self) -> Option<String> {
+        let first = &self.first.memory;
+        let mut gaps = Vec::new();
+        let mut at = 0;
+        for part in self.iter() {
+            let here = part.memory.here();
+            if at < here.start {
+                gaps.push(at..here.start);
+            }
+            at = at.max(here.end);
+        }
+        if at < first.max_mapnr() {
+            gaps.push(at..first.max_mapnr());
+        }
+        gaps.retain(|gap| first.dumped_in(gap) > 0);
+        let pages: u64 = gaps.iter().map(|gap| first.dumped_in(gap)).sum();
+        if pages == 0 {
+            return None;
+        }
+        let named = gaps.iter().take(NAMED);
+        let named: Vec<String> = named
+            .map(|gap| format!("{:#x} to {:#x}", gap.start, gap.end))
+            .collect();
+        let given: Vec<&Path> = self.iter().map(|part| part.path.as_path()).collect();
+        let has = |range: &Range<u64>| gaps.iter().any(|gap| overlap(gap, range));
+        let others = siblings(&self.first.path, &self.first.headers, &given, has);
+        let advice = if others.is_empty() {
+            "give all files of the dump, or join them with makedumpfile --reassemble".to_owned()
+        } else {
+            format!("give these of the same folder too: {}", others.join(" "))
+        };
+        Some(format!(
+            "a split dump (makedumpfile --split) of which frames {} are in no file given, {pages} pages; {advice}",
+            named.join(", ")
+        ))
     }
-    gaps.retain(|gap| first.dumped_in(gap) > 0);
-    let pages: u64 = gaps.iter().map(|gap| first.dumped_in(gap)).sum();
-    if pages == 0 {
-        return None;
-    }
-    let named = gaps.iter().take(NAMED);
-    let named: Vec<String> = named
-        .map(|gap| format!("{:#x} to {:#x}", gap.start, gap.end))
-        .collect();
-    let given: Vec<&Path> = parts.iter().map(|(path, ..)| path.as_path()).collect();
-    let has = |range: &std::ops::Range<u64>| {
-        gaps.iter()
-            .any(|gap| gap.start.max(range.start) < gap.end.min(range.end))
-    };
-    let others = siblings(path, headers, &given, has);
-    let advice = if others.is_empty() {
-        "give all files of the dump, or join them with makedumpfile --reassemble".to_owned()
-    } else {
-        format!("give them too: {}", others.join(" "))
-    };
-    Some(format!(
-        "a split dump (makedumpfile --split) of which frames {} are in no file given, {pages} pages; {advice}",
-        named.join(", ")
-    ))
 }
 
-/// Files beside `path` that are parts of the same dump with frames that `has` wants,
-/// as words of a shell.
+/// Files beside `path` that are parts of the same dump with frames that `has` wants:
+/// their names, as words of a shell.
 fn siblings(
     path: &Path,
     headers: &Headers,
     given: &[&Path],
-    has: impl Fn(&std::ops::Range<u64>) -> bool,
+    has: impl Fn(&Range<u64>) -> bool,
 ) -> Vec<String> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let names: Vec<_> = given.iter().map(|path| path.file_name()).collect();
-    let mut found: Vec<PathBuf> = files_in(folder.unwrap_or(Path::new(".")))
+    let mut found: Vec<OsString> = files_in(folder.unwrap_or(Path::new(".")))
         .take(LOOK_AT)
         .filter(|file| !names.contains(&file.file_name()))
         .filter(|file| {
@@ -183,78 +164,68 @@ fn siblings(
                     other.split.as_ref().is_some_and(&has) && other.difference(headers).is_none()
                 })
         })
-        .filter_map(|file| {
-            let name = file.file_name()?;
-            Some(folder.map_or_else(|| name.into(), |folder| folder.join(name)))
-        })
+        .filter_map(|file| file.file_name().map(OsStr::to_owned))
         .collect();
     found.sort();
     found.truncate(NAMED);
-    found.iter().map(|path| shell_word(path)).collect()
+    let names = found.iter().map(Path::new);
+    names.map(shell_path).collect()
 }
 
 impl Parts {
-    fn of(parts: Vec<Kdump>) -> Self {
-        let mut coverage = Coverage::default();
+    /// The memory in `first` and in `rest`, ascending, of which all have the same bitmaps.
+    pub(super) fn of(first: Kdump, rest: Vec<Kdump>) -> Self {
+        let mut coverage = Coverage {
+            excluded: first.coverage().excluded,
+            ..Coverage::default()
+        };
         let mut here = 0;
-        for part in &parts {
+        for part in iter::once(&first).chain(&rest) {
             let of = part.coverage();
             coverage.present += of.present;
             coverage.unreadable += of.unreadable;
             coverage.absent += of.absent.saturating_sub(part.dumped_elsewhere());
-            coverage.excluded = of.excluded; // the bitmaps of all are the same
             here += part.dumped_in_file();
         }
-        let mut memory = Self { parts, coverage };
-        memory.coverage.absent += memory.dumped().saturating_sub(here);
-        memory
-    }
-
-    /// Frames of the dump, in whatever file.
-    fn dumped(&self) -> u64 {
-        let first = self.parts.first();
-        first.map_or(0, |part| part.dumped_in(&(0..part.max_mapnr())))
+        coverage.absent += first.dumped().saturating_sub(here);
+        Self {
+            first,
+            rest,
+            coverage,
+        }
     }
 
     /// The part that has `pfn`, or knows why none has.
-    fn part(&self, pfn: Pfn) -> Option<&Kdump> {
-        let index = self.parts.partition_point(|part| part.here().end <= pfn.0);
-        self.parts.get(index).or(self.parts.last())
-    }
-}
-
-fn no_part(pfn: Pfn) -> Fault {
-    Fault {
-        addr: pfn.addr(12),
-        reason: crate::FaultReason::Absent,
+    fn part(&self, pfn: Pfn) -> &Kdump {
+        let begun = |part: &Kdump| part.here().start <= pfn.0;
+        let last = self.rest.partition_point(begun).checked_sub(1);
+        last.and_then(|last| self.rest.get(last))
+            .unwrap_or(&self.first)
     }
 }
 
 impl PhysicalMemory for Parts {
     fn page_shift(&self) -> u32 {
-        self.parts.first().map_or(12, |part| part.page_shift())
+        self.first.page_shift()
     }
 
     fn end_pfn(&self) -> Pfn {
-        Pfn(self.parts.first().map_or(0, |part| part.max_mapnr()))
+        self.first.end_pfn()
     }
 
     fn state(&self, pfn: Pfn) -> PageState {
-        self.part(pfn)
-            .map_or(PageState::Absent, |part| part.state(pfn))
+        self.part(pfn).state(pfn)
     }
 
     fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
-        self.part(pfn)
-            .ok_or_else(|| no_part(pfn))?
-            .read_page(pfn, page)
+        self.part(pfn).read_page(pfn, page)
     }
 
     fn read_pages(&self, first: Pfn, pages: &mut [u8]) -> Result<(), Fault> {
         let mut pfn = first;
         let mut rest = pages;
         while !rest.is_empty() {
-            let part = self.part(pfn).ok_or_else(|| no_part(pfn))?;
+            let part = self.part(pfn);
             let all = rest.len() / self.page_size();
             let here = part.here().end.saturating_sub(pfn.0).max(1);
             let count = usize::try_from(here).map_or(all, |here| here.min(all));
@@ -268,7 +239,7 @@ impl PhysicalMemory for Parts {
     }
 
     fn page_slice(&self, pfn: Pfn) -> Option<&[u8]> {
-        self.part(pfn)?.page_slice(pfn)
+        self.part(pfn).page_slice(pfn)
     }
 
     fn present_runs(&self) -> Vec<PfnRange> {
@@ -278,12 +249,17 @@ impl PhysicalMemory for Parts {
     }
 
     fn each_present_run(&self, each: &mut dyn FnMut(PfnRange)) {
-        for part in &self.parts {
+        for part in iter::once(&self.first).chain(&self.rest) {
             part.each_present_run(each);
         }
     }
 
     fn coverage(&self) -> Coverage {
         self.coverage
+    }
+
+    fn index_bytes(&self) -> u64 {
+        // The bitmaps of all are the first's.
+        self.first.index_bytes() + self.rest.iter().map(Kdump::own_index_bytes).sum::<u64>()
     }
 }

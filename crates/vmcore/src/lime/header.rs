@@ -4,6 +4,7 @@
 use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::error::Defect;
 use crate::source::RawFile;
 
 /// LiME's magic, `0x4c694d45`, as it lies in the file.
@@ -39,14 +40,6 @@ struct RangeHeader {
 pub(super) const HEADER: u64 = size_of::<RangeHeader>() as u64;
 const _: () = assert!(HEADER == 32);
 
-/// What is wrong with a header.
-#[derive(Debug)]
-pub(super) struct Wrong {
-    pub(super) field: &'static str,
-    pub(super) offset: u64,
-    pub(super) problem: String,
-}
-
 impl Kind {
     /// The image whose first bytes these are.
     pub(crate) fn of(head: &[u8]) -> Option<Kind> {
@@ -56,6 +49,13 @@ impl Kind {
             Some(Kind::Avml)
         } else {
             None
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Lime => "LiME image",
+            Kind::Avml => "AVML image",
         }
     }
 
@@ -76,8 +76,9 @@ impl Kind {
     }
 
     /// The physical range that the header at `at` says, half-open.
-    pub(super) fn range_at(self, raw: &RawFile, at: u64) -> Result<(u64, u64), Wrong> {
-        let wrong = |field, offset, problem| Wrong {
+    pub(super) fn range_at(self, raw: &RawFile, at: u64) -> Result<(u64, u64), Defect> {
+        let wrong = |field, offset, problem| Defect {
+            format: self.name(),
             field,
             offset: at + offset,
             problem,

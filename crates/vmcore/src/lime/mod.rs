@@ -16,8 +16,9 @@ mod header;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::header::HEADER;
 pub(crate) use self::header::Kind;
-use self::header::{HEADER, Wrong};
+use crate::addr::DEFAULT_PAGE_SHIFT;
 use crate::error::{Defect, OpenError};
 use crate::ranges::{Range, RangeMemory};
 use crate::source::{FrameIndex, RawFile, STREAM_IDENTIFIER, Source, Walked};
@@ -25,8 +26,6 @@ use crate::{Dump, DumpInfo, Format, PhysicalMemory};
 
 /// AVML's largest block.
 const BLOCK: u64 = 16 << 20;
-/// Where no page size is known. Most kernels use pages of 4 KiB.
-const DEFAULT_PAGE_SHIFT: u32 = 12;
 
 /// The ranges of an image.
 struct Index {
@@ -46,11 +45,11 @@ pub(crate) fn open(
     path: &Path,
     page_shift: Option<u32>,
 ) -> Result<Dump, OpenError> {
-    let mut index = Index::read(kind, &raw).map_err(|wrong| wrong.of(kind).of(path))?;
+    let mut index = Index::read(kind, &raw).map_err(|defect| defect.of(path))?;
     let page_shift = page_shift.unwrap_or(DEFAULT_PAGE_SHIFT);
-    let zeroes_left_out = index.leaves_out_zeroes();
+    let gaps_are_zeroes_or_no_memory = index.leaves_out_zeroes();
     let mut warnings = Vec::new();
-    if zeroes_left_out {
+    if gaps_are_zeroes_or_no_memory {
         warnings.extend(index.add_gaps(page_shift));
     }
     let Index {
@@ -77,7 +76,7 @@ pub(crate) fn open(
     }
     let info = DumpInfo {
         incomplete: problem.is_some() || unreadable > 0,
-        zeroes_left_out,
+        gaps_are_zeroes_or_no_memory,
         warnings,
         ..DumpInfo::new(format)
     };
@@ -90,7 +89,7 @@ pub(crate) fn open(
 impl Index {
     /// Reads every range's header, and of AVML every chunk's. Only an image without
     /// a first range is an error.
-    fn read(kind: Kind, raw: &RawFile) -> Result<Self, Wrong> {
+    fn read(kind: Kind, raw: &RawFile) -> Result<Self, Defect> {
         let mut index = Self {
             kind,
             ranges: Vec::new(),
@@ -104,9 +103,9 @@ impl Index {
         while at < raw.len() {
             let (start, end) = match kind.range_at(raw, at) {
                 Ok(range) => range,
-                Err(wrong) if at == 0 => return Err(wrong),
-                Err(wrong) => {
-                    index.problem = Some(wrong.to_string());
+                Err(defect) if at == 0 => return Err(defect),
+                Err(defect) => {
+                    index.problem = Some(defect.to_string());
                     break;
                 }
             };
@@ -226,29 +225,5 @@ impl Index {
                  pages are zero, or no memory of the machine"
             )
         })
-    }
-}
-
-impl std::fmt::Display for Wrong {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} at offset {:#x}: {}",
-            self.field, self.offset, self.problem
-        )
-    }
-}
-
-impl Wrong {
-    fn of(self, kind: Kind) -> Defect {
-        Defect {
-            format: match kind {
-                Kind::Lime => "LiME image",
-                Kind::Avml => "AVML image",
-            },
-            field: self.field,
-            offset: self.offset,
-            problem: self.problem,
-        }
     }
 }

@@ -217,4 +217,10 @@ impl PhysicalMemory for RangeMemory {
     fn coverage(&self) -> Coverage {
         self.coverage
     }
+
+    fn index_bytes(&self) -> u64 {
+        let runs = self.runs.capacity() * size_of::<Run>();
+        let pieces = self.pieces.capacity() * size_of::<Piece>();
+        (runs + pieces) as u64 + self.source.index_bytes()
+    }
 }

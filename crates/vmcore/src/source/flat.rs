@@ -121,6 +121,11 @@ impl FlatIndex {
         self.pieces.last().map_or(0, |piece| piece.end)
     }
 
+    /// Bytes of memory this takes.
+    pub(super) fn index_bytes(&self) -> u64 {
+        (self.pieces.capacity() * size_of::<Piece>()) as u64
+    }
+
     /// Whether the stream has its end record.
     pub(super) fn is_complete(&self) -> bool {
         self.complete

@@ -96,6 +96,11 @@ impl FrameIndex {
         self.end
     }
 
+    /// Bytes of memory this takes.
+    pub(super) fn index_bytes(&self) -> u64 {
+        (self.chunks.capacity() * size_of::<Chunk>()) as u64
+    }
+
     /// Adds the stream at `at`, which holds `len` bytes.
     pub(crate) fn add(&mut self, raw: &RawFile, at: u64, len: u64) -> Walked {
         // A chunk of real memory takes some KiB even if it is all zero; an index of

@@ -40,6 +40,9 @@ pub(crate) enum ReadError {
     Io(u64, #[source] io::Error),
 }
 
+/// What is told where [`Source::is_cut_short`].
+pub(crate) const CUT_SHORT: &str = "the flattened stream breaks off before its end record";
+
 /// Random access to the bytes of a container, from any thread.
 pub(crate) struct Source {
     raw: RawFile,
@@ -95,6 +98,15 @@ impl Source {
             Layer::Nothing => self.raw.len(),
             Layer::Flat(flat) => flat.end(),
             Layer::Framed(framed) => framed.end(),
+        }
+    }
+
+    /// Bytes of memory that say where what lies in the file.
+    pub(crate) fn index_bytes(&self) -> u64 {
+        match &self.layer {
+            Layer::Nothing => 0,
+            Layer::Flat(flat) => flat.index_bytes(),
+            Layer::Framed(framed) => framed.index_bytes(),
         }
     }
 
