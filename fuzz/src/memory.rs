@@ -114,16 +114,7 @@ impl VirtualRead for Virtual<'_> {
 /// What a container says that knows no more than this.
 pub(crate) fn dump_of(machine: Option<Machine>) -> DumpInfo {
     DumpInfo {
-        format: Format::Elf,
         machine,
-        vmcoreinfo: None,
-        notes: Vec::new(),
-        utsname: None,
-        dump_level: None,
-        phys_base: None,
-        segments: Vec::new(),
-        captured_at: None,
-        incomplete: false,
-        warnings: Vec::new(),
+        ..DumpInfo::new(Format::Elf)
     }
 }

@@ -36,7 +36,15 @@ impl MemoryFile {
 
 pub(crate) fn run(data: &[u8]) {
     let file = MemoryFile::of(data);
-    let open = |map, page_shift| OpenOptions { map, page_shift }.open(&file.path());
+    // What has no signature is memory as it is, as where a kernel is found in it.
+    let open = |map, page_shift| {
+        let options = OpenOptions {
+            map,
+            page_shift,
+            raw: true,
+        };
+        options.open(&file.path())
+    };
     // Other pages than the container's, as where its kernel turns out to have them.
     let shift = 12 + (data.len() % 5) as u32;
     for page_shift in [None, Some(shift)] {

@@ -15,7 +15,8 @@ pub(crate) fn run(data: &[u8]) {
         discover(&info);
     }
     let memory = Frames::of_bytes(12, data);
-    for found in find_in_memory(&memory, &|_| ControlFlow::Continue(())) {
+    let all = |_: u64, _: u64| ControlFlow::Continue(());
+    for found in find_in_memory(&memory, &all, &|_| ControlFlow::Continue(())) {
         assert!(found.copies > 0);
         check(&found.info);
         // It is there, and it is what parses.

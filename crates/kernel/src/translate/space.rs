@@ -299,7 +299,7 @@ pub(super) fn first_linear(
         }
         Met::Table(_) => ControlFlow::Continue(()),
     });
-    let is_direct = |leaf: &Mapping| leaf.virt.0.wrapping_sub(leaf.phys.0) % align == 0;
+    let is_direct = |leaf: &Mapping| leaf.virt.0.wrapping_sub(leaf.phys.0).is_multiple_of(align);
     let leaf = first.filter(is_direct).ok_or(SpaceError::NoDirectMap {
         root,
         unreadable: walk.unreadable,
