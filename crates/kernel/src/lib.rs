@@ -35,6 +35,7 @@ mod vmlinux;
 mod zones;
 
 pub use btf::{Btf, BtfError, Member};
+pub use build_id::BuildId;
 pub use cgroups::{Charges, Memcg};
 pub use claims::{Claimant, Claims, Kind, Step};
 pub use frame_index::FrameIndex;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use memchr::memmem;
 
 use crate::btf::Btf;
-use crate::build_id;
+use crate::build_id::{self, BuildId};
 use crate::kallsyms::Kallsyms;
 use crate::kernel::IMAGE_LIMIT;
 use crate::layouts;
@@ -104,22 +104,7 @@ impl Wanted<'_, '_> {
     /// Where packages put the vmlinux with debug information of this kernel below
     /// `root`, which is `/usr/lib/debug`.
     pub(crate) fn candidates(&self, root: &Path) -> Vec<PathBuf> {
-        let release = self.release();
-        let id = self.build_id();
-        let by_id = id.as_ref().and_then(|id| {
-            let (folder, name) = id.split_at_checked(2)?;
-            Some(
-                root.join(".build-id")
-                    .join(folder)
-                    .join(format!("{name}.debug")),
-            )
-        });
-        let mut paths: Vec<PathBuf> = by_id.into_iter().collect();
-        // A release comes from the dump: it must not lead elsewhere.
-        if !release.contains('/') && !release.starts_with('.') {
-            paths.push(root.join(format!("boot/vmlinux-{release}")));
-            paths.push(root.join(format!("lib/modules/{release}/vmlinux")));
-        }
+        let mut paths = places(root, self.release(), self.build_id());
         paths.retain(|path| path.is_file());
         paths
     }
@@ -130,9 +115,9 @@ impl Wanted<'_, '_> {
 
     /// By VMCOREINFO (5.9 and later), else by the notes in the image where symbols
     /// bound them: an image has other notes too, those of its vDSOs.
-    fn build_id(&self) -> Option<String> {
+    fn build_id(&self) -> Option<BuildId> {
         if let Some(id) = self.vmcoreinfo.build_id() {
-            return Some(id.to_owned());
+            return Some(id);
         }
         let address = |name| self.symbols?.address(name);
         let (start, end) = (address("__start_notes")?, address("__stop_notes")?);
@@ -150,8 +135,8 @@ impl Wanted<'_, '_> {
                 wanted,
             })
         };
-        if let (Some(own), Some(wanted)) = (&own, self.build_id()) {
-            if *own == wanted {
+        if let (Some(own), Some(wanted)) = (own, self.build_id()) {
+            if own == wanted {
                 return Ok(());
             }
             return other(
@@ -160,10 +145,7 @@ impl Wanted<'_, '_> {
             );
         }
         // A note or a text that the image holds is its own.
-        if own
-            .as_ref()
-            .is_some_and(|own| self.image_has(&build_id::note(own)))
-        {
+        if own.is_some_and(|own| self.image_has(&own.note())) {
             return Ok(());
         }
         let Some(banner) = elf.banner() else {
@@ -196,4 +178,21 @@ impl Wanted<'_, '_> {
         let end = start.add(IMAGE_LIMIT);
         !bytes.is_empty() && sweep(self.memory, start, end, overlap, look).0.is_some()
     }
+}
+
+/// Where packages put the vmlinux of a release or build id below `/usr/lib/debug`. Both
+/// come from the dump and must not lead elsewhere: an id is digits, and a release that
+/// is no plain name has no place.
+fn places(root: &Path, release: &str, id: Option<BuildId>) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    if let Some(id) = id.map(|id| id.to_string())
+        && let Some((folder, name)) = id.split_at_checked(2)
+    {
+        places.push(root.join(format!(".build-id/{folder}/{name}.debug")));
+    }
+    if !release.contains('/') && !release.starts_with('.') {
+        places.push(root.join(format!("boot/vmlinux-{release}")));
+        places.push(root.join(format!("lib/modules/{release}/vmlinux")));
+    }
+    places
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::elf::Elf;
-use super::{VmlinuxError, units};
+use super::{VmlinuxError, places, units};
 use crate::btf::Btf;
 use crate::layouts::{self, Layouts, Questions};
 use crate::vmcoreinfo::Vmcoreinfo;
@@ -209,6 +209,34 @@ fn a_stripped_file_is_not_one_of_a_kernel() {
     assert!(matches!(error, VmlinuxError::NotElf { .. }), "{error}");
     let error = Elf::open(&folder.path().join("none")).err().unwrap();
     assert!(matches!(error, VmlinuxError::Read { .. }), "{error}");
+}
+
+/// What a dump says of itself chooses no file outside the folder.
+#[test]
+fn a_dump_leads_nowhere_else() {
+    let root = Path::new("/usr/lib/debug");
+    let of = |text: &str| {
+        let info = Vmcoreinfo::parse(text.as_bytes()).unwrap();
+        places(root, info.osrelease(), info.build_id())
+    };
+    let id = "0123456789abcdef0123456789abcdef01234567";
+    let expected = [
+        "/usr/lib/debug/.build-id/01/23456789abcdef0123456789abcdef01234567.debug",
+        "/usr/lib/debug/boot/vmlinux-5.4.0-1-amd64",
+        "/usr/lib/debug/lib/modules/5.4.0-1-amd64/vmlinux",
+    ]
+    .map(PathBuf::from);
+    let found = of(&format!("OSRELEASE=5.4.0-1-amd64\nBUILD-ID={id}\n"));
+    assert_eq!(found, expected);
+    for (release, id) in [
+        ("/home/someone", "xx/home/a/b"),
+        ("../../../home/someone", ".."),
+        ("..", "../../../../../../../../../../etc/passwd"),
+        ("5.4/../../..", "01/home/someone/abcdef0123456789abcdef01"),
+    ] {
+        let found = of(&format!("OSRELEASE={release}\nBUILD-ID={id}\n"));
+        assert!(found.is_empty(), "{found:?}");
+    }
 }
 
 /// Each byte of headers, abbreviations and entries may say anything.
