@@ -27,6 +27,7 @@ mod tasks;
 mod testing;
 mod text;
 mod translate;
+mod types;
 mod variables;
 mod virt;
 mod vmalloc;

@@ -122,7 +122,8 @@ impl Elf {
         let size = self.size(section);
         if size > MOST_BYTES {
             return Err(failed(format!(
-                "{size} bytes, at most 512 MiB are expected"
+                "{size} bytes, at most {} MiB are expected",
+                MOST_BYTES >> 20
             )));
         }
         // Grows with what there is, not with what the header claims.

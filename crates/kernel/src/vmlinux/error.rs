@@ -22,7 +22,7 @@ pub enum VmlinuxError {
         why: String,
     },
     /// It belongs to another kernel than the dump.
-    #[error("{path}: {is}, but the dump needs that of {release}, {wanted}")]
+    #[error("{path}: {is}, but the dump needs that of {release}, {wanted}; install {package}")]
     OtherKernel {
         /// The file.
         path: PathBuf,
@@ -32,10 +32,13 @@ pub enum VmlinuxError {
         release: String,
         /// What would fit.
         wanted: String,
+        /// The package that has it.
+        package: String,
     },
     /// Nothing in it names the kernel it is of.
     #[error(
-        "{path}: has neither a build id nor the text `Linux version`, so that nothing shows it to be the vmlinux of {release}"
+        "{path}: has neither a build id nor the text `Linux version`, so that nothing shows it \
+         to be the vmlinux of {release}; give one as it was linked"
     )]
     Nameless {
         /// The file.
@@ -55,7 +58,8 @@ pub enum VmlinuxError {
     },
     /// Its types are in another file, where dwz put them.
     #[error(
-        "{path}: dwz moved types of it to another file (.gnu_debugaltlink), which is not supported; give a vmlinux as it was linked"
+        "{path}: dwz moved types of it to another file (.gnu_debugaltlink), which is not \
+         supported; give a vmlinux as it was linked"
     )]
     Dwz {
         /// The file.
@@ -73,7 +77,8 @@ pub enum VmlinuxError {
     },
     /// Its types are not those of a kernel.
     #[error(
-        "{path}: none of its {units} units of DWARF has struct page ({broken} could not be read); is it a kernel's?"
+        "{path}: none of its {units} units of DWARF has struct page ({broken} could not be read; \
+         {untold} types are damaged or in other units): it is damaged or no kernel's; give the vmlinux of the dump's kernel"
     )]
     NoTypes {
         /// The file.
@@ -82,5 +87,8 @@ pub enum VmlinuxError {
         units: u64,
         /// Units that make no sense.
         broken: u64,
+        /// What is named in the others and refers to what makes no sense, or is in
+        /// other units, where link-time optimisation puts it.
+        untold: u32,
     },
 }

@@ -42,6 +42,8 @@ pub(crate) struct Told {
     pub(crate) types: Btf,
     /// Its symbols, where the kernel's own tables of them could not be had.
     pub(crate) symbols: Option<Kallsyms>,
+    /// What of it could not be had, a sentence each.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Wanted<'_, '_> {
@@ -51,8 +53,7 @@ impl Wanted<'_, '_> {
     /// [`VmlinuxError`] if it is that of another one, has no debug information, or
     /// cannot be read.
     pub(crate) fn read(&self, path: &Path) -> Result<Told, VmlinuxError> {
-        let elf = Elf::open(path)?;
-        self.check(&elf)?;
+        let elf = self.open(path)?;
         let missing = [".debug_info", ".debug_abbrev"];
         if let Some(section) = missing.into_iter().find(|section| !elf.has(section)) {
             return Err(VmlinuxError::Stripped {
@@ -65,29 +66,68 @@ impl Wanted<'_, '_> {
             let path = path.to_owned();
             return Err(VmlinuxError::Dwz { path });
         }
-        let types = units::types(&elf, &layouts::questions())?;
-        let symbols = match self.symbols {
-            Some(_) => None,
-            None => self.symbols_of(&elf),
-        };
-        Ok(Told { types, symbols })
+        let found = units::types(&elf, &layouts::questions())?;
+        let mut warnings = found.warnings;
+        let symbols = self.missing_symbols(&elf, &mut warnings);
+        Ok(Told {
+            types: found.types,
+            symbols,
+            warnings,
+        })
+    }
+
+    /// The symbols of `path`, the vmlinux of this kernel, where the kernel's own tables
+    /// of them could not be had; `warnings` gets why there are none.
+    ///
+    /// # Errors
+    /// [`VmlinuxError`] if it is that of another one, or cannot be read.
+    pub(crate) fn read_symbols(
+        &self,
+        path: &Path,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Kallsyms>, VmlinuxError> {
+        let elf = self.open(path)?;
+        Ok(self.missing_symbols(&elf, warnings))
+    }
+
+    fn open(&self, path: &Path) -> Result<Elf, VmlinuxError> {
+        let elf = Elf::open(path)?;
+        self.check(&elf)?;
+        Ok(elf)
+    }
+
+    fn missing_symbols(&self, elf: &Elf, warnings: &mut Vec<String>) -> Option<Kallsyms> {
+        if self.symbols.is_some() {
+            return None;
+        }
+        match self.symbols_of(elf) {
+            Ok(symbols) => Some(symbols),
+            Err(why) => {
+                warnings.push(why);
+                None
+            }
+        }
     }
 
     /// The symbols of the file, where this kernel has them: it may lie elsewhere than
     /// it was linked for. What is no kernel address (per-CPU variables on x86_64 up to
     /// 6.14, absolute symbols) does not move.
-    fn symbols_of(&self, elf: &Elf) -> Option<Kallsyms> {
-        let Symbols { mut all, strings } = elf.symbols().ok()?;
+    fn symbols_of(&self, elf: &Elf) -> Result<Kallsyms, String> {
+        let Symbols { mut all, strings } = elf.symbols().map_err(|why| why.to_string())?;
         let name = |at: usize| {
             let name = strings.get(at..)?;
             let name = name.get(..LONGEST_SYMBOL).unwrap_or(name);
             name.get(..memchr::memchr(0, name)?)
         };
-        let stext = all
-            .iter()
-            .find(|(_, _, at)| name(*at) == Some(b"_stext"))?
-            .0;
-        let moved = self.vmcoreinfo.symbol("_stext")?.0.wrapping_sub(stext);
+        let stext = all.iter().find(|(_, _, at)| name(*at) == Some(b"_stext"));
+        let Some((stext, ..)) = stext else {
+            let path = elf.path.display();
+            return Err(format!("{path}: its .symtab has no symbol _stext"));
+        };
+        let Some(own) = self.vmcoreinfo.symbol("_stext") else {
+            return Err("VMCOREINFO has no SYMBOL(_stext)".to_owned());
+        };
+        let moved = own.0.wrapping_sub(*stext);
         all.sort_by_key(|(address, _, _)| *address);
         let symbols = all.iter().filter_map(|&(address, letter, at)| {
             // Marks that arm64's compilers leave begin with a dollar.
@@ -98,7 +138,7 @@ impl Wanted<'_, '_> {
             };
             Some((address, letter, name))
         });
-        Some(Kallsyms::of_vmlinux(&symbols.collect::<Vec<_>>()))
+        Ok(Kallsyms::of_vmlinux(&symbols.collect::<Vec<_>>()))
     }
 
     /// Where packages put the vmlinux with debug information of this kernel below
@@ -133,6 +173,7 @@ impl Wanted<'_, '_> {
                 is,
                 release: self.release().to_owned(),
                 wanted,
+                package: debug_package(self.release()),
             })
         };
         if let (Some(own), Some(wanted)) = (own, self.build_id()) {
