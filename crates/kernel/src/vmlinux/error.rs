@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::debug_package;
+
 /// Why a vmlinux cannot tell the types of the dump's kernel.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum VmlinuxError {
@@ -22,7 +24,10 @@ pub enum VmlinuxError {
         why: String,
     },
     /// It belongs to another kernel than the dump.
-    #[error("{path}: {is}, but the dump needs that of {release}, {wanted}; install {package}")]
+    #[error(
+        "{path}: {is}, but the dump needs that of {release}, {wanted}; install {}",
+        debug_package(.release)
+    )]
     OtherKernel {
         /// The file.
         path: PathBuf,
@@ -32,8 +37,6 @@ pub enum VmlinuxError {
         release: String,
         /// What would fit.
         wanted: String,
-        /// The package that has it.
-        package: String,
     },
     /// Nothing in it names the kernel it is of.
     #[error(

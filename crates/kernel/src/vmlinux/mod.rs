@@ -173,7 +173,6 @@ impl Wanted<'_, '_> {
                 is,
                 release: self.release().to_owned(),
                 wanted,
-                package: debug_package(self.release()),
             })
         };
         if let (Some(own), Some(wanted)) = (own, self.build_id()) {
