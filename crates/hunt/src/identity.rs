@@ -30,7 +30,7 @@ pub(crate) fn loaded(kernel: &Kernel<'_>) -> Vec<Module> {
             name: module.name.clone(),
             version: module.version.clone(),
             srcversion: module.srcversion.clone(),
-            build_id: kernel.module_build_id(module),
+            build_id: kernel.module_build_id(module).map(|id| id.to_string()),
             taints: letters(module.taints),
         })
         .collect();

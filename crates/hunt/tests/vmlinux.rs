@@ -241,6 +241,46 @@ fn symbols_of_a_vmlinux() {
     has_types(&case, &kernel);
 }
 
+/// A kernel that tells its types needs no vmlinux; one that is given must be its own all
+/// the same, and is not passed over in silence.
+#[test]
+fn a_vmlinux_beside_btf() {
+    let dump = pagehound_vmcore::open(&pagehound_testdata::demo()).unwrap();
+    let without = common::kernel(&dump);
+    assert!(without.types.is_some() && without.symbols.is_some());
+    let id = without.vmcoreinfo.build_id().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let open = |id: &str| {
+        let path = vmlinux(folder.path(), Version::V5_4, id, "none");
+        let options = Options {
+            vmlinux: Some(&path),
+            ..Options::default()
+        };
+        Kernel::open(&dump, options)
+    };
+    let kernel = open(&format!("0x{id}")).unwrap();
+    assert_eq!(kernel.vmlinux, None);
+    assert_eq!(
+        kernel.types.as_ref().map(|types| types.type_count()),
+        without.types.as_ref().map(|types| types.type_count())
+    );
+    let said = &kernel.warnings;
+    let unread = "was not read: the kernel's own BTF tells its types";
+    assert!(said[0].starts_with("--vmlinux /"), "{said:?}");
+    assert!(said[0].ends_with(unread), "{said:?}");
+    assert_eq!(said[1..], without.warnings);
+    let error = open("sha1").err().unwrap();
+    assert!(
+        matches!(
+            error,
+            KernelError::Vmlinux(VmlinuxError::OtherKernel { .. })
+        ),
+        "{error}"
+    );
+    let said = error.to_string();
+    assert!(said.contains("; install linux-image-6.1.0-"), "{said}");
+}
+
 #[test]
 fn a_stripped_vmlinux_is_refused_with_what_to_install() {
     let case = case(Version::V5_4);

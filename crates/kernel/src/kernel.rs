@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use pagehound_vmcore::{Dump, PageCache, PhysAddr, VirtAddr};
 
-use crate::btf::{Btf, BtfError};
+use crate::btf::Btf;
 use crate::kallsyms::{Kallsyms, KallsymsError};
 use crate::landmarks::Landmarks;
 use crate::layouts::{Field, Layouts, Unknown};
 use crate::translate::{AddressSpace, KernelMemory, SpaceError};
+use crate::types::{Types, open_types};
 use crate::virt::{VirtFault, VirtualRead};
 use crate::vmcoreinfo::{Vmcoreinfo, find_in_memory};
-use crate::vmlinux::{Told, VmlinuxError, Wanted, debug_package};
+use crate::vmlinux::VmlinuxError;
 
 /// Bytes of pages kept for random access.
 const CACHE: usize = 16 << 20;
@@ -136,13 +137,12 @@ impl<'m> Kernel<'m> {
         let mut warnings = Vec::new();
         let (vmcoreinfo, memory) = open_memory(dump, options.cache.unwrap_or(CACHE))?;
         let own = open_symbols(&memory, &vmcoreinfo);
-        let types = open_types(&memory, own.as_ref().ok(), &vmcoreinfo, options)?;
         let Types {
             types,
             vmlinux,
             symbols,
             warnings: said,
-        } = types;
+        } = open_types(&memory, own.as_ref().ok(), &vmcoreinfo, options)?;
         let symbols = match own {
             Ok(own) => Some(own),
             Err(why) => {
@@ -406,90 +406,6 @@ fn open_symbols(
             Kallsyms::find(memory, stext, stext.add(IMAGE_LIMIT), stext)
         }
         other => other,
-    }
-}
-
-/// What tells a kernel's types.
-#[derive(Default)]
-struct Types {
-    types: Option<Arc<Btf>>,
-    /// The file they are from, if not from the kernel's own BTF.
-    vmlinux: Option<PathBuf>,
-    /// Of that file, where the kernel's own cannot be had.
-    symbols: Option<Kallsyms>,
-    warnings: Vec<String>,
-}
-
-/// The types of the kernel: by its BTF, else by the vmlinux that was given, else by one
-/// that is where packages put it.
-fn open_types(
-    memory: &KernelMemory<'_>,
-    symbols: Option<&Kallsyms>,
-    vmcoreinfo: &Vmcoreinfo,
-    options: Options<'_>,
-) -> Result<Types, VmlinuxError> {
-    let why = if options.without_btf {
-        None
-    } else {
-        match open_btf(memory, symbols, vmcoreinfo) {
-            Ok(btf) => {
-                return Ok(Types {
-                    types: Some(Arc::new(btf)),
-                    ..Types::default()
-                });
-            }
-            Err(why) => Some(why),
-        }
-    };
-    let wanted = Wanted {
-        memory,
-        vmcoreinfo,
-        symbols,
-    };
-    let mut warnings = Vec::new();
-    let of_file = |told: Told, path: PathBuf, warnings| Types {
-        types: Some(Arc::new(told.types)),
-        vmlinux: Some(path),
-        symbols: told.symbols,
-        warnings,
-    };
-    if let Some(path) = options.vmlinux {
-        return Ok(of_file(wanted.read(path)?, path.to_owned(), warnings));
-    }
-    let root = options.debug_root.iter();
-    for path in root.flat_map(|root| wanted.candidates(root)) {
-        match wanted.read(&path) {
-            Ok(told) => return Ok(of_file(told, path, warnings)),
-            // Nobody asked for this file.
-            Err(why) => warnings.push(why.to_string()),
-        }
-    }
-    if let Some(why) = why {
-        let package = debug_package(vmcoreinfo.osrelease());
-        warnings.push(format!(
-            "no BTF: {why}; --vmlinux with the kernel's debug information ({package}) would add tasks, free objects, devices and more counters"
-        ));
-    }
-    Ok(Types {
-        warnings,
-        ..Types::default()
-    })
-}
-
-/// BTF by its symbols, or by its own shape where kallsyms has functions only
-/// (no CONFIG_KALLSYMS_ALL).
-fn open_btf(
-    memory: &KernelMemory<'_>,
-    symbols: Option<&Kallsyms>,
-    vmcoreinfo: &Vmcoreinfo,
-) -> Result<Btf, BtfError> {
-    let address = |name| symbols.and_then(|symbols| symbols.address(name));
-    match (address("__start_BTF"), address("__stop_BTF")) {
-        (Some(start), Some(stop)) => Btf::find_in_kernel(memory, start, stop),
-        _ => {
-            let stext = vmcoreinfo.symbol("_stext").unwrap_or_default();
-            Btf::search(memory, stext, stext.add(IMAGE_LIMIT))
-        }
     }
 }
 

@@ -27,6 +27,7 @@ mod tasks;
 mod testing;
 mod text;
 mod translate;
+mod types;
 mod variables;
 mod virt;
 mod vmalloc;
@@ -35,6 +36,7 @@ mod vmlinux;
 mod zones;
 
 pub use btf::{Btf, BtfError, Member};
+pub use build_id::BuildId;
 pub use cgroups::{Charges, Memcg};
 pub use claims::{Claimant, Claims, Kind, Step};
 pub use frame_index::FrameIndex;

@@ -11,6 +11,8 @@ use std::ops::Range;
 
 use pagehound_vmcore::VirtAddr;
 
+use crate::build_id::BuildId;
+
 pub use find::{FoundVmcoreinfo, Searched, find_in_memory};
 
 /// The kernel's buffer is one page, and no supported page is larger than this.
@@ -136,9 +138,9 @@ impl Vmcoreinfo {
         }
     }
 
-    /// `BUILD-ID` of vmlinux: 40 hex digits (5.9 and later).
-    pub fn build_id(&self) -> Option<&str> {
-        self.raw("BUILD-ID")
+    /// `BUILD-ID` of vmlinux (5.9 and later).
+    pub fn build_id(&self) -> Option<BuildId> {
+        BuildId::parse(self.raw("BUILD-ID")?)
     }
 
     /// The value of a key as written, `SYMBOL(_stext)` for instance; the first if
@@ -209,7 +211,7 @@ mod tests {
         );
         assert_eq!(info.raw("KERNELOFFSET"), Some("1c00000"));
         assert_eq!(
-            info.build_id(),
+            info.build_id().map(|id| id.to_string()).as_deref(),
             Some("0123456789abcdef0123456789abcdef01234567")
         );
         assert_eq!(info.raw("CRASHTIME"), Some("1700000000"));

@@ -140,7 +140,7 @@ fn kernel_info(kernel: &Kernel<'_>, host: HostInfo, dump: &Dump) -> KernelInfo {
     let modules = kernel.modules().unwrap_or_default();
     KernelInfo {
         version: host.uname.map(|uname| uname.version),
-        build_id: kernel.vmcoreinfo.build_id().map(str::to_owned),
+        build_id: kernel.vmcoreinfo.build_id().map(|id| id.to_string()),
         boot_id: host.boot_id,
         booted_at: clock(host.boot_time),
         clock: clock(host.time),

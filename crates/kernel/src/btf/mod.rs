@@ -39,8 +39,9 @@ const LONG_HEADER: usize = 32;
 pub enum BtfError {
     /// The range `__start_BTF..__stop_BTF` makes no sense.
     #[error(
-        "BTF range {start}..{stop}: must be above 0 and at most 64 MiB long; \
-         are __start_BTF and __stop_BTF of this kernel?"
+        "BTF range {start}..{stop}: must be above 0 and at most {} MiB long; \
+         are __start_BTF and __stop_BTF of this kernel?",
+        MAX_BLOB >> 20
     )]
     Range {
         /// `__start_BTF`.

@@ -10,6 +10,8 @@ use super::{Btf, BtfError, HEADER, MAGIC};
 const MOST_TYPES: usize = 1 << 19;
 /// `vlen` has 24 bits.
 const MOST_MEMBERS: usize = (1 << 24) - 1;
+/// The offset of a member has 24 bits where one of them is a bit-field.
+const MOST_BITS: u32 = (1 << 24) - 1;
 
 /// A type. Types refer to each other by number; 0 is void.
 pub(crate) enum Record {
@@ -175,18 +177,15 @@ impl Blob {
                 members,
             } => {
                 let kind = if *is_union { UNION } else { STRUCT };
-                let count = members.len().min(MOST_MEMBERS);
                 let flag = members.iter().any(|member| member.bits != 0);
+                // With the flag, offsets have 24 bits: members beyond 2 MiB are left out.
+                let limit = if flag { MOST_BITS } else { u32::MAX };
+                let members = members.iter().filter(|member| member.at <= limit);
+                let count = members.clone().count().min(MOST_MEMBERS);
                 self.head(name, kind, count, flag, *size);
-                for member in members.iter().take(count) {
+                for member in members.take(count) {
                     let name = self.string(&member.name);
-                    // With the flag, offsets have 24 bits: only a struct of more than
-                    // 2 MiB has members beyond.
-                    let at = if flag {
-                        (member.at & 0x00ff_ffff) | u32::from(member.bits) << 24
-                    } else {
-                        member.at
-                    };
+                    let at = member.at | u32::from(member.bits) << 24;
                     self.words([name, member.of, at]);
                 }
             }
@@ -245,5 +244,62 @@ impl Blob {
         blob.extend(self.types);
         blob.extend(self.strings);
         blob
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Btf, Record, Writer, WrittenMember};
+
+    fn with_members(bits: u8) -> Btf {
+        let mut writer = Writer::default();
+        let of = writer.reserve().unwrap();
+        let name = String::from("int");
+        writer.fill(of, Record::Int { name, size: 4 });
+        let id = writer.reserve().unwrap();
+        let member = |name: &str, at: u32, bits| WrittenMember {
+            name: name.to_owned(),
+            of,
+            at,
+            bits,
+        };
+        let mib = 8 << 20;
+        let members = vec![
+            member("field", 32, bits),
+            member("last", 2 * mib - 32, 0),
+            member("beyond", 2 * mib + 64, 0),
+            member("field_beyond", 3 * mib, bits),
+        ];
+        let composite = Record::Composite {
+            is_union: false,
+            name: String::from("large"),
+            size: 4 << 20,
+            members,
+        };
+        writer.fill(id, composite);
+        // What comes after is read from where the members end.
+        let after = writer.reserve().unwrap();
+        let name = String::from("after");
+        writer.fill(after, Record::Int { name, size: 2 });
+        writer.finish().unwrap()
+    }
+
+    /// Beside bit-fields an offset has 24 bits: none is better than a wrong one.
+    #[test]
+    fn members_beyond_what_bit_fields_allow_are_left_out() {
+        let at = |types: &Btf, name: &str| {
+            let member = types.member(&format!("large.{name}"));
+            member.map(|member| (member.offset, member.bits))
+        };
+        let types = with_members(3);
+        assert_eq!(at(&types, "field"), Some((4, Some((0, 3)))));
+        assert_eq!(at(&types, "last"), Some(((2 << 20) - 4, None)));
+        assert_eq!(at(&types, "beyond"), None);
+        assert_eq!(at(&types, "field_beyond"), None);
+        assert_eq!(types.size_of("large"), Some(4 << 20));
+        assert_eq!(types.type_count(), 3);
+        let types = with_members(0);
+        assert_eq!(at(&types, "beyond"), Some(((2 << 20) + 8, None)));
+        assert_eq!(at(&types, "field_beyond"), Some((3 << 20, None)));
     }
 }

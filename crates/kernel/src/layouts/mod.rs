@@ -1,6 +1,6 @@
-//! Where members lie in this kernel's structures: one table, resolved once
-//! from VMCOREINFO and BTF, or DWARF put down as BTF. Another kernel is another alternative in a row of
-//! [`rows`], never an `if` elsewhere.
+//! Where members lie in this kernel's structures: one table, resolved once from
+//! VMCOREINFO and BTF, or DWARF put down as BTF. Another kernel is another alternative
+//! in a row of [`rows`], never an `if` elsewhere.
 
 mod page_flags;
 mod page_types;
@@ -125,7 +125,7 @@ impl Layouts {
                 (Some(offset), Some(place)) => {
                     if offset != place.offset {
                         conflicts.push(format!(
-                            "{}: VMCOREINFO says {offset}, its types {}",
+                            "{}: VMCOREINFO says {offset}, the kernel's types {}",
                             row.name, place.offset
                         ));
                     }

@@ -41,8 +41,9 @@ impl PageFlags {
         let swapcache = mask("PG_swapcache");
         let head = match vmcoreinfo.number("PG_head_mask") {
             Some(mask) => mask as u64,
-            // Not exported in 3.10 to 3.12, where private_2 and writeback come between
-            // private and head, and swapcache behind them all.
+            // Not exported before "kexec: save PG_head_mask in VMCOREINFO" (not in 3.13,
+            // in 3.19): there private_2 and writeback come between private and head, and
+            // swapcache behind them all (include/linux/page-flags.h of 3.10).
             None => match mask("PG_head") {
                 0 if swapcache > private => private << 3,
                 mask => mask,

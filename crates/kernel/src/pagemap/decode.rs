@@ -52,8 +52,9 @@ enum OrderPlace {
     Tail(usize),
     /// The low byte of the first tail's flags (ebc1baf5c9b4, 6.6).
     TailFlags,
-    /// The first tail's `lru.prev`, up to 4.3. Just after, its second half: 4.4 has a
-    /// number of its own there, which VMCOREINFO does not tell yet.
+    /// The first tail's `lru.prev` (41d78ba55037, 2.6.16). Its second half where it is a
+    /// number of its own (f1e61557f023, 4.4), which VMCOREINFO tells later: its key is
+    /// not in 4.4, and is in 4.9.
     TailLru,
 }
 
@@ -62,7 +63,8 @@ enum OrderPlace {
 enum Dtor {
     /// A byte with this number.
     Number(usize, u8),
-    /// A word with the address of `free_huge_page()`, up to 4.3.
+    /// A word with the address of `free_huge_page()`, until numbers took the place of
+    /// addresses (f1e61557f023, 4.4).
     Function(usize, VirtAddr),
 }
 

@@ -150,8 +150,9 @@ impl AddressSpace {
             .into_iter()
             .find_map(|name| vmcoreinfo.symbol(name))
             .ok_or(SpaceError::Missing("SYMBOL(swapper_pg_dir)"))?;
-        // Not exported before 4.9: 512 MiB, but 1 GiB where kernels move (6145cfe394a7, 3.14),
-        // which shows where the image lies further up.
+        // Where it is not exported (kernel/kexec_core.c of 4.4; that of 4.9 has it): 512 MiB,
+        // but 1 GiB where kernels move (6145cfe394a7, 3.14), which shows where the image
+        // lies further up.
         let usual = match vmcoreinfo.symbol("_stext") {
             Some(stext) if stext.0 < x86_64::IMAGE_BASE + (512 << 20) - IMAGE_LIMIT => 512 << 20,
             _ => 1 << 30,

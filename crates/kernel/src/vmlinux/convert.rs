@@ -36,6 +36,8 @@ pub(super) struct Converter<'s> {
     writer: Writer,
     /// Entries that may still be read.
     left: u32,
+    /// Members and definitions that were asked for and have no type or place here.
+    untold: u32,
 }
 
 type Entry<'u> = DebuggingInformationEntry<Slice<'u>>;
@@ -57,6 +59,7 @@ impl<'s> Converter<'s> {
             sections,
             writer: Writer::default(),
             left: MOST_ENTRIES,
+            untold: 0,
         }
     }
 
@@ -72,6 +75,12 @@ impl<'s> Converter<'s> {
             base: DebugStrOffsetsBase(0),
             known: HashMap::new(),
         }
+    }
+
+    /// How many members and definitions could not be told, though they are named: what
+    /// they refer to is in another unit, or makes no sense.
+    pub(super) fn untold(&self) -> u32 {
+        self.untold
     }
 
     pub(super) fn finish(self) -> Option<Btf> {
@@ -108,6 +117,7 @@ impl<'s, 'u> Unit<'_, 's, 'u> {
     pub(super) fn add(&mut self, offset: UnitOffset<usize>, members: &[&str]) -> bool {
         let before = self.converter.writer.len();
         let id = self.put(offset, MAX_DEPTH);
+        self.converter.untold += u32::from(id.is_none());
         let fits = |id| members.is_empty() || self.converter.writer.has_member(id, members);
         let added = id.is_some_and(fits);
         if !added {
@@ -166,7 +176,11 @@ impl<'s, 'u> Unit<'_, 's, 'u> {
                     name,
                     size: size()?,
                     members: members
-                        .filter_map(|member| self.member(member, depth))
+                        .filter_map(|member| {
+                            let told = self.member(member, depth);
+                            self.converter.untold += u32::from(told.is_none());
+                            told
+                        })
                         .collect(),
                 }
             }
@@ -190,7 +204,14 @@ impl<'s, 'u> Unit<'_, 's, 'u> {
     }
 
     fn member(&mut self, member: &Entry<'u>, depth: u32) -> Option<WrittenMember> {
-        let of = self.type_of(member, depth).unwrap_or(0);
+        let of = match self.type_of(member, depth) {
+            Some(of) => of,
+            // Where it lies is known all the same.
+            None => {
+                self.converter.untold += 1;
+                0
+            }
+        };
         let bits = number(member, dw::DW_AT_bit_size).unwrap_or(0);
         let bytes = match member.attr_value(dw::DW_AT_data_member_location) {
             None => 0,

@@ -14,7 +14,7 @@ use object::read::ReadCache;
 use object::read::elf::{CompressionHeader, FileHeader, SectionHeader};
 
 use super::VmlinuxError;
-use crate::build_id;
+use crate::build_id::{self, BuildId};
 
 /// A vmlinux has some eighty, with relocations.
 const MOST_SECTIONS: u32 = 1 << 12;
@@ -122,7 +122,8 @@ impl Elf {
         let size = self.size(section);
         if size > MOST_BYTES {
             return Err(failed(format!(
-                "{size} bytes, at most 512 MiB are expected"
+                "{size} bytes, at most {} MiB are expected",
+                MOST_BYTES >> 20
             )));
         }
         // Grows with what there is, not with what the header claims.
@@ -137,8 +138,7 @@ impl Elf {
         }
     }
 
-    /// The build id as hex.
-    pub(super) fn build_id(&self) -> Option<String> {
+    pub(super) fn build_id(&self) -> Option<BuildId> {
         [".notes", ".note.gnu.build-id"].iter().find_map(|name| {
             let mut notes = Vec::new();
             let all = self.read(name).ok()?;

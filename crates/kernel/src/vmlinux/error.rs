@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::debug_package;
+
 /// Why a vmlinux cannot tell the types of the dump's kernel.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum VmlinuxError {
@@ -22,7 +24,10 @@ pub enum VmlinuxError {
         why: String,
     },
     /// It belongs to another kernel than the dump.
-    #[error("{path}: {is}, but the dump needs that of {release}, {wanted}")]
+    #[error(
+        "{path}: {is}, but the dump needs that of {release}, {wanted}; install {}",
+        debug_package(.release)
+    )]
     OtherKernel {
         /// The file.
         path: PathBuf,
@@ -35,7 +40,8 @@ pub enum VmlinuxError {
     },
     /// Nothing in it names the kernel it is of.
     #[error(
-        "{path}: has neither a build id nor the text `Linux version`, so that nothing shows it to be the vmlinux of {release}"
+        "{path}: has neither a build id nor the text `Linux version`, so that nothing shows it \
+         to be the vmlinux of {release}; give one as it was linked"
     )]
     Nameless {
         /// The file.
@@ -55,7 +61,8 @@ pub enum VmlinuxError {
     },
     /// Its types are in another file, where dwz put them.
     #[error(
-        "{path}: dwz moved types of it to another file (.gnu_debugaltlink), which is not supported; give a vmlinux as it was linked"
+        "{path}: dwz moved types of it to another file (.gnu_debugaltlink), which is not \
+         supported; give a vmlinux as it was linked"
     )]
     Dwz {
         /// The file.
@@ -73,7 +80,8 @@ pub enum VmlinuxError {
     },
     /// Its types are not those of a kernel.
     #[error(
-        "{path}: none of its {units} units of DWARF has struct page ({broken} could not be read); is it a kernel's?"
+        "{path}: none of its {units} units of DWARF has struct page ({broken} could not be read; \
+         {untold} types are damaged or in other units): it is damaged or no kernel's; give the vmlinux of the dump's kernel"
     )]
     NoTypes {
         /// The file.
@@ -82,5 +90,8 @@ pub enum VmlinuxError {
         units: u64,
         /// Units that make no sense.
         broken: u64,
+        /// What is named in the others and refers to what makes no sense, or is in
+        /// other units, where link-time optimisation puts it.
+        untold: u32,
     },
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use memchr::memmem;
 
 use crate::btf::Btf;
-use crate::build_id;
+use crate::build_id::{self, BuildId};
 use crate::kallsyms::Kallsyms;
 use crate::kernel::IMAGE_LIMIT;
 use crate::layouts;
@@ -42,6 +42,8 @@ pub(crate) struct Told {
     pub(crate) types: Btf,
     /// Its symbols, where the kernel's own tables of them could not be had.
     pub(crate) symbols: Option<Kallsyms>,
+    /// What of it could not be had, a sentence each.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Wanted<'_, '_> {
@@ -51,8 +53,7 @@ impl Wanted<'_, '_> {
     /// [`VmlinuxError`] if it is that of another one, has no debug information, or
     /// cannot be read.
     pub(crate) fn read(&self, path: &Path) -> Result<Told, VmlinuxError> {
-        let elf = Elf::open(path)?;
-        self.check(&elf)?;
+        let elf = self.open(path)?;
         let missing = [".debug_info", ".debug_abbrev"];
         if let Some(section) = missing.into_iter().find(|section| !elf.has(section)) {
             return Err(VmlinuxError::Stripped {
@@ -65,29 +66,68 @@ impl Wanted<'_, '_> {
             let path = path.to_owned();
             return Err(VmlinuxError::Dwz { path });
         }
-        let types = units::types(&elf, &layouts::questions())?;
-        let symbols = match self.symbols {
-            Some(_) => None,
-            None => self.symbols_of(&elf),
-        };
-        Ok(Told { types, symbols })
+        let found = units::types(&elf, &layouts::questions())?;
+        let mut warnings = found.warnings;
+        let symbols = self.missing_symbols(&elf, &mut warnings);
+        Ok(Told {
+            types: found.types,
+            symbols,
+            warnings,
+        })
+    }
+
+    /// The symbols of `path`, the vmlinux of this kernel, where the kernel's own tables
+    /// of them could not be had; `warnings` gets why there are none.
+    ///
+    /// # Errors
+    /// [`VmlinuxError`] if it is that of another one, or cannot be read.
+    pub(crate) fn read_symbols(
+        &self,
+        path: &Path,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Kallsyms>, VmlinuxError> {
+        let elf = self.open(path)?;
+        Ok(self.missing_symbols(&elf, warnings))
+    }
+
+    fn open(&self, path: &Path) -> Result<Elf, VmlinuxError> {
+        let elf = Elf::open(path)?;
+        self.check(&elf)?;
+        Ok(elf)
+    }
+
+    fn missing_symbols(&self, elf: &Elf, warnings: &mut Vec<String>) -> Option<Kallsyms> {
+        if self.symbols.is_some() {
+            return None;
+        }
+        match self.symbols_of(elf) {
+            Ok(symbols) => Some(symbols),
+            Err(why) => {
+                warnings.push(why);
+                None
+            }
+        }
     }
 
     /// The symbols of the file, where this kernel has them: it may lie elsewhere than
     /// it was linked for. What is no kernel address (per-CPU variables on x86_64 up to
     /// 6.14, absolute symbols) does not move.
-    fn symbols_of(&self, elf: &Elf) -> Option<Kallsyms> {
-        let Symbols { mut all, strings } = elf.symbols().ok()?;
+    fn symbols_of(&self, elf: &Elf) -> Result<Kallsyms, String> {
+        let Symbols { mut all, strings } = elf.symbols().map_err(|why| why.to_string())?;
         let name = |at: usize| {
             let name = strings.get(at..)?;
             let name = name.get(..LONGEST_SYMBOL).unwrap_or(name);
             name.get(..memchr::memchr(0, name)?)
         };
-        let stext = all
-            .iter()
-            .find(|(_, _, at)| name(*at) == Some(b"_stext"))?
-            .0;
-        let moved = self.vmcoreinfo.symbol("_stext")?.0.wrapping_sub(stext);
+        let stext = all.iter().find(|(_, _, at)| name(*at) == Some(b"_stext"));
+        let Some((stext, ..)) = stext else {
+            let path = elf.path.display();
+            return Err(format!("{path}: its .symtab has no symbol _stext"));
+        };
+        let Some(own) = self.vmcoreinfo.symbol("_stext") else {
+            return Err("VMCOREINFO has no SYMBOL(_stext)".to_owned());
+        };
+        let moved = own.0.wrapping_sub(*stext);
         all.sort_by_key(|(address, _, _)| *address);
         let symbols = all.iter().filter_map(|&(address, letter, at)| {
             // Marks that arm64's compilers leave begin with a dollar.
@@ -98,28 +138,13 @@ impl Wanted<'_, '_> {
             };
             Some((address, letter, name))
         });
-        Some(Kallsyms::of_vmlinux(&symbols.collect::<Vec<_>>()))
+        Ok(Kallsyms::of_vmlinux(&symbols.collect::<Vec<_>>()))
     }
 
     /// Where packages put the vmlinux with debug information of this kernel below
     /// `root`, which is `/usr/lib/debug`.
     pub(crate) fn candidates(&self, root: &Path) -> Vec<PathBuf> {
-        let release = self.release();
-        let id = self.build_id();
-        let by_id = id.as_ref().and_then(|id| {
-            let (folder, name) = id.split_at_checked(2)?;
-            Some(
-                root.join(".build-id")
-                    .join(folder)
-                    .join(format!("{name}.debug")),
-            )
-        });
-        let mut paths: Vec<PathBuf> = by_id.into_iter().collect();
-        // A release comes from the dump: it must not lead elsewhere.
-        if !release.contains('/') && !release.starts_with('.') {
-            paths.push(root.join(format!("boot/vmlinux-{release}")));
-            paths.push(root.join(format!("lib/modules/{release}/vmlinux")));
-        }
+        let mut paths = places(root, self.release(), self.build_id());
         paths.retain(|path| path.is_file());
         paths
     }
@@ -130,9 +155,9 @@ impl Wanted<'_, '_> {
 
     /// By VMCOREINFO (5.9 and later), else by the notes in the image where symbols
     /// bound them: an image has other notes too, those of its vDSOs.
-    fn build_id(&self) -> Option<String> {
+    fn build_id(&self) -> Option<BuildId> {
         if let Some(id) = self.vmcoreinfo.build_id() {
-            return Some(id.to_owned());
+            return Some(id);
         }
         let address = |name| self.symbols?.address(name);
         let (start, end) = (address("__start_notes")?, address("__stop_notes")?);
@@ -150,8 +175,8 @@ impl Wanted<'_, '_> {
                 wanted,
             })
         };
-        if let (Some(own), Some(wanted)) = (&own, self.build_id()) {
-            if *own == wanted {
+        if let (Some(own), Some(wanted)) = (own, self.build_id()) {
+            if own == wanted {
                 return Ok(());
             }
             return other(
@@ -160,10 +185,7 @@ impl Wanted<'_, '_> {
             );
         }
         // A note or a text that the image holds is its own.
-        if own
-            .as_ref()
-            .is_some_and(|own| self.image_has(&build_id::note(own)))
-        {
+        if own.is_some_and(|own| self.image_has(&own.note())) {
             return Ok(());
         }
         let Some(banner) = elf.banner() else {
@@ -196,4 +218,21 @@ impl Wanted<'_, '_> {
         let end = start.add(IMAGE_LIMIT);
         !bytes.is_empty() && sweep(self.memory, start, end, overlap, look).0.is_some()
     }
+}
+
+/// Where packages put the vmlinux of a release or build id below `/usr/lib/debug`. Both
+/// come from the dump and must not lead elsewhere: an id is digits, and a release that
+/// is no plain name has no place.
+fn places(root: &Path, release: &str, id: Option<BuildId>) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    if let Some(id) = id.map(|id| id.to_string())
+        && let Some((folder, name)) = id.split_at_checked(2)
+    {
+        places.push(root.join(format!(".build-id/{folder}/{name}.debug")));
+    }
+    if !release.contains('/') && !release.starts_with('.') {
+        places.push(root.join(format!("boot/vmlinux-{release}")));
+        places.push(root.join(format!("lib/modules/{release}/vmlinux")));
+    }
+    places
 }

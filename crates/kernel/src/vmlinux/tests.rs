@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::elf::Elf;
-use super::{VmlinuxError, units};
+use super::{VmlinuxError, places, units};
 use crate::btf::Btf;
 use crate::layouts::{self, Layouts, Questions};
 use crate::vmcoreinfo::Vmcoreinfo;
@@ -122,7 +122,9 @@ fn asked() -> Questions {
 }
 
 fn agrees(program: &Path) {
-    let types = units::types(&Elf::open(program).unwrap(), &asked()).unwrap();
+    let found = units::types(&Elf::open(program).unwrap(), &asked()).unwrap();
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+    let types = found.types;
     let says = Command::new(program).output().unwrap().stdout;
     let says = String::from_utf8(says).unwrap();
     let mut lines = 0;
@@ -197,7 +199,7 @@ fn a_stripped_file_is_not_one_of_a_kernel() {
     let program = compiled(folder.path(), &["-g0"]);
     let elf = Elf::open(&program).unwrap();
     assert!(!elf.has(".debug_info"));
-    let error = units::types(&elf, &asked()).unwrap_err();
+    let error = units::types(&elf, &asked()).err().unwrap();
     assert!(
         matches!(error, VmlinuxError::NoTypes { units: 0, .. }),
         "{error}"
@@ -209,6 +211,34 @@ fn a_stripped_file_is_not_one_of_a_kernel() {
     assert!(matches!(error, VmlinuxError::NotElf { .. }), "{error}");
     let error = Elf::open(&folder.path().join("none")).err().unwrap();
     assert!(matches!(error, VmlinuxError::Read { .. }), "{error}");
+}
+
+/// What a dump says of itself chooses no file outside the folder.
+#[test]
+fn a_dump_leads_nowhere_else() {
+    let root = Path::new("/usr/lib/debug");
+    let of = |text: &str| {
+        let info = Vmcoreinfo::parse(text.as_bytes()).unwrap();
+        places(root, info.osrelease(), info.build_id())
+    };
+    let id = "0123456789abcdef0123456789abcdef01234567";
+    let expected = [
+        "/usr/lib/debug/.build-id/01/23456789abcdef0123456789abcdef01234567.debug",
+        "/usr/lib/debug/boot/vmlinux-5.4.0-1-amd64",
+        "/usr/lib/debug/lib/modules/5.4.0-1-amd64/vmlinux",
+    ]
+    .map(PathBuf::from);
+    let found = of(&format!("OSRELEASE=5.4.0-1-amd64\nBUILD-ID={id}\n"));
+    assert_eq!(found, expected);
+    for (release, id) in [
+        ("/home/someone", "xx/home/a/b"),
+        ("../../../home/someone", ".."),
+        ("..", "../../../../../../../../../../etc/passwd"),
+        ("5.4/../../..", "01/home/someone/abcdef0123456789abcdef01"),
+    ] {
+        let found = of(&format!("OSRELEASE={release}\nBUILD-ID={id}\n"));
+        assert!(found.is_empty(), "{found:?}");
+    }
 }
 
 /// Each byte of headers, abbreviations and entries may say anything.
@@ -235,12 +265,86 @@ fn broken_files_are_answered() {
             }
             std::fs::write(&path, bytes).unwrap();
             let types = Elf::open(&path).and_then(|elf| units::types(&elf, &asked()));
-            if let Ok(types) = types {
+            if let Ok(units::Found { types, .. }) = types {
                 answered += 1;
                 let _ = (types.member("page.lru"), types.member("zone.free_area"));
             }
         }
         assert!(answered > 100, "{answered}");
+    }
+}
+
+/// What is left out is counted: here a unit whose version DWARF does not have, and types
+/// in other units, as link-time optimisation leaves them.
+#[test]
+fn what_is_missing_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compiled(folder.path(), &["-gdwarf-5"]);
+    // The second unit begins behind the first: length, version.
+    let mut bytes = std::fs::read(&program).unwrap();
+    let info = Elf::open(&program).unwrap().whole(".debug_info").unwrap();
+    let at = memchr::memmem::find(&bytes, &info).unwrap();
+    let mut unit = at;
+    let mut units = Vec::new();
+    while unit < at + info.len() {
+        units.push(unit);
+        unit += 4 + u32::from_le_bytes(bytes[unit..unit + 4].try_into().unwrap()) as usize;
+    }
+    assert_eq!(units.len(), 2);
+    bytes[units[1] + 4] = 99;
+    std::fs::write(&program, bytes).unwrap();
+    let found = units::types(&Elf::open(&program).unwrap(), &asked()).unwrap();
+    assert!(found.types.member("page.lru").is_some());
+    assert_eq!(found.types.size_of("kmem_cache"), None);
+    let said = "1 of 2 units of DWARF could not be read: members may be missing";
+    assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
+    assert!(found.warnings[0].ends_with(said), "{:?}", found.warnings);
+
+    let program = compiled(folder.path(), &["-gdwarf-5"]);
+    let whole = std::fs::read(&program).unwrap();
+    let elf = Elf::open(&program).unwrap();
+    let abbreviations = elf.whole(".debug_abbrev").unwrap();
+    let at = memchr::memmem::find(&whole, &abbreviations).unwrap();
+    // Types of members by their place in the section (DW_FORM_ref_addr), not in the unit
+    // (DW_FORM_ref4): of those that have a name, then of all.
+    for named_only in [true, false] {
+        let mut bytes = whole.clone();
+        let mut members = 0;
+        for entry in at..at + abbreviations.len() - 8 {
+            // DW_TAG_member, without children; a pair of zeroes ends its attributes.
+            if bytes[entry..entry + 3] != [bytes[entry], 0x0d, 0] || bytes[entry - 1] != 0 {
+                continue;
+            }
+            let mut pair = entry + 3;
+            if named_only && bytes[pair] != 0x03 {
+                continue;
+            }
+            while bytes[pair..pair + 2] != [0, 0] {
+                if bytes[pair..pair + 2] == [0x49, 0x13] {
+                    bytes[pair + 1] = 0x10;
+                    members += 1;
+                }
+                // DW_FORM_implicit_const has a number here.
+                pair += if bytes[pair + 1] == 0x21 { 3 } else { 2 };
+            }
+        }
+        assert!(members > 0);
+        std::fs::write(&program, bytes).unwrap();
+        let found = units::types(&Elf::open(&program).unwrap(), &asked());
+        if named_only {
+            let found = found.unwrap();
+            assert!(found.types.size_of("page").is_some());
+            assert_eq!(found.warnings.len(), 1, "{:?}", found.warnings);
+            let said = &found.warnings[0];
+            assert!(said.contains("in other units"), "{said}");
+        } else {
+            // Its list is in a union without a name.
+            let error = found.err().unwrap();
+            assert!(
+                matches!(error, VmlinuxError::NoTypes { broken: 0, untold, .. } if untold > 0),
+                "{error}"
+            );
+        }
     }
 }
 
@@ -266,7 +370,7 @@ fn what_is_packed_is_not_believed() {
     assert_eq!(elf.size(".debug_info"), 64 << 20);
     let packed = std::fs::metadata(&program).unwrap().len();
     assert!(packed < 1 << 20, "{packed}");
-    let error = units::types(&elf, &asked()).unwrap_err().to_string();
+    let error = units::types(&elf, &asked()).err().unwrap().to_string();
     assert!(error.contains("a unit of 0 bytes"), "{error}");
 
     // ch_size of the compression header (Elf64_Chdr: type, reserved, size, alignment).
@@ -278,7 +382,7 @@ fn what_is_packed_is_not_believed() {
     bytes[places[0]..places[0] + 8].copy_from_slice(&u64::MAX.to_le_bytes());
     std::fs::write(&program, bytes).unwrap();
     let elf = Elf::open(&program).unwrap();
-    let error = units::types(&elf, &asked()).unwrap_err().to_string();
+    let error = units::types(&elf, &asked()).err().unwrap().to_string();
     assert!(error.contains("at most 4 GiB are expected"), "{error}");
     assert!(elf.whole(".debug_info").is_err());
 }
@@ -290,7 +394,9 @@ fn rows_are_those_of_btf() {
     let path = std::env::var_os("PAGEHOUND_VMLINUX").unwrap();
     let elf = Elf::open(Path::new(&path)).unwrap();
     let begin = std::time::Instant::now();
-    let dwarf = units::types(&elf, &layouts::questions()).unwrap();
+    let found = units::types(&elf, &layouts::questions()).unwrap();
+    assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+    let dwarf = found.types;
     eprintln!("{} types in {:?}", dwarf.type_count(), begin.elapsed());
     let btf = Btf::parse(elf.whole(".BTF").unwrap()).unwrap();
     let mut known = 0;

@@ -29,7 +29,18 @@ const SHORT: usize = 8;
 const TABLE_USES: u64 = 8;
 
 /// The types that are asked for, as far as the file has them.
-pub(super) fn types(elf: &Elf, questions: &Questions) -> Result<Btf, VmlinuxError> {
+pub(super) struct Found {
+    pub(super) types: Btf,
+    /// What of them is missing, a sentence each.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Reads units until all that is asked for is found.
+///
+/// # Errors
+/// [`VmlinuxError`] if a section cannot be read or there is no `struct page`. Units and
+/// members that make no sense are left out, and counted in the warnings.
+pub(super) fn types(elf: &Elf, questions: &Questions) -> Result<Found, VmlinuxError> {
     let failed = |section, why: String| VmlinuxError::Section {
         path: elf.path.clone(),
         section,
@@ -47,7 +58,10 @@ pub(super) fn types(elf: &Elf, questions: &Questions) -> Result<Btf, VmlinuxErro
     if size > MOST_BYTES {
         return Err(failed(
             info,
-            format!("{size} bytes, at most 4 GiB are expected"),
+            format!(
+                "{size} bytes, at most {} GiB are expected",
+                MOST_BYTES >> 30
+            ),
         ));
     }
     let input = elf
@@ -70,14 +84,31 @@ pub(super) fn types(elf: &Elf, questions: &Questions) -> Result<Btf, VmlinuxErro
             None => broken += 1,
         }
     }
+    let path = elf.path.display();
+    let mut warnings = Vec::new();
+    if broken > 0 {
+        warnings.push(format!(
+            "{path}: {broken} of {count} units of DWARF could not be read: members may be missing"
+        ));
+    }
+    let untold = converter.untold();
+    if untold > 0 {
+        warnings.push(format!(
+            "{path}: {untold} types that DWARF refers to are damaged or in other units, where \
+             link-time optimisation puts them: members may be missing"
+        ));
+    }
     let types = converter.finish();
-    types
-        .filter(|types| types.size_of("page").is_some())
-        .ok_or_else(|| VmlinuxError::NoTypes {
+    let types = types.filter(|types| types.size_of("page").is_some());
+    match types {
+        Some(types) => Ok(Found { types, warnings }),
+        None => Err(VmlinuxError::NoTypes {
             path: elf.path.clone(),
             units: count,
             broken,
-        })
+            untold,
+        }),
+    }
 }
 
 /// Takes what is asked for out of a unit; `None` if it makes no sense.
@@ -203,7 +234,8 @@ impl Units<'_> {
         }
         if length == 0 || length > MOST_UNIT {
             return Err(format!(
-                "a unit of {length} bytes, up to 256 MiB are expected"
+                "a unit of {length} bytes, up to {} MiB are expected",
+                MOST_UNIT >> 20
             ));
         }
         self.more(length)?;

@@ -71,7 +71,7 @@ pub(super) enum Tails {
     /// `compound_head`, in place of `lru`, since 1d798ca3f164 (4.4); numbers of four
     /// bytes follow it.
     Head,
-    /// The same with numbers of one byte, since 4.16.
+    /// The same with numbers of one byte, since 036e7aa49fb2 (4.16).
     HeadInBytes,
 }
 

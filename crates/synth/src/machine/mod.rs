@@ -2,9 +2,10 @@
 //! crash leaves it, and pages that its network driver has lost.
 //!
 //! Layouts are those of Linux 3.10, 4.13 and 5.4 on x86_64, read in their source: each
-//! file names the files it follows, `era` has what differs. The configuration is a distribution's: NUMA with 64 nodes,
-//! sparse memory with vmemmap, SLUB, stacks in vmalloc memory, memory cgroups; no
-//! KASLR, so that every address is where the source says.
+//! file names the files it follows, `era` has what differs. The configuration is a
+//! distribution's: NUMA with 64 nodes, sparse memory with vmemmap, SLUB, stacks in
+//! vmalloc memory, memory cgroups; no KASLR, so that every address is where the source
+//! says.
 
 #![allow(clippy::expect_used, reason = "a machine that does not fit panics")]
 

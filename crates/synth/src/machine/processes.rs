@@ -31,8 +31,9 @@ pub(super) const PGD: u64 = 80;
 pub(super) const PROCESSES: [(u32, &str); 3] = [(1, "systemd"), (812, "sshd"), (2044, "bash")];
 
 impl Build {
-    /// Three processes; the frames of their memory. Up to 4.17 nothing marks pages of their tables; roots are on
-    /// `pgd_list`, the others only higher tables name, by physical address.
+    /// Three processes; the frames of their memory. Up to 4.17 nothing marks pages of
+    /// their tables; roots are on `pgd_list`, the others only higher tables name, by
+    /// physical address.
     pub(super) fn run_processes(&mut self) -> Vec<u64> {
         let copy_process = IMAGE.start + 0x7_2340;
         self.variables.add('t', "copy_process", copy_process);

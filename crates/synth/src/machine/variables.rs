@@ -158,8 +158,8 @@ impl Build {
         address
     }
 
-    /// `init_uts_ns`, `linux_banner` (`init/version.c`) and the notes: a reference count, then six
-    /// names of 65 bytes (`struct new_utsname`).
+    /// `init_uts_ns`, `linux_banner` (`init/version.c`) and the notes: a reference count,
+    /// then six names of 65 bytes (`struct new_utsname`).
     pub(super) fn name_kernel(&mut self, options: &Options) {
         let at = self.variables.address("init_uts_ns");
         self.write_u32(at, 2);
