@@ -82,8 +82,11 @@ fn lime(image: &Image, style: LimeStyle) -> Vec<u8> {
     })
 }
 
+/// What a row is called, and how it is made.
+type Maker = (&'static str, fn(&Image) -> Row);
+
 /// The machine in every container; one at a time, for each is large.
-fn rows() -> Vec<(&'static str, fn(&Image) -> Row)> {
+fn rows() -> Vec<Maker> {
     fn parts(image: &Image) -> Vec<Vec<u8>> {
         let part = |from, to| kdump(image, |options| options.split = Some(from..to));
         vec![part(0, 20_000), part(20_000, 41_000), part(41_000, 1 << 16)]
@@ -96,7 +99,7 @@ fn rows() -> Vec<(&'static str, fn(&Image) -> Row)> {
         }),
         ("elf, flattened", |image| {
             let flat = elf(image, |options| {
-                options.flattened = Some(Flatten::default())
+                options.flattened = Some(Flatten::default());
             });
             row("elf, flattened", flat)
         }),
@@ -117,7 +120,7 @@ fn rows() -> Vec<(&'static str, fn(&Image) -> Row)> {
         }),
         ("kdump, flattened (makedumpfile -F, QEMU)", |image| {
             let flat = kdump(image, |options| {
-                options.flattened = Some(Flatten::default())
+                options.flattened = Some(Flatten::default());
             });
             row("kdump, flattened (makedumpfile -F, QEMU)", flat)
         }),
@@ -171,7 +174,7 @@ fn rows() -> Vec<(&'static str, fn(&Image) -> Row)> {
             ..row(
                 "standard input",
                 kdump(image, |options| {
-                    options.flattened = Some(Flatten::default())
+                    options.flattened = Some(Flatten::default());
                 }),
             )
         }),
