@@ -107,7 +107,6 @@ impl Figures {
         self.edges = self.edges.max(run.edges);
         self.features = self.features.max(run.features);
         self.corpus = run.corpus;
-        self.slowest_seconds = self.slowest_seconds.max(run.slowest_seconds);
         self.peak_mib = self.peak_mib.max(run.peak_mib);
     }
 }
@@ -153,8 +152,8 @@ fn table(runs: &[Figures]) -> String {
         "# The campaign\n\n{} to {}, {:.1} hours of CPU time in all. Written by `cargo xtask fuzz --keep DIR --results` \
          out of what libFuzzer printed; edges and features are of pagehound's own crates, not of its dependencies. \
          Executions of a run that ended with a finding are counted up to there.\n\n\
-         | target | executions | CPU seconds | edges | features | inputs | slowest, s | peak, MiB |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|\n",
+         | target | executions | CPU seconds | edges | features | inputs | peak, MiB |\n\
+         |---|---:|---:|---:|---:|---:|---:|\n",
         first.unwrap_or_default(),
         last.unwrap_or_default(),
         seconds / 3600.0
@@ -162,13 +161,12 @@ fn table(runs: &[Figures]) -> String {
     for (name, target) in &targets {
         let _ = writeln!(
             text,
-            "| {name} | {} | {:.0} | {} | {} | {} | {} | {} |",
+            "| {name} | {} | {:.0} | {} | {} | {} | {} |",
             pagehound_model::thousands(target.executions),
             target.cpu_seconds,
             pagehound_model::thousands(target.edges),
             pagehound_model::thousands(target.features),
             pagehound_model::thousands(target.corpus),
-            target.slowest_seconds,
             target.peak_mib,
         );
     }
@@ -214,7 +212,7 @@ mod tests {
         let text = table(&[first, second]);
         assert!(text.contains("2.0 hours of CPU time"), "{text}");
         assert!(
-            text.contains("| btf | 18,000 | 7200 | 315 | 1,600 | 70 | 0 | 51 |"),
+            text.contains("| btf | 18,000 | 7200 | 315 | 1,600 | 70 | 51 |"),
             "{text}"
         );
     }
