@@ -308,6 +308,41 @@ fn all_files_of_a_split_dump() {
     }
 }
 
+/// A file of no frames hides nothing, wherever it says these are.
+#[test]
+fn parts_of_no_frames_and_backward_ones() {
+    let (image, whole) = sample(4096);
+    let (folder, mut files) = parts(&image, &[0, 0x42, 512, 2000], 6);
+    let with = |range: std::ops::Range<u64>| {
+        let file = folder
+            .path()
+            .join(format!("{} to {}", range.start, range.end));
+        let options = KdumpOptions {
+            split: Some(0x42..512),
+            ..KdumpOptions::default()
+        };
+        let mut dump = image.write_kdump(&options);
+        // kdump_sub_header.start_pfn_64 and end_pfn_64.
+        dump[4096 + 80..][..8].copy_from_slice(&range.start.to_le_bytes());
+        dump[4096 + 88..][..8].copy_from_slice(&range.end.to_le_bytes());
+        std::fs::write(&file, dump).expect("written");
+        file
+    };
+    for place in [0, 3] {
+        files.insert(place, with(5..5));
+        let dump = options(true).open_parts(&files).expect("opens");
+        check_memory("a part of no frames", &*dump.memory, &whole);
+        assert!(dump.info.warnings.is_empty(), "{:?}", dump.info.warnings);
+        files.remove(place);
+    }
+    for place in [0, 3] {
+        files.insert(place, with(512..0x42));
+        let error = options(true).open_parts(&files).err().expect("refused");
+        assert!(error.to_string().contains("backwards"), "{error}");
+        files.remove(place);
+    }
+}
+
 #[test]
 fn a_split_dump_without_one_of_its_files() {
     let (image, whole) = sample(4096);

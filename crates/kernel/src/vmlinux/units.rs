@@ -21,6 +21,9 @@ pub(super) type Slice<'u> = EndianSlice<'u, LittleEndian>;
 const MOST: u64 = 1 << 18;
 /// Bytes of one unit; the largest of a kernel has some MiB.
 const MOST_UNIT: u64 = 256 << 20;
+/// Attributes of an entry; compilers write some twenty at most. Those without bytes
+/// (`DW_FORM_flag_present`) would cost time that no byte of the file pays for.
+const MOST_ATTRIBUTES: usize = 128;
 /// Bytes of all of them; those of a kernel with everything built in take 3 GiB.
 const MOST_BYTES: u64 = 4 << 30;
 /// Shorter names may stand beside their type and not in `.debug_str`.
@@ -129,6 +132,9 @@ fn unit(
         let Some(entry) = entries.read_abbreviation().ok()? else {
             continue;
         };
+        if entry.attributes().len() > MOST_ATTRIBUTES {
+            return None;
+        }
         // What functions declare for themselves is deeper, and not looked at.
         let looked_at = depth == 0 || (depth == 1 && is_asked_for(entry.tag()));
         if !looked_at {

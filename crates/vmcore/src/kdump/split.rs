@@ -69,7 +69,19 @@ impl Files {
                 "give the files of one `makedumpfile --split`",
             ));
         }
+        for part in [&self.first, &part] {
+            let here = part.memory.here();
+            if here.end < here.start {
+                let what = format!("frames {:#x} to {:#x}, backwards", here.start, here.end);
+                return Err(part.refuse(what, "its headers are damaged: leave it out"));
+            }
+        }
+        // makedumpfile writes files of no frames too, and they may say anything of
+        // where that is.
         let here = part.memory.here();
+        if here.is_empty() {
+            return Ok(());
+        }
         if let Some(other) = self
             .iter()
             .find(|other| overlap(&here, &other.memory.here()))
@@ -88,6 +100,10 @@ impl Files {
             memory: part.memory.with_bitmaps_of(&first.memory),
             ..part
         };
+        if self.first.memory.here().is_empty() {
+            self.first = part;
+            return Ok(());
+        }
         if part.order() < self.first.order() {
             mem::swap(&mut part, &mut self.first);
         }
