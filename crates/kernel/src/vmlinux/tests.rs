@@ -388,8 +388,8 @@ fn what_is_packed_is_not_believed() {
 }
 
 /// A kernel with both kinds of types in one file: what BTF says of each row, DWARF does.
+#[cfg(feature = "vmlinux")]
 #[test]
-#[ignore = "needs a kernel's vmlinux with .BTF and .debug_info, named by PAGEHOUND_VMLINUX"]
 fn rows_are_those_of_btf() {
     let path = std::env::var_os("PAGEHOUND_VMLINUX").unwrap();
     let elf = Elf::open(Path::new(&path)).unwrap();
