@@ -7,8 +7,7 @@ use std::process::Command;
 
 use super::elf::Elf;
 use super::{VmlinuxError, places, units};
-use crate::btf::Btf;
-use crate::layouts::{self, Layouts, Questions};
+use crate::layouts::Questions;
 use crate::vmcoreinfo::Vmcoreinfo;
 
 /// Structs as a kernel has them: unions without a name, bit-fields, arrays of arrays, a
@@ -388,9 +387,12 @@ fn what_is_packed_is_not_believed() {
 }
 
 /// A kernel with both kinds of types in one file: what BTF says of each row, DWARF does.
+#[cfg(feature = "vmlinux")]
 #[test]
-#[ignore = "needs a kernel's vmlinux with .BTF and .debug_info, named by PAGEHOUND_VMLINUX"]
 fn rows_are_those_of_btf() {
+    use crate::btf::Btf;
+    use crate::layouts::{self, Layouts};
+
     let path = std::env::var_os("PAGEHOUND_VMLINUX").unwrap();
     let elf = Elf::open(Path::new(&path)).unwrap();
     let begin = std::time::Instant::now();
