@@ -332,7 +332,12 @@ fn parts_of_no_frames_and_backward_ones() {
         files.insert(place, with(5..5));
         let dump = options(true).open_parts(&files).expect("opens");
         check_memory("a part of no frames", &*dump.memory, &whole);
-        assert!(dump.info.warnings.is_empty(), "{:?}", dump.info.warnings);
+        // Two pages of the sample are lost; no frames are without a file.
+        let warnings = &dump.info.warnings;
+        assert!(
+            !warnings.iter().any(|text| text.contains("split")),
+            "{warnings:?}"
+        );
         files.remove(place);
     }
     for place in [0, 3] {
