@@ -313,23 +313,21 @@ fn all_files_of_a_split_dump() {
 fn parts_of_no_frames_and_backward_ones() {
     let (image, whole) = sample(4096);
     let (folder, mut files) = parts(&image, &[0, 0x42, 512, 2000], 6);
-    let with = |range: std::ops::Range<u64>| {
-        let file = folder
-            .path()
-            .join(format!("{} to {}", range.start, range.end));
+    let with = |start: u64, end: u64| {
+        let file = folder.path().join(format!("{start} to {end}"));
         let options = KdumpOptions {
             split: Some(0x42..512),
             ..KdumpOptions::default()
         };
         let mut dump = image.write_kdump(&options);
         // kdump_sub_header.start_pfn_64 and end_pfn_64.
-        dump[4096 + 80..][..8].copy_from_slice(&range.start.to_le_bytes());
-        dump[4096 + 88..][..8].copy_from_slice(&range.end.to_le_bytes());
+        dump[4096 + 80..][..8].copy_from_slice(&start.to_le_bytes());
+        dump[4096 + 88..][..8].copy_from_slice(&end.to_le_bytes());
         std::fs::write(&file, dump).expect("written");
         file
     };
     for place in [0, 3] {
-        files.insert(place, with(5..5));
+        files.insert(place, with(5, 5));
         let dump = options(true).open_parts(&files).expect("opens");
         check_memory("a part of no frames", &*dump.memory, &whole);
         // Two pages of the sample are lost; no frames are without a file.
@@ -341,7 +339,7 @@ fn parts_of_no_frames_and_backward_ones() {
         files.remove(place);
     }
     for place in [0, 3] {
-        files.insert(place, with(512..0x42));
+        files.insert(place, with(512, 0x42));
         let error = options(true).open_parts(&files).err().expect("refused");
         assert!(error.to_string().contains("backwards"), "{error}");
         files.remove(place);
