@@ -15,7 +15,7 @@ use pagehound_testdata::corpus;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// The dump with the most pages in it.
 const DUMP: &str = "bond-leak-6.1-x86_64.kdump";
@@ -36,6 +36,29 @@ fn command(command: &str, args: &[&str]) -> Command {
 fn interrupt(child: &Child) {
     let pid = i32::try_from(child.id()).unwrap();
     kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
+}
+
+/// Runs `line` on a terminal and interrupts it once its bar shows: the sign that pages
+/// are being read.
+fn interrupted(mut line: Command) -> Output {
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    line.stderr(Stdio::from(terminal.slave));
+    let child = line.spawn().unwrap();
+    // Its copies of the terminal's other end are the child's alone from here.
+    drop(line);
+    let mut bar = File::from(terminal.master);
+    let mut shown = Vec::new();
+    let mut chunk = [0; 4096];
+    while !String::from_utf8_lossy(&shown).contains(" pages, ") {
+        let read = bar.read(&mut chunk).unwrap();
+        shown.extend_from_slice(&chunk[..read]);
+    }
+    interrupt(&child);
+    // A terminal nobody reads would stop the child; it ends with an error.
+    let rest = std::thread::spawn(move || while bar.read(&mut chunk).is_ok_and(|read| read > 0) {});
+    let output = child.wait_with_output().unwrap();
+    rest.join().unwrap();
+    output
 }
 
 /// The number before `what`, thousands set apart with commas.
@@ -67,27 +90,9 @@ fn a_search_tells_what_it_found_and_how_far_it_was() {
     assert!(said.trim_end().ends_with("; interrupted"), "{said}");
 }
 
-/// The bar on the terminal is the sign that pages are being read.
 #[test]
 fn a_diagnosis_is_undecided_and_says_how_much_it_searched() {
-    let terminal = nix::pty::openpty(None, None).unwrap();
-    let mut line = command("diagnose", &[]);
-    line.stderr(Stdio::from(terminal.slave));
-    let child = line.spawn().unwrap();
-    // Its copies of the terminal's other end are the child's alone from here.
-    drop(line);
-    let mut bar = File::from(terminal.master);
-    let mut shown = Vec::new();
-    let mut chunk = [0; 4096];
-    while !String::from_utf8_lossy(&shown).contains(" pages, ") {
-        let read = bar.read(&mut chunk).unwrap();
-        shown.extend_from_slice(&chunk[..read]);
-    }
-    interrupt(&child);
-    // A terminal nobody reads would stop the child; it ends with an error.
-    let rest = std::thread::spawn(move || while bar.read(&mut chunk).is_ok_and(|read| read > 0) {});
-    let output = child.wait_with_output().unwrap();
-    rest.join().unwrap();
+    let output = interrupted(command("diagnose", &[]));
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(130), "{text}");
     assert!(text.starts_with("UNDECIDED"), "{text}");
@@ -111,25 +116,11 @@ fn the_search_of_an_unknown_file_ends() {
     for at in [0, TIB - 4096] {
         file.write_all_at(&[0xa5; 4096], at).unwrap();
     }
-    let terminal = nix::pty::openpty(None, None).unwrap();
     let mut line = Command::new(assert_cmd::cargo::cargo_bin("pagehound"));
     line.arg("info")
         .arg(&path)
         .env("TERM", "xterm")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::from(terminal.slave));
-    let child = line.spawn().unwrap();
-    drop(line);
-    let mut bar = File::from(terminal.master);
-    let mut shown = Vec::new();
-    let mut chunk = [0; 4096];
-    while !String::from_utf8_lossy(&shown).contains(" pages, ") {
-        let read = bar.read(&mut chunk).unwrap();
-        shown.extend_from_slice(&chunk[..read]);
-    }
-    interrupt(&child);
-    let rest = std::thread::spawn(move || while bar.read(&mut chunk).is_ok_and(|read| read > 0) {});
-    let output = child.wait_with_output().unwrap();
-    rest.join().unwrap();
+        .stdout(Stdio::piped());
+    let output = interrupted(line);
     assert_eq!(output.status.code(), Some(130));
 }
