@@ -8,9 +8,10 @@ mod common;
 use std::io::Write;
 
 use pagehound_hunt::census::Without;
+use pagehound_model::Report;
 use pagehound_model::Verdict;
-use pagehound_synth::KdumpOptions;
 use pagehound_synth::machine::{Options, v4_13};
+use pagehound_synth::{Image, KdumpOptions, LimeOptions, LimeStyle};
 use pagehound_vmcore::Pfn;
 
 /// Where the data of each stored page lies, ascending by frame: `disk_dump_header`
@@ -80,4 +81,41 @@ fn pages_that_do_not_unpack_are_told_and_prove_nothing() {
         .iter()
         .find(|warning| warning.contains("damaged in the file"));
     assert!(told.unwrap().starts_with("32 pages"), "{told:?}");
+}
+
+/// What AVML leaves out holds zeroes; what is lost of its image reads the same, until
+/// it turns out what lay there.
+#[test]
+fn slabs_that_an_image_by_avml_does_not_have_are_missing() {
+    const MISSING: usize = 32;
+    let crashed = v4_13(&Options {
+        lost: 0,
+        ..Options::default()
+    });
+    assert!(crashed.slabs.len() > MISSING);
+    let report = |image: &Image| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let options = LimeOptions {
+            style: LimeStyle::Avml,
+            ..LimeOptions::default()
+        };
+        file.write_all(&image.write_lime(&options)).unwrap();
+        let dump = pagehound_vmcore::open(file.path()).unwrap();
+        common::diagnose(&common::kernel(&dump), Without::default()).report
+    };
+    let told = |report: &Report| {
+        let mut warnings = report.warnings.iter();
+        warnings.any(|text| text.contains("is missing, not zero"))
+    };
+    let whole = report(&crashed.image);
+    assert_eq!(whole.verdict, Verdict::None, "{:?}", whole.warnings);
+    assert!(!told(&whole));
+    let mut image = crashed.image.clone();
+    for &frame in crashed.slabs.iter().rev().take(MISSING) {
+        image = image.lost(frame);
+    }
+    let cut = report(&image);
+    assert_eq!(cut.verdict, Verdict::Incomplete, "{:?}", cut.warnings);
+    assert!(!cut.complete);
+    assert!(told(&cut), "{:?}", cut.warnings);
 }

@@ -129,6 +129,9 @@ pub struct Census {
     pub control: Control,
     /// Pages that could bear pointers and cannot be read (rule 11).
     pub missing: u64,
+    /// First frame of a block that an image left out as if it were zero, and that is
+    /// in use: what such an image does not have is missing.
+    pub missing_block: Option<Pfn>,
     /// Pages that were to be read, that the container lists, and whose data in it is
     /// damaged.
     pub broken: u64,
@@ -148,6 +151,8 @@ impl Census {
         let units = Arc::new(Units::of(&pages.map));
         let naming = Naming::new(kernel, pages);
         let end = pages.map.end();
+        let missing_block = block_in_use(kernel, pages);
+        let zeroes_left_out = kernel.dump.info.leaves_out_zeroes() && missing_block.is_none();
         let mut census = Census {
             held: Bits::new(end),
             named: Bits::new(end),
@@ -161,7 +166,8 @@ impl Census {
             objects_live: 0,
             objects_reached: 0,
             control: Control::default(),
-            missing: missing_referrers(kernel, pages),
+            missing: missing_referrers(kernel, pages, zeroes_left_out),
+            missing_block,
             broken: 0,
             doubts: Vec::from_iter(pages.damaged.then(|| {
                 "struct pages, lists or tables contradict each other (see the notes)".to_owned()
@@ -270,8 +276,7 @@ impl Census {
 /// Rule 11: pages that could bear pointers and cannot be read. A page left out
 /// for being zero is zero; dump level 1 leaves out just those, and the higher
 /// levels only pages that bear no pointers.
-fn missing_referrers(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
-    let zeroes_left_out = kernel.dump.info.leaves_out_zeroes();
+fn missing_referrers(kernel: &Kernel<'_>, pages: &Pages, zeroes_left_out: bool) -> u64 {
     let memory = kernel.dump.memory.as_ref();
     (0..pages.map.end().0)
         .map(Pfn)
@@ -287,4 +292,27 @@ fn missing_referrers(kernel: &Kernel<'_>, pages: &Pages) -> u64 {
             _ => false,
         })
         .count() as u64
+}
+
+/// Slabs and stacks near each other of which not all hold nothing but zeroes.
+const IN_USE: u64 = 16;
+
+/// The first frame of a block of 16 MiB, as AVML leaves them out, that is in use: slabs
+/// and stacks lie in it that the image does not have. It has lost the block, or its
+/// writer leaves out other things than zeroes.
+fn block_in_use(kernel: &Kernel<'_>, pages: &Pages) -> Option<Pfn> {
+    if !kernel.dump.info.gaps_are_zeroes_or_no_memory {
+        return None;
+    }
+    let memory = kernel.dump.memory.as_ref();
+    let block = (16 << 20) / kernel.page_size();
+    (0..pages.map.end().0)
+        .step_by(block as usize)
+        .find_map(|first| {
+            let in_use = (first..first + block).map(Pfn).filter(|&pfn| {
+                matches!(pages.map.class(pfn), Class::Slab | Class::KernelStack)
+                    && memory.state(pfn) == PageState::Excluded
+            });
+            (in_use.count() as u64 >= IN_USE).then_some(Pfn(first))
+        })
 }

@@ -209,6 +209,13 @@ impl Diagnosis {
                 thousands(unread)
             ));
         }
+        if let Some(first) = census.missing_block {
+            warnings.push(format!(
+                "slabs or stacks lie in the block at {:#x}, which the image does not have: what lies between \
+                 its ranges is missing, not zero; take the image again",
+                first.addr(kernel.page_shift()).0
+            ));
+        }
         if census.broken > 0 {
             warnings.push(format!(
                 "{} pages are damaged in the file: compare its checksum with the original's",

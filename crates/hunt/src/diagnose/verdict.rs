@@ -79,7 +79,7 @@ pub(super) fn verdict(
         Verdict::Lost
     } else if orphans {
         Verdict::Suspect
-    } else if census.missing > stray(kernel, pages) {
+    } else if census.missing > stray(kernel, pages) || census.missing_block.is_some() {
         Verdict::Incomplete
     } else {
         Verdict::None
