@@ -5,7 +5,7 @@ use crate::interrupt;
 use crate::output;
 use crate::progress::Bar;
 use crate::saved;
-use crate::spool;
+use crate::spool::{self, STDIN};
 use anyhow::{anyhow, bail, ensure};
 use pagehound_hunt::host::{HostFiles, looks_like_host_files};
 use pagehound_kernel::{KernelError, Searched};
@@ -55,6 +55,18 @@ pub(crate) fn dump(target: &Target, parts: &[PathBuf]) -> anyhow::Result<Dump> {
     open_dump(target, parts, OpenOptions::default())
 }
 
+/// The same for commands that print no warnings of their own: what is missing of the
+/// file is said before anything is looked for in it.
+pub(crate) fn dump_with_notes(target: &Target, parts: &[PathBuf]) -> anyhow::Result<Dump> {
+    let dump = dump(target, parts)?;
+    if dump.info.incomplete || dump.info.missing_parts {
+        for warning in &dump.info.warnings {
+            output::note(&format!("{target}: {warning}"));
+        }
+    }
+    Ok(dump)
+}
+
 fn open_dump(target: &Target, parts: &[PathBuf], options: OpenOptions) -> anyhow::Result<Dump> {
     match target {
         Target::Live if parts.is_empty() => {
@@ -66,7 +78,7 @@ fn open_dump(target: &Target, parts: &[PathBuf], options: OpenOptions) -> anyhow
                 parts.is_empty(),
                 "-: one part of a split dump cannot be piped; give all as files"
             );
-            let file = spool::standard_input()?;
+            let file = spool::standard_input(with_pipe)?;
             let name = Path::new(STDIN);
             opened(|searched| pagehound_kernel::open_file(&file, name, options, searched))
         }
@@ -80,9 +92,6 @@ fn open_dump(target: &Target, parts: &[PathBuf], options: OpenOptions) -> anyhow
         }
     }
 }
-
-/// What errors call standard input.
-const STDIN: &str = "-";
 
 /// What `open` opens, with a bar while memory is searched for the kernel's pages, which
 /// Ctrl-C ends.

@@ -4,19 +4,27 @@ use crate::interrupt;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use pagehound_kernel::KernelError;
+use pagehound_vmcore::{HEAD, OpenError, worth_reading};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 /// Bytes copied at a time.
 const CHUNK: usize = 1 << 20;
 
+/// What errors call standard input.
+pub(crate) const STDIN: &str = "-";
+
 const TEMPLATE: &str = "{spinner} {bytes} of standard input, {bytes_per_sec}";
 
 /// Standard input: the file it is redirected from, or what comes through the pipe, in
-/// a file without a name, which is gone when the program ends.
-pub(crate) fn standard_input() -> anyhow::Result<File> {
+/// a file without a name, which is gone when the program ends. What by its first bytes
+/// is no dump is not waited for; `refused` says why not.
+pub(crate) fn standard_input(
+    refused: impl FnOnce(OpenError) -> anyhow::Error,
+) -> anyhow::Result<File> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
         bail!(
@@ -41,6 +49,11 @@ pub(crate) fn standard_input() -> anyhow::Result<File> {
     if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
         bar.set_style(style);
     }
+    let mut head = Vec::new();
+    let begin = (&mut input).take(HEAD as u64).read_to_end(&mut head);
+    begin.context("-: standard input")?;
+    worth_reading(&head, Path::new(STDIN)).map_err(refused)?;
+    file.write_all(&head).with_context(room)?;
     let mut chunk = vec![0; CHUNK];
     loop {
         if interrupt::RAISED.load(Ordering::Relaxed) {

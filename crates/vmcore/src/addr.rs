@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// No machine has wider physical addresses (x86-64: 52 bits, arm64 LPA2: 52).
+pub(crate) const PHYS_END: u64 = 1 << 52;
+
 /// log2 of the page size where nothing says it: most kernels use pages of 4 KiB.
 pub(crate) const DEFAULT_PAGE_SHIFT: u32 = 12;
 

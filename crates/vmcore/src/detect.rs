@@ -5,10 +5,11 @@ use std::path::Path;
 use crate::error::{Advice, OpenError};
 use crate::lime::Kind;
 use crate::mac::hex;
+use crate::source::FLAT_SIGNATURE;
 use crate::{elf, kdump};
 
 /// Bytes looked at.
-pub(crate) const HEAD: usize = 512;
+pub const HEAD: usize = 512;
 
 /// Containers that are read here.
 pub(crate) enum Container {
@@ -160,6 +161,22 @@ const fn known(at: usize, signature: &'static [u8], what: &'static str, advice: 
         signature,
         what,
         advice,
+    }
+}
+
+/// Whether a file that begins with `head` is worth reading on: not if it is packed, a
+/// text, or of a format that is not read here. Errors call it `name`.
+///
+/// # Errors
+///
+/// [`OpenError::Unsupported`] and [`OpenError::NotADump`], as opening it would say.
+pub fn worth_reading(head: &[u8], name: &Path) -> Result<(), OpenError> {
+    if container(head).is_some() || head.starts_with(FLAT_SIGNATURE) {
+        return Ok(());
+    }
+    match explain(name, head) {
+        OpenError::NoSignature { .. } => Ok(()),
+        error => Err(error),
     }
 }
 

@@ -28,6 +28,7 @@ mod source;
 pub use addr::{Pfn, PfnRange, PhysAddr, VirtAddr};
 pub use cache::{PageCache, PageRef};
 pub use codec::{Codec, decompress};
+pub use detect::{HEAD, worth_reading};
 pub use dump::{Dump, DumpInfo, Format, LoadSegment, Machine, Utsname};
 pub use error::{Advice, OpenError};
 pub use mac::{Mac, NoMac, hex};

@@ -12,8 +12,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::addr::DEFAULT_PAGE_SHIFT;
-use crate::error::OpenError;
+use crate::addr::{DEFAULT_PAGE_SHIFT, PHYS_END};
+use crate::error::{Defect, OpenError};
 use crate::ranges::{Range, RangeMemory};
 use crate::source::{RawFile, Source};
 use crate::{Dump, DumpInfo, Format, PhysicalMemory};
@@ -30,13 +30,22 @@ const LOOKED_AT: u64 = 64 << 20;
 pub(crate) fn open(raw: RawFile, path: &Path, page_shift: Option<u32>) -> Result<Dump, OpenError> {
     let page_shift = page_shift.unwrap_or(DEFAULT_PAGE_SHIFT);
     let len = raw.len();
+    if len > PHYS_END {
+        let defect = Defect {
+            format: "raw memory",
+            field: "length",
+            offset: 0,
+            problem: format!("{len} bytes, more than any machine has addresses for"),
+        };
+        return Err(defect.of(path));
+    }
     let parts = raw.parts(MOST_PARTS).map_err(|error| OpenError::Io {
         path: path.to_owned(),
         error,
     })?;
     let end = parts.last().map_or(0, |part| part.end);
-    let stored: u64 = parts.iter().map(|part| part.end - part.start).sum();
-    let holes = (end - stored) >> page_shift;
+    let data: u64 = parts.iter().map(|part| part.end - part.start).sum();
+    let holes = (end - data) >> page_shift;
     let mut warnings = Vec::new();
     let zeroes = holes == 0 || parts.len() < MOST_PARTS && leaves_out_zeroes(&raw, &parts);
     if holes > 0 && zeroes {
@@ -58,20 +67,20 @@ pub(crate) fn open(raw: RawFile, path: &Path, page_shift: Option<u32>) -> Result
         ));
     }
     // A page of which the file has only the begin is cut off, not zero behind it.
-    let whole = |at: u64| at.next_multiple_of(1 << page_shift);
-    let ranges: Vec<Range> = if zeroes {
-        vec![range(0, if end < len { end } else { whole(len) })]
-    } else {
-        parts
-            .iter()
-            .map(|part| {
-                range(
-                    part.start,
-                    if part.end < len { part.end } else { whole(len) },
-                )
-            })
-            .collect()
-    };
+    let whole = len.next_multiple_of(1 << page_shift);
+    let mut ranges: Vec<Range> = parts
+        .iter()
+        .map(|part| {
+            let end = if part.end < len { part.end } else { whole };
+            stored(part.start, end)
+        })
+        .collect();
+    if zeroes {
+        ranges.push(Range {
+            stored: 0,
+            ..stored(0, end)
+        });
+    }
     let memory = RangeMemory::new(Arc::new(Source::plain(raw)), &ranges, page_shift);
     let cut = memory.coverage().unreadable > 0;
     if cut {
@@ -81,6 +90,7 @@ pub(crate) fn open(raw: RawFile, path: &Path, page_shift: Option<u32>) -> Result
     }
     let info = DumpInfo {
         incomplete: cut || end < len || !zeroes,
+        gaps_are_zeroes_or_no_memory: holes > 0 && zeroes,
         warnings,
         ..DumpInfo::new(Format::Raw)
     };
@@ -90,7 +100,8 @@ pub(crate) fn open(raw: RawFile, path: &Path, page_shift: Option<u32>) -> Result
     })
 }
 
-fn range(start: u64, end: u64) -> Range {
+/// Memory that lies in the file.
+fn stored(start: u64, end: u64) -> Range {
     Range {
         start,
         stored: end - start,

@@ -40,7 +40,7 @@ struct Device {
 }
 
 pub(super) fn run(args: &args::Net, context: &Context) -> anyhow::Result<Exit> {
-    let dump = crate::input::dump(&args.target, &args.others.parts)?;
+    let dump = crate::input::dump_with_notes(&args.target, &args.others.parts)?;
     let kernel = context.kernel(&dump)?;
     let devices = kernel.net_devices()?.into_iter().map(device).collect();
     let devices = Devices {
@@ -48,6 +48,12 @@ pub(super) fn run(args: &args::Net, context: &Context) -> anyhow::Result<Exit> {
         target: args.target.to_string(),
         devices,
     };
+    if devices.devices.is_empty() {
+        output::note(&format!(
+            "{}: the kernel has no network device, or what leads to them is not in the dump",
+            args.target
+        ));
+    }
     if args.json {
         output::plain(|out| render::json(&devices, out))?;
     } else {

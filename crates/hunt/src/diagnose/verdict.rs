@@ -77,6 +77,9 @@ pub(super) fn verdict(
         Verdict::Incomplete
     } else if any(State::Lost) {
         Verdict::Lost
+    } else if control.missed * 2 > control.checked {
+        // The search does not find what is there.
+        Verdict::Incomplete
     } else if orphans {
         Verdict::Suspect
     } else if census.missing > stray(kernel, pages) || census.missing_block.is_some() {

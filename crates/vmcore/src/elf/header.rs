@@ -3,14 +3,12 @@
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::layout::{EM_AARCH64, EM_X86_64, ET_CORE, Ehdr, PN_XNUM, PT_LOAD, PT_NOTE, Phdr, Shdr};
+use crate::addr::PHYS_END;
 use crate::error::Defect;
 use crate::notes::{Note, read_notes};
 use crate::ranges::Range;
 use crate::source::Source;
 use crate::{LoadSegment, Machine, PhysAddr, VirtAddr};
-
-/// No machine has wider physical addresses (x86-64: 52 bits, arm64 LPA2: 52).
-const PHYS_END: u64 = 1 << 52;
 
 /// What the headers say.
 #[derive(Default)]

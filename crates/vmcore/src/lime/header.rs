@@ -4,6 +4,7 @@
 use zerocopy::byteorder::little_endian::{U32, U64};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::addr::PHYS_END;
 use crate::error::Defect;
 use crate::source::RawFile;
 
@@ -11,8 +12,6 @@ use crate::source::RawFile;
 pub(crate) const LIME: &[u8; 4] = b"EMiL";
 /// AVML's magic, `0x4c4d5641`, as it lies in the file.
 pub(crate) const AVML: &[u8; 4] = b"AVML";
-/// No machine has wider physical addresses (x86-64: 52 bits, arm64 LPA2: 52).
-const PHYS_END: u64 = 1 << 52;
 
 /// Which of the two it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
