@@ -15,6 +15,7 @@ use pagehound_vmcore::{Dump, PageCache, Pfn, PhysAddr, VirtAddr, hex};
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::ops::{ControlFlow, Range};
+use std::path::Path;
 use std::time::Instant;
 
 /// Bytes of a match that are printed.
@@ -25,7 +26,9 @@ const CACHE_PAGES: usize = 16;
 
 pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit> {
     args.target.stands_first("search", &args.words)?;
-    let patterns = args.patterns()?;
+    let patterns = args
+        .patterns()
+        .map_err(|error| with_part(error.into(), &args.words))?;
     let addresses = args.addresses().map_err(anyhow::Error::msg)?;
     let classes = super::classes(&args.class)?;
     let dump = crate::input::dump_with_notes(&args.target, &args.others.parts)?;
@@ -52,6 +55,17 @@ pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit
         kind,
     };
     search.run(&patterns, &set, context)
+}
+
+/// The error; where one of the words that are no patterns is a file, how files are given.
+fn with_part(error: anyhow::Error, words: &[String]) -> anyhow::Error {
+    match words.iter().find(|word| Path::new(word).is_file()) {
+        Some(file) => error.context(format!(
+            "{file} is a file, and what stands behind the dump are patterns; give another file of a split \
+             dump by --part {file}"
+        )),
+        None => error,
+    }
 }
 
 /// Which kind of pages to search.
