@@ -105,12 +105,15 @@ pub fn elf_file(sections: &[Section]) -> Vec<u8> {
             true => names.clone(),
             false => section.stored(),
         };
-        let (kind, flags) = match (section.name, section.packing) {
-            (".shstrtab" | ".strtab", _) => (3, 0),
-            (".symtab", _) => (2, 0),
-            (name, _) if name.starts_with(".note") => (7, 2),
-            (_, Packing::None) => (1, 0),
-            _ => (1, SHF_COMPRESSED),
+        let kind = match section.name {
+            ".shstrtab" | ".strtab" => 3,
+            ".symtab" => 2,
+            name if name.starts_with(".note") => 7,
+            _ => 1,
+        };
+        let flags = match section.packing {
+            Packing::None => 0,
+            Packing::Zlib | Packing::Zstd => SHF_COMPRESSED,
         };
         let at = headers.len();
         put_u32(&mut headers, at, name);

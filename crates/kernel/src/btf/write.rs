@@ -120,7 +120,10 @@ impl Writer {
     /// Forgets the types from `len` on.
     pub(crate) fn forget(&mut self, len: usize) {
         let forgotten = self.records.drain(len.min(self.records.len())..);
-        self.bytes -= forgotten.flatten().map(|record| record.bytes()).sum::<u64>();
+        self.bytes -= forgotten
+            .flatten()
+            .map(|record| record.bytes())
+            .sum::<u64>();
     }
 
     /// Whether a struct has a member of one of these names, also within anonymous ones.

@@ -399,7 +399,11 @@ fn kernel_unit(version: u8) -> Unit {
     };
     let links = [member("next", pointer, 0), member("prev", pointer, 8)];
     let list = unit.structure("list_head", 16, &links);
-    let both = unit.union("", 16, &[member("lru", list, 0), member("private", long, 0)]);
+    let both = unit.union(
+        "",
+        16,
+        &[member("lru", list, 0), member("private", long, 0)],
+    );
     unit.structure("page", 64, &[member("flags", long, 0), member("", both, 8)]);
     let objects = Member {
         bits: Some((8, 2, 5)),

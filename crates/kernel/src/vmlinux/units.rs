@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gimli::{
-    Abbreviations, DebugAbbrev, DebugAbbrevOffset, DebugInfo, DwForm, DwTag, EndianSlice, LittleEndian,
-    constants as dw,
+    Abbreviations, DebugAbbrev, DebugAbbrevOffset, DebugInfo, DwForm, DwTag, EndianSlice,
+    LittleEndian, constants as dw,
 };
 use memchr::memmem;
 
@@ -343,8 +343,11 @@ impl Tables {
             let from = self.bytes.get(offset..)?;
             let most = MOST_TABLE.min(usize::try_from(self.left).unwrap_or(MOST_TABLE));
             let from = from.get(..from.len().min(most))?;
-            let table = from.get(..table_length(from)?)?;
+            let length = table_length(from);
+            // One without an end was read too.
+            let table = from.get(..length.unwrap_or(from.len()))?;
             self.left -= table.len() as u64;
+            length?;
             let table = DebugAbbrev::new(table, LittleEndian);
             let table = table.abbreviations(DebugAbbrevOffset(0)).ok()?;
             self.last = Some((offset, table));
