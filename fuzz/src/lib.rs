@@ -38,7 +38,9 @@ pub const TARGETS: &[Target] = &[
     target("printk", 8 << 10, targets::printk::run),
     target("procfs", 4 << 10, targets::procfs::run),
     target("report", 16 << 10, targets::report::run),
+    target("split", 64 << 10, targets::split::run),
     target("vmcoreinfo", 16 << 10, targets::vmcoreinfo::run),
+    target("vmlinux", 16 << 10, targets::vmlinux::run),
     target("walks", 1 << 10, targets::walks::run),
 ];
 

@@ -104,14 +104,19 @@ pub(crate) fn target_folder() -> PathBuf {
 /// All tests. Each of the many test programs has a summary of its own; the last
 /// line adds them up.
 ///
-/// Tests on the corpus run where the corpus is. CI must have it; elsewhere the
-/// last lines say loudly that they did not run.
+/// Tests on the corpus run where the corpus is, and the one on a kernel's own vmlinux where
+/// `PAGEHOUND_VMLINUX` names one. CI must have the corpus; else the last lines say loudly
+/// what did not run.
 pub(crate) fn test() -> anyhow::Result<()> {
     let mut tests = cargo(["test", "--locked", "--workspace", "--no-fail-fast"]);
     let corpus = pagehound_testdata::corpus_folder();
     let complete = corpus.is_dir();
     if complete {
         tests.args(["--features", "corpus"]);
+    }
+    let vmlinux = std::env::var_os("PAGEHOUND_VMLINUX").is_some();
+    if vmlinux {
+        tests.args(["--features", "pagehound-kernel/vmlinux"]);
     }
     ensure!(
         complete || std::env::var_os("CI").is_none(),
@@ -136,6 +141,11 @@ pub(crate) fn test() -> anyhow::Result<()> {
         println!(
             "NOT RUN: the tests on the corpus of real dumps; there is no {}, and PAGEHOUND_CORPUS names no other folder",
             corpus.display()
+        );
+    }
+    if !vmlinux {
+        println!(
+            "NOT RUN: the test of DWARF against BTF; it needs PAGEHOUND_VMLINUX to name a vmlinux with both (see CONTRIBUTING.md)"
         );
     }
     ensure!(status.success(), "cargo test: {status}");

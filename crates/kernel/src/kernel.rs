@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use pagehound_vmcore::{Dump, PageCache, PhysAddr, VirtAddr};
 
@@ -104,6 +105,8 @@ pub struct Options<'p> {
     pub vmlinux: Option<&'p Path>,
     /// Where packages of debug information put such a file, `/usr/lib/debug`.
     pub debug_root: Option<&'p Path>,
+    /// Raised to end early, with [`KernelError::Interrupted`], while a vmlinux is read.
+    pub cancel: Option<&'p AtomicBool>,
 }
 
 /// The kernel of a dump.

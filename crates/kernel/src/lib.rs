@@ -62,5 +62,5 @@ pub use variables::Variables;
 pub use virt::{VirtFault, VirtualRead};
 pub use vmalloc::{VmStruct, VmapArea, area_at};
 pub use vmcoreinfo::{FoundVmcoreinfo, Searched, Vmcoreinfo, VmcoreinfoError, find_in_memory};
-pub use vmlinux::VmlinuxError;
+pub use vmlinux::{Vmlinux, VmlinuxError};
 pub use zones::{Node, Zone};

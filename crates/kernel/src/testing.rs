@@ -1,12 +1,8 @@
 //! Kernels made by hand for unit tests: some words of memory, some members,
 //! some variables, and a direct map.
 
-use std::collections::BTreeMap;
-
-use pagehound_vmcore::{
-    Coverage, Dump, DumpInfo, Fault, FaultReason, Format, Machine, PageCache, PageState, Pfn,
-    PfnRange, PhysAddr, PhysicalMemory, VirtAddr,
-};
+use pagehound_testdata::Frames;
+use pagehound_vmcore::{Dump, DumpInfo, Format, Machine, PageCache, Pfn, PhysAddr, VirtAddr};
 
 use crate::kernel::Kernel;
 use crate::landmarks::Landmarks;
@@ -16,73 +12,6 @@ use crate::pagemap::{Class, Decoder, PageMap, Pages};
 use crate::slab::SlabHead;
 use crate::translate::{AddressSpace, KernelMemory};
 use crate::vmcoreinfo::Vmcoreinfo;
-
-/// Some pages; all others are absent.
-pub(crate) struct Memory {
-    shift: u32,
-    pub(crate) pages: BTreeMap<u64, Vec<u8>>,
-}
-
-impl Memory {
-    pub(crate) fn new(shift: u32) -> Memory {
-        Memory {
-            shift,
-            pages: BTreeMap::new(),
-        }
-    }
-
-    /// Writes a word; its page comes into being with it.
-    pub(crate) fn write(&mut self, addr: u64, word: u64) {
-        let size = 1 << self.shift;
-        let page = self
-            .pages
-            .entry(addr >> self.shift)
-            .or_insert_with(|| vec![0; size]);
-        let at = addr as usize % size;
-        page[at..at + 8].copy_from_slice(&word.to_le_bytes());
-    }
-}
-
-impl PhysicalMemory for Memory {
-    fn page_shift(&self) -> u32 {
-        self.shift
-    }
-
-    fn end_pfn(&self) -> Pfn {
-        Pfn(self.pages.keys().next_back().map_or(0, |last| last + 1))
-    }
-
-    fn state(&self, pfn: Pfn) -> PageState {
-        match self.pages.contains_key(&pfn.0) {
-            true => PageState::Present,
-            false => PageState::Absent,
-        }
-    }
-
-    fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
-        let bytes = self.pages.get(&pfn.0).ok_or(Fault {
-            addr: pfn.addr(self.shift),
-            reason: FaultReason::Absent,
-        })?;
-        page.copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn present_runs(&self) -> Vec<PfnRange> {
-        let one = |&pfn: &u64| PfnRange {
-            start: Pfn(pfn),
-            end: Pfn(pfn + 1),
-        };
-        self.pages.keys().map(one).collect()
-    }
-
-    fn coverage(&self) -> Coverage {
-        Coverage {
-            present: self.pages.len() as u64,
-            ..Coverage::default()
-        }
-    }
-}
 
 /// Frames of a world.
 const END: Pfn = Pfn(0x400);
@@ -94,7 +23,7 @@ const MEMMAP: (u64, u64) = (0x20_0000, 0xffff_ea00_0000_0000);
 /// What a kernel is made of. Its `struct page` is that of 6.1 (64 bytes, lru at
 /// 8), and its frames are all raw.
 pub(crate) struct World {
-    memory: Memory,
+    memory: Frames,
     layouts: Layouts,
     variables: Vec<(&'static str, VirtAddr)>,
     percpu_offsets: Vec<u64>,
@@ -102,7 +31,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> World {
-        let mut memory = Memory::new(12);
+        let mut memory = Frames::new(12);
         for at in (MEMMAP.0..MEMMAP.0 + END.0 * 64).step_by(4096) {
             memory.write(at, 0);
         }

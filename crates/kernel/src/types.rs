@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::btf::{Btf, BtfError};
 use crate::kallsyms::Kallsyms;
-use crate::kernel::{IMAGE_LIMIT, Options};
+use crate::kernel::{IMAGE_LIMIT, KernelError, Options};
 use crate::translate::KernelMemory;
 use crate::vmcoreinfo::Vmcoreinfo;
-use crate::vmlinux::{VmlinuxError, Wanted, debug_package};
+use crate::vmlinux::{Wanted, debug_package};
 
 /// What tells a kernel's types.
 #[derive(Default)]
@@ -26,18 +26,19 @@ pub(crate) struct Types {
 /// that is where packages put it.
 ///
 /// # Errors
-/// [`VmlinuxError`] if the vmlinux that was given is not that of this kernel, also where
-/// it is not needed, or tells no types where it is.
+/// [`KernelError::Vmlinux`] if the vmlinux that was given is not that of this kernel, also
+/// where it is not needed, or tells no types where it is; [`KernelError::Interrupted`].
 pub(crate) fn open_types(
     memory: &KernelMemory<'_>,
     symbols: Option<&Kallsyms>,
     vmcoreinfo: &Vmcoreinfo,
     options: Options<'_>,
-) -> Result<Types, VmlinuxError> {
+) -> Result<Types, KernelError> {
     let wanted = Wanted {
         memory,
         vmcoreinfo,
         symbols,
+        cancel: options.cancel,
     };
     let no_btf = if options.without_btf {
         None
@@ -58,6 +59,7 @@ pub(crate) fn open_types(
                 told.warnings.splice(..0, warnings);
                 return Ok(told);
             }
+            Err(KernelError::Interrupted) => return Err(KernelError::Interrupted),
             // Nobody asked for this file.
             Err(why) => warnings.push(why.to_string()),
         }
@@ -81,7 +83,7 @@ fn beside_btf(
     wanted: &Wanted<'_, '_>,
     btf: Btf,
     vmlinux: Option<&Path>,
-) -> Result<Types, VmlinuxError> {
+) -> Result<Types, KernelError> {
     let mut warnings = Vec::new();
     let mut symbols = None;
     if let Some(path) = vmlinux {
@@ -103,7 +105,7 @@ fn beside_btf(
     })
 }
 
-fn of_file(wanted: &Wanted<'_, '_>, path: &Path) -> Result<Types, VmlinuxError> {
+fn of_file(wanted: &Wanted<'_, '_>, path: &Path) -> Result<Types, KernelError> {
     let told = wanted.read(path)?;
     Ok(Types {
         types: Some(Arc::new(told.types)),

@@ -29,6 +29,7 @@ mod lzo1x;
 pub mod machine;
 mod notes;
 mod stream;
+pub mod vmlinux;
 
 pub use compress::compress;
 pub use elf::{ElfOptions, ElfStyle};

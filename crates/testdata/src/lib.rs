@@ -1,5 +1,5 @@
 //! Real dumps for tests, the truth that was written beside them, and how an
-//! answer scores against it.
+//! answer scores against it; and memory made by hand.
 //!
 //! The demo dump is part of the repository. The corpus is not: it lies in the
 //! folder that `PAGEHOUND_CORPUS` names, or in `../shared/corpus` beside the
@@ -12,12 +12,14 @@
 )]
 
 pub mod evidence;
+mod frames;
 mod patched;
 mod score;
 mod truth;
 
 use std::path::{Path, PathBuf};
 
+pub use frames::Frames;
 pub use patched::Damage;
 pub use score::Score;
 pub use truth::{

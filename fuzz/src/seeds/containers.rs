@@ -1,7 +1,8 @@
 //! Dumps of a few pages, and pages by themselves.
 
 use pagehound_synth::{
-    Compression, ElfOptions, ElfStyle, Flatten, Image, KdumpOptions, Machine, Order, compress,
+    Compression, ElfOptions, ElfStyle, Flatten, Image, KdumpOptions, LimeOptions, LimeStyle,
+    Machine, Order, compress,
 };
 
 use super::Seed;
@@ -50,7 +51,38 @@ pub(super) fn containers() -> Vec<Seed> {
         .machine(Machine::Aarch64)
         .page(0x4_0000, b"the first page".to_vec())
         .vmcoreinfo("OSRELEASE=6.12.0\nPAGESIZE=16384\nNUMBER(VA_BITS)=48\n");
+    let lime = |style| {
+        image.write_lime(&LimeOptions {
+            style,
+            ..LimeOptions::default()
+        })
+    };
     vec![
+        ("lime", lime(LimeStyle::Lime)),
+        ("lime-avml", lime(LimeStyle::AvmlPlain)),
+        ("avml", lime(LimeStyle::Avml)),
+        (
+            "lime-mid-page",
+            image.write_lime(&LimeOptions {
+                extra: vec![(0x800, vec![7; 0xc00]), (0x7123, vec![8; 0x10])],
+                ..LimeOptions::default()
+            }),
+        ),
+        (
+            "avml-headers-of-zeroes",
+            Image::new(4096).zero(1).write_lime(&LimeOptions {
+                style: LimeStyle::Avml,
+                extra: vec![(0x4000, vec![7; 0x1000])],
+                headers_of_zeroes: true,
+            }),
+        ),
+        (
+            "raw",
+            Image::new(4096)
+                .page(0, (0..=255).collect::<Vec<u8>>())
+                .page(2, b"raw".to_vec())
+                .write_raw(),
+        ),
         ("elf-kernel", elf(ElfStyle::Kernel, None)),
         ("elf-makedumpfile", elf(ElfStyle::Makedumpfile, None)),
         ("elf-qemu", elf(ElfStyle::Qemu, None)),
@@ -91,6 +123,28 @@ pub(super) fn containers() -> Vec<Seed> {
                 ..KdumpOptions::default()
             }),
         ),
+    ]
+}
+
+/// The two parts of a dump, whose first 5 frames are in the first.
+pub(super) fn split() -> Vec<Seed> {
+    let part = |frames| {
+        image().write_kdump(&KdumpOptions {
+            split: Some(frames),
+            ..KdumpOptions::default()
+        })
+    };
+    let of = |[first, second]: [Vec<u8>; 2]| {
+        let mut seed = (first.len() as u16).to_le_bytes().to_vec();
+        seed.extend(first);
+        seed.extend(second);
+        seed
+    };
+    vec![
+        ("parts", of([part(0..5), part(5..10)])),
+        ("parts-in-disorder", of([part(5..10), part(0..5)])),
+        ("parts-that-overlap", of([part(0..6), part(3..10)])),
+        ("parts-with-one-missing", of([part(0..3), part(6..10)])),
     ]
 }
 

@@ -4,6 +4,7 @@
 mod containers;
 mod kernel;
 mod text;
+mod vmlinux;
 
 /// An input, and the name of its file.
 pub type Seed = (&'static str, Vec<u8>);
@@ -21,7 +22,9 @@ pub fn of(target: &str) -> Vec<Seed> {
         "printk" => kernel::printk(),
         "procfs" => text::procfs(),
         "report" => text::report(),
+        "split" => containers::split(),
         "vmcoreinfo" => text::vmcoreinfo(),
+        "vmlinux" => vmlinux::vmlinux(),
         "walks" => kernel::walks(),
         _ => Vec::new(),
     }

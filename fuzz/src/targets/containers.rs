@@ -68,13 +68,13 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-fn one_line(error: &OpenError) {
+pub(crate) fn one_line(error: &OpenError) {
     let text = error.to_string();
     assert!(!text.contains('\n'), "{text}");
 }
 
 /// What the container says of its pages is one story.
-fn check(dump: &Dump) {
+pub(crate) fn check(dump: &Dump) {
     let memory = dump.memory.as_ref();
     let end = memory.end_pfn();
     let coverage = memory.coverage();
@@ -158,7 +158,7 @@ fn in_one(memory: &dyn PhysicalMemory, first: Pfn, pages: u64) {
 }
 
 /// A mapped file and one that is read are the same dump.
-fn agree(mapped: &Dump, read: &Dump) {
+pub(crate) fn agree(mapped: &Dump, read: &Dump) {
     assert_eq!(
         format!("{:?}", mapped.info),
         format!("{:?}", read.info),

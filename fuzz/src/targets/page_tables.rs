@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 
 use pagehound_kernel::{AddressSpace, Geometry, Met, Vmcoreinfo};
+use pagehound_testdata::Frames;
 use pagehound_vmcore::{Machine, PageCache, PhysAddr, PhysicalMemory, VirtAddr};
 
 use crate::input::Input;
-use crate::memory::{Frames, dump_of};
+use crate::memory::dump_of;
 
 /// Frames of the machine. Entries find a table with few bits, if they find one.
 const FRAMES: u64 = 32;
@@ -67,7 +68,9 @@ pub(crate) fn run(data: &[u8]) {
     memory.frame(1);
     let mut entries = Vec::new();
     while let (Some(frame), Some(index), Some(entry)) = (input.u8(), input.u16(), input.u64()) {
-        memory.write_u64(u64::from(frame) % FRAMES, usize::from(index), entry);
+        let pfn = u64::from(frame) % FRAMES;
+        let word = u64::from(index) % (1 << (shift - 3));
+        memory.write((pfn << shift) + word * 8, entry);
         entries.push(entry);
     }
     let info = Vmcoreinfo::parse(format!("OSRELEASE=6.1.0\n{text}").as_bytes()).expect("a text");

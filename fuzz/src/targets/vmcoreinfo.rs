@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 
 use pagehound_kernel::layouts::Layouts;
 use pagehound_kernel::{AddressSpace, Vmcoreinfo, find_in_memory};
+use pagehound_testdata::Frames;
 use pagehound_vmcore::{Machine, PageCache, PhysAddr, PhysicalMemory};
 
-use crate::memory::{Frames, dump_of};
+use crate::memory::dump_of;
 
 pub(crate) fn run(data: &[u8]) {
     if let Ok(info) = Vmcoreinfo::parse(data) {

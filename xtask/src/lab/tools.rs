@@ -12,6 +12,7 @@ use std::process::Command;
 use std::{env, io};
 
 use anyhow::{Context, Result, ensure};
+use pagehound_vmcore::shell_path;
 
 use super::apt::Apt;
 use super::cache;
@@ -117,13 +118,13 @@ impl Tools {
         let libraries = self.libraries();
         let places: Vec<String> = libraries
             .iter()
-            .map(|dir| format!("-Wl,-rpath,{}", quoted(dir)))
+            .map(|dir| format!("-Wl,-rpath,{}", shell_path(dir)))
             .collect();
         let script = format!(
             "#!/bin/sh\nexec {} --sysroot={} \"$@\" -Wl,--dynamic-linker={} {}\n",
-            quoted(&self.root.join("usr/bin").join(&self.compiler)),
-            quoted(&self.root),
-            quoted(&self.linker()?),
+            shell_path(&self.root.join("usr/bin").join(&self.compiler)),
+            shell_path(&self.root),
+            shell_path(&self.linker()?),
             places.join(" "),
         );
         let path = self.root.join("usr/bin").join(HOST_COMPILER);
@@ -215,13 +216,13 @@ impl Tools {
         fs::rename(path, &hidden)?;
         let script = format!(
             "#!/bin/sh\nexec {} --library-path {} {} \"$@\"\n",
-            quoted(&linker),
+            shell_path(&linker),
             libraries
                 .iter()
-                .map(|dir| quoted(dir))
+                .map(|dir| shell_path(dir))
                 .collect::<Vec<_>>()
                 .join(":"),
-            quoted(&hidden),
+            shell_path(&hidden),
         );
         fs::write(path, script)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
@@ -245,11 +246,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
-}
-
-/// For a shell: a path between single quotes.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
 /// True for an executable of the host's architecture that needs a linker.

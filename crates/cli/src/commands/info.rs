@@ -2,7 +2,7 @@
 
 use super::{Context, is_about_vmlinux};
 use crate::args::{self, Target};
-use crate::exit::Exit;
+use crate::exit::{Exit, is_interruption};
 use crate::output;
 use crate::render;
 use crate::render::number::{count, percent, size, thousands};
@@ -83,7 +83,7 @@ fn info(target: &Target, dump: &Dump, context: &Context) -> anyhow::Result<Info>
     let mut warnings = dump.info.warnings.clone();
     let kernel = match context.kernel(dump) {
         Ok(kernel) => Some(kernel),
-        Err(error) if is_about_vmlinux(&error) => return Err(error),
+        Err(error) if is_about_vmlinux(&error) || is_interruption(&error) => return Err(error),
         // A dump whose kernel cannot be opened still has a container to tell of.
         Err(error) => {
             warnings.push(format!("{error:#}"));

@@ -83,6 +83,7 @@ impl Context {
             cache: self.memory.map(|limit| limit.cache()),
             vmlinux: self.vmlinux.as_deref(),
             debug_root: Some(Path::new(DEBUG_ROOT)),
+            cancel: Some(self.cancel),
         };
         Kernel::open(dump, options).context("the kernel in the dump")
     }

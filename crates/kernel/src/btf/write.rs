@@ -10,6 +10,9 @@ use super::{Btf, BtfError, HEADER, MAGIC};
 const MOST_TYPES: usize = 1 << 19;
 /// `vlen` has 24 bits.
 const MOST_MEMBERS: usize = (1 << 24) - 1;
+/// Bytes that all of them take until they are put down; what is taken of a kernel has
+/// some MiB.
+const MOST_BYTES: u64 = 64 << 20;
 /// The offset of a member has 24 bits where one of them is a bit-field.
 const MOST_BITS: u32 = (1 << 24) - 1;
 
@@ -48,6 +51,27 @@ pub(crate) enum Record {
     },
 }
 
+impl Record {
+    /// Bytes that it takes, about.
+    fn bytes(&self) -> u64 {
+        let (name, more) = match self {
+            Record::Pointer | Record::Array { .. } => (0, 0),
+            Record::Int { name, .. } | Record::Typedef { name, .. } | Record::Forward { name } => {
+                (name.len(), 0)
+            }
+            Record::Composite { name, members, .. } => {
+                let of = |member: &WrittenMember| member.name.len() + size_of_val(member);
+                (name.len(), members.iter().map(of).sum())
+            }
+            Record::Enum { name, values, .. } => {
+                let of = |value: &(String, i64)| value.0.len() + size_of_val(value);
+                (name.len(), values.iter().map(of).sum())
+            }
+        };
+        (size_of::<Record>() + name + more) as u64
+    }
+}
+
 /// A member; `bits` is 0 for one that is no bit-field.
 pub(crate) struct WrittenMember {
     pub(crate) name: String,
@@ -62,6 +86,8 @@ pub(crate) struct WrittenMember {
 pub(crate) struct Writer {
     /// `None` until it is known what the number stands for.
     records: Vec<Option<Record>>,
+    /// What they take.
+    bytes: u64,
 }
 
 impl Writer {
@@ -73,12 +99,17 @@ impl Writer {
         })
     }
 
-    /// Tells the type that a number stands for.
-    pub(crate) fn fill(&mut self, id: u32, record: Record) {
-        let slot = (id as usize).checked_sub(1);
-        if let Some(slot) = slot.and_then(|index| self.records.get_mut(index)) {
-            *slot = Some(record);
+    /// Tells the type that a number from [`reserve`](Self::reserve) stands for, once;
+    /// `None` if all together become too large.
+    pub(crate) fn fill(&mut self, id: u32, record: Record) -> Option<()> {
+        let slot = self.records.get_mut((id as usize).checked_sub(1)?)?;
+        let bytes = self.bytes + record.bytes();
+        if bytes > MOST_BYTES {
+            return None;
         }
+        self.bytes = bytes;
+        *slot = Some(record);
+        Some(())
     }
 
     /// How many there are, to [`forget`](Self::forget) what comes after.
@@ -88,15 +119,20 @@ impl Writer {
 
     /// Forgets the types from `len` on.
     pub(crate) fn forget(&mut self, len: usize) {
-        self.records.truncate(len);
+        let forgotten = self.records.drain(len.min(self.records.len())..);
+        self.bytes -= forgotten
+            .flatten()
+            .map(|record| record.bytes())
+            .sum::<u64>();
     }
 
     /// Whether a struct has a member of one of these names, also within anonymous ones.
-    pub(crate) fn has_member(&self, id: u32, names: &[&str]) -> bool {
-        self.has_member_within(id, names, MAX_DEPTH, &mut (1 << 16))
+    /// Each member that is looked at is taken from `budget`.
+    pub(crate) fn has_member(&self, id: u32, names: &[&str], budget: &mut u64) -> bool {
+        self.has_member_within(id, names, MAX_DEPTH, budget)
     }
 
-    fn has_member_within(&self, id: u32, names: &[&str], depth: u32, budget: &mut u32) -> bool {
+    fn has_member_within(&self, id: u32, names: &[&str], depth: u32, budget: &mut u64) -> bool {
         let Some(depth) = depth.checked_sub(1) else {
             return false;
         };

@@ -3,17 +3,18 @@
 
 use std::ops::ControlFlow;
 
+use pagehound_testdata::Frames;
 use pagehound_vmcore::{PageCache, Pfn, PhysAddr, PhysicalMemory, VirtAddr};
 
 use super::space::first_linear;
 use super::tables::{Entry, Geometry, Mapping, Met};
 use super::{AddressSpace, SpaceError, aarch64, x86_64};
-use crate::testing::{Memory, info};
+use crate::testing::info;
 use crate::vmcoreinfo::Vmcoreinfo;
 
 const ROOT: PhysAddr = PhysAddr(0x10_0000);
 
-fn translate(memory: &Memory, geometry: &Geometry, virt: u64) -> Option<u64> {
+fn translate(memory: &Frames, geometry: &Geometry, virt: u64) -> Option<u64> {
     let cache = PageCache::new(memory, 64);
     let phys = geometry.translate(&cache, ROOT, VirtAddr(virt)).unwrap();
     phys.map(|phys| phys.0)
@@ -22,7 +23,7 @@ fn translate(memory: &Memory, geometry: &Geometry, virt: u64) -> Option<u64> {
 /// Leaves and `(frame, level)` of tables in the order they are met, and how
 /// many tables were unreadable.
 fn walk(
-    memory: &Memory,
+    memory: &Frames,
     geometry: &Geometry,
     range: (u64, u64),
 ) -> (Vec<Mapping>, Vec<(u64, usize)>, u64) {
@@ -53,8 +54,8 @@ const KERNEL: (u64, u64) = (1 << 63, u64::MAX);
 
 /// Four levels: entry 273 of the root is 0xffff888000000000. A page of 4 KiB,
 /// one of 2 MiB and one of 1 GiB.
-fn four_levels() -> Memory {
-    let mut memory = Memory::new(12);
+fn four_levels() -> Frames {
+    let mut memory = Frames::new(12);
     // Present, writable, accessed, dirty; bit 63 is no-execute.
     let table = 0x67;
     memory.write(0x10_0000 + 273 * 8, 0x11_0000 | table);
@@ -131,11 +132,9 @@ fn a_walk_keeps_to_its_range() {
 fn x86_64_five_levels() {
     let mut memory = four_levels();
     // The same tables one level further down: 0xff11000000000000.
-    for (at, page) in std::mem::take(&mut memory.pages) {
-        memory
-            .pages
-            .insert(if at == 0x100 { 0x101 } else { at }, page);
-    }
+    let root = memory.frame(0x100).to_vec();
+    memory.frame(0x101).copy_from_slice(&root);
+    memory.frame(0x100).fill(0);
     memory.write(0x10_0000 + 273 * 8, 0x10_1000 | 0x67);
     let geometry = x86_64::geometry(true, 0);
     // Entry 273 twice: 0xff11 at bit 48, 273 at bit 39.
@@ -150,7 +149,7 @@ fn x86_64_five_levels() {
 
 #[test]
 fn the_encryption_bit_is_no_address() {
-    let mut memory = Memory::new(12);
+    let mut memory = Frames::new(12);
     // AMD's C-bit at 47, on tables and leaves alike.
     let bit = 1 << 47;
     memory.write(0x10_0000 + 511 * 8, bit | 0x11_0000 | 0x67);
@@ -167,7 +166,7 @@ fn the_encryption_bit_is_no_address() {
 
 #[test]
 fn tables_that_name_themselves_end() {
-    let mut memory = Memory::new(12);
+    let mut memory = Frames::new(12);
     let geometry = x86_64::geometry(false, 0);
     for index in 256..512 {
         memory.write(ROOT.0 + index * 8, ROOT.0 | 0x63);
@@ -184,7 +183,7 @@ fn tables_that_name_themselves_end() {
 
 #[test]
 fn two_tables_that_name_each_other_end() {
-    let mut memory = Memory::new(12);
+    let mut memory = Frames::new(12);
     for index in 0..512 {
         memory.write(ROOT.0 + index * 8, 0x11_0063);
         memory.write(0x11_0000 + index * 8, ROOT.0 | 0x63);
@@ -212,7 +211,7 @@ fn a_table_that_is_not_in_the_dump_is_counted() {
 #[test]
 fn vmalloc_memory_is_not_taken_for_the_direct_map() {
     let table = 0x67;
-    let direct = |memory: &Memory| {
+    let direct = |memory: &Frames| {
         let cache = PageCache::new(memory, 64);
         let range = 0xffff_8800_0000_0000..0xffff_fe00_0000_0000;
         let geometry = x86_64::geometry(false, 0);
@@ -317,7 +316,7 @@ fn aarch64_pages_and_blocks() {
     for (shift, bits) in [(12u32, 48u32), (14, 47), (16, 48), (16, 42)] {
         let geometry = aarch64::geometry(shift, bits);
         let levels = geometry.levels.len() as u64;
-        let mut memory = Memory::new(shift);
+        let mut memory = Frames::new(shift);
         // A chain of first entries of the upper half, at frames 0x100000 on.
         let size = 1u64 << shift;
         let table = |level: u64| ROOT.0 + level * size;

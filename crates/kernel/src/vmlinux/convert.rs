@@ -14,9 +14,14 @@ use crate::btf::{Btf, Record, Writer, WrittenMember};
 
 /// Types within types; as deep as BTF is read.
 const MAX_DEPTH: u32 = 64;
-/// Entries that are read for the types of a whole file; those of a kernel are some ten
-/// thousand. A broken one may have its entries overlap.
-const MOST_ENTRIES: u32 = 1 << 22;
+/// Work for the types of a whole file: [`ENTRY_WORK`], bytes and attributes of entries that
+/// are read, and members looked at. A broken file may have its entries overlap, each with
+/// all that is behind it. A Debian kernel takes 336,000.
+const MOST_WORK: u64 = 1 << 26;
+/// What an entry costs beside its bytes, in the time of reading so many.
+const ENTRY_WORK: usize = 16;
+/// Attributes that are kept at a time, of types within types.
+const MOST_HELD: usize = 1 << 18;
 /// Members of a struct, or values of an enumeration.
 const MOST_CHILDREN: usize = 1 << 15;
 /// Bytes of a name.
@@ -34,8 +39,10 @@ pub(super) struct Sections {
 pub(super) struct Converter<'s> {
     sections: &'s Sections,
     writer: Writer,
-    /// Entries that may still be read.
-    left: u32,
+    /// What is left of [`MOST_WORK`].
+    left: u64,
+    /// Attributes that are kept.
+    held: usize,
     /// Members and definitions that were asked for and have no type or place here.
     untold: u32,
 }
@@ -51,6 +58,8 @@ pub(super) struct Unit<'c, 's, 'u> {
     base: DebugStrOffsetsBase<usize>,
     /// What was put down already, by its place in the unit.
     known: HashMap<usize, u32>,
+    /// The keys of `known`, in the order they were put down in.
+    order: Vec<usize>,
 }
 
 impl<'s> Converter<'s> {
@@ -58,7 +67,8 @@ impl<'s> Converter<'s> {
         Converter {
             sections,
             writer: Writer::default(),
-            left: MOST_ENTRIES,
+            left: MOST_WORK,
+            held: 0,
             untold: 0,
         }
     }
@@ -74,7 +84,14 @@ impl<'s> Converter<'s> {
             abbreviations,
             base: DebugStrOffsetsBase(0),
             known: HashMap::new(),
+            order: Vec::new(),
         }
+    }
+
+    /// Takes so much from the work that is left; `None` if that was all.
+    fn spend(&mut self, work: usize) -> Option<()> {
+        self.left = self.left.saturating_sub(work as u64);
+        (self.left > 0).then_some(())
     }
 
     /// How many members and definitions could not be told, though they are named: what
@@ -115,14 +132,22 @@ impl<'s, 'u> Unit<'_, 's, 'u> {
 
     /// Puts down the type at `offset`, if it has one of these members or none is given.
     pub(super) fn add(&mut self, offset: UnitOffset<usize>, members: &[&str]) -> bool {
-        let before = self.converter.writer.len();
+        let (before, known) = (self.converter.writer.len(), self.order.len());
         let id = self.put(offset, MAX_DEPTH);
-        self.converter.untold += u32::from(id.is_none());
-        let fits = |id| members.is_empty() || self.converter.writer.has_member(id, members);
-        let added = id.is_some_and(fits);
+        let Converter {
+            writer,
+            left,
+            untold,
+            ..
+        } = &mut *self.converter;
+        *untold += u32::from(id.is_none());
+        let mut fits = |id| members.is_empty() || writer.has_member(id, members, left);
+        let added = id.is_some_and(&mut fits);
         if !added {
-            self.converter.writer.forget(before);
-            self.known.retain(|_, id| *id as usize <= before);
+            writer.forget(before);
+            for offset in self.order.drain(known..) {
+                self.known.remove(&offset);
+            }
         }
         added
     }
@@ -133,6 +158,13 @@ impl<'s, 'u> Unit<'_, 's, 'u> {
         if let Some(&known) = self.known.get(&offset.0) {
             return Some(known);
         }
+        let held = self.converter.held;
+        let id = self.put_new(offset, depth);
+        self.converter.held = held;
+        id
+    }
+
+    fn put_new(&mut self, offset: UnitOffset<usize>, depth: u32) -> Option<u32> {
         let mut children = Vec::new();
         let entry = self.read(offset, &mut children)?;
         if matches!(
@@ -147,8 +179,9 @@ impl<'s, 'u> Unit<'_, 's, 'u> {
         let id = self.converter.writer.reserve()?;
         // Known before what lies in it: a broken struct may have itself in it.
         self.known.insert(offset.0, id);
+        self.order.push(offset.0);
         let record = self.record(&entry, &children, depth)?;
-        self.converter.writer.fill(id, record);
+        self.converter.writer.fill(id, record)?;
         Some(id)
     }
 
@@ -262,9 +295,8 @@ impl<'s, 'u> Unit<'_, 's, 'u> {
         };
         for &count in counts.iter().rev() {
             let inner = self.converter.writer.reserve()?;
-            self.converter
-                .writer
-                .fill(inner, Record::Array { element, count });
+            let array = Record::Array { element, count };
+            self.converter.writer.fill(inner, array)?;
             element = inner;
         }
         Some(Record::Array {
@@ -293,20 +325,35 @@ impl<'s, 'u> Unit<'_, 's, 'u> {
             .header
             .entries_raw(self.abbreviations, Some(offset))
             .ok()?;
-        let mut entry = Entry::null();
-        if !entries.read_entry(&mut entry).ok()? {
-            return None;
-        }
-        while entries.next_depth() > 0 {
-            self.converter.left = self.converter.left.checked_sub(1)?;
-            let mut child = Entry::null();
+        let end = self.header.length_including_self();
+        let mut at = offset.0;
+        let mut next = |converter: &mut Converter<'s>| {
+            // Before it is read: a name alone may be as long as the unit.
+            converter.spend(ENTRY_WORK)?;
+            let mut entry = Entry::null();
             let depth = entries.next_depth();
-            if entries.read_entry(&mut child).ok()? && depth == 1 {
-                if children.len() >= MOST_CHILDREN {
+            let Ok(is_there) = entries.read_entry(&mut entry) else {
+                // As if it had been read to the end.
+                converter.spend(end.saturating_sub(at))?;
+                return None;
+            };
+            let read = entries.next_offset().0;
+            converter.spend(read.checked_sub(at)? + entry.attrs().len())?;
+            at = read;
+            Some((is_there.then_some(entry), depth, entries.next_depth() > 0))
+        };
+        let (entry, _, mut goes_on) = next(self.converter)?;
+        let entry = entry?;
+        while goes_on {
+            let (child, depth, more) = next(self.converter)?;
+            if let Some(child) = child.filter(|_| depth == 1) {
+                self.converter.held += child.attrs().len();
+                if children.len() >= MOST_CHILDREN || self.converter.held > MOST_HELD {
                     return None;
                 }
                 children.push(child);
             }
+            goes_on = more;
         }
         Some(entry)
     }
@@ -333,7 +380,9 @@ impl<'s, 'u> Unit<'_, 's, 'u> {
     {
         let sections = self.converter.sections;
         let at = match value {
-            AttributeValue::String(text) => return Some(text.slice()),
+            AttributeValue::String(text) => {
+                return Some(text.slice()).filter(|text| text.len() < LONGEST_NAME);
+            }
             AttributeValue::DebugStrRef(offset) => offset.0,
             AttributeValue::DebugStrOffsetsIndex(index) => {
                 let offsets = DebugStrOffsets::from(Slice::new(&sections.offsets, LittleEndian));

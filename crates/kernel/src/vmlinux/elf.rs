@@ -18,8 +18,14 @@ use crate::build_id::{self, BuildId};
 
 /// A vmlinux has some eighty, with relocations.
 const MOST_SECTIONS: u32 = 1 << 12;
-/// Bytes of a section that is read as a whole.
-const MOST_BYTES: u64 = 512 << 20;
+/// Bytes of a section that is read as a whole; Debian's kernels have up to 5 MiB of
+/// abbreviations and strings each.
+const MOST_BYTES: u64 = 256 << 20;
+/// How many bytes a packed one may make of each. Of a Debian kernel's sections zlib and
+/// zstd make up to 5; of zeroes, 1030 and more.
+const MOST_RATIO: u64 = 32;
+/// Bytes that any packed section may have.
+const FEW_BYTES: u64 = 1 << 20;
 /// Bytes of `.notes`; there are some hundred.
 const MOST_NOTES: u64 = 64 << 10;
 /// How `linux_banner` begins.
@@ -93,10 +99,21 @@ impl Elf {
 
     /// A section from its begin to its end, unpacked on the way. Nothing where there
     /// is none.
+    ///
+    /// # Errors
+    /// Also if it claims to be larger than packing makes sections smaller.
     pub(super) fn read(&self, name: &str) -> io::Result<Box<dyn Read + '_>> {
         let Some(section) = self.find(name) else {
             return Ok(Box::new(io::empty()));
         };
+        let expected = section.stored.saturating_mul(MOST_RATIO);
+        let is_packed = !matches!(section.packing, Packing::None);
+        if is_packed && section.size > expected.saturating_add(FEW_BYTES) {
+            return Err(io::Error::other(format!(
+                "{} bytes packed into {}, more than {MOST_RATIO} into each are not expected",
+                section.size, section.stored
+            )));
+        }
         let stored = Stored {
             file: &self.file,
             at: section.offset,

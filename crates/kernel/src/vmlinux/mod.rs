@@ -11,13 +11,15 @@ mod units;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use memchr::memmem;
+use pagehound_vmcore::VirtAddr;
 
 use crate::btf::Btf;
 use crate::build_id::{self, BuildId};
 use crate::kallsyms::Kallsyms;
-use crate::kernel::IMAGE_LIMIT;
+use crate::kernel::{IMAGE_LIMIT, KernelError};
 use crate::layouts;
 use crate::sweep::sweep;
 use crate::translate::KernelMemory;
@@ -35,6 +37,13 @@ pub(crate) struct Wanted<'k, 'm> {
     pub(crate) memory: &'k KernelMemory<'m>,
     pub(crate) vmcoreinfo: &'k Vmcoreinfo,
     pub(crate) symbols: Option<&'k Kallsyms>,
+    /// Raised to end early.
+    pub(crate) cancel: Option<&'k AtomicBool>,
+}
+
+/// A vmlinux by itself, whichever kernel's it is.
+pub struct Vmlinux {
+    elf: Elf,
 }
 
 /// What a vmlinux tells.
@@ -51,26 +60,13 @@ impl Wanted<'_, '_> {
     ///
     /// # Errors
     /// [`VmlinuxError`] if it is that of another one, has no debug information, or
-    /// cannot be read.
-    pub(crate) fn read(&self, path: &Path) -> Result<Told, VmlinuxError> {
-        let elf = self.open(path)?;
-        let missing = [".debug_info", ".debug_abbrev"];
-        if let Some(section) = missing.into_iter().find(|section| !elf.has(section)) {
-            return Err(VmlinuxError::Stripped {
-                path: path.to_owned(),
-                section,
-                package: debug_package(self.release()),
-            });
-        }
-        if elf.has(".gnu_debugaltlink") {
-            let path = path.to_owned();
-            return Err(VmlinuxError::Dwz { path });
-        }
-        let found = units::types(&elf, &layouts::questions())?;
-        let mut warnings = found.warnings;
-        let symbols = self.missing_symbols(&elf, &mut warnings);
+    /// cannot be read; [`KernelError::Interrupted`].
+    pub(crate) fn read(&self, path: &Path) -> Result<Told, KernelError> {
+        let vmlinux = self.open(path)?;
+        let (types, mut warnings) = vmlinux.types(self.release(), self.cancel)?;
+        let symbols = self.missing_symbols(&vmlinux, &mut warnings);
         Ok(Told {
-            types: found.types,
+            types,
             symbols,
             warnings,
         })
@@ -86,59 +82,31 @@ impl Wanted<'_, '_> {
         path: &Path,
         warnings: &mut Vec<String>,
     ) -> Result<Option<Kallsyms>, VmlinuxError> {
-        let elf = self.open(path)?;
-        Ok(self.missing_symbols(&elf, warnings))
+        let vmlinux = self.open(path)?;
+        Ok(self.missing_symbols(&vmlinux, warnings))
     }
 
-    fn open(&self, path: &Path) -> Result<Elf, VmlinuxError> {
-        let elf = Elf::open(path)?;
-        self.check(&elf)?;
-        Ok(elf)
+    fn open(&self, path: &Path) -> Result<Vmlinux, VmlinuxError> {
+        let vmlinux = Vmlinux::open(path)?;
+        self.check(&vmlinux)?;
+        Ok(vmlinux)
     }
 
-    fn missing_symbols(&self, elf: &Elf, warnings: &mut Vec<String>) -> Option<Kallsyms> {
+    fn missing_symbols(&self, vmlinux: &Vmlinux, warnings: &mut Vec<String>) -> Option<Kallsyms> {
         if self.symbols.is_some() {
             return None;
         }
-        match self.symbols_of(elf) {
+        let symbols = match self.vmcoreinfo.symbol("_stext") {
+            Some(stext) => vmlinux.symbols(stext),
+            None => Err("VMCOREINFO has no SYMBOL(_stext)".to_owned()),
+        };
+        match symbols {
             Ok(symbols) => Some(symbols),
             Err(why) => {
                 warnings.push(why);
                 None
             }
         }
-    }
-
-    /// The symbols of the file, where this kernel has them: it may lie elsewhere than
-    /// it was linked for. What is no kernel address (per-CPU variables on x86_64 up to
-    /// 6.14, absolute symbols) does not move.
-    fn symbols_of(&self, elf: &Elf) -> Result<Kallsyms, String> {
-        let Symbols { mut all, strings } = elf.symbols().map_err(|why| why.to_string())?;
-        let name = |at: usize| {
-            let name = strings.get(at..)?;
-            let name = name.get(..LONGEST_SYMBOL).unwrap_or(name);
-            name.get(..memchr::memchr(0, name)?)
-        };
-        let stext = all.iter().find(|(_, _, at)| name(*at) == Some(b"_stext"));
-        let Some((stext, ..)) = stext else {
-            let path = elf.path.display();
-            return Err(format!("{path}: its .symtab has no symbol _stext"));
-        };
-        let Some(own) = self.vmcoreinfo.symbol("_stext") else {
-            return Err("VMCOREINFO has no SYMBOL(_stext)".to_owned());
-        };
-        let moved = own.0.wrapping_sub(*stext);
-        all.sort_by_key(|(address, _, _)| *address);
-        let symbols = all.iter().filter_map(|&(address, letter, at)| {
-            // Marks that arm64's compilers leave begin with a dollar.
-            let name = name(at).filter(|name| !name.starts_with(b"$"))?;
-            let address = match address >> 63 {
-                1 => address.wrapping_add(moved),
-                _ => address,
-            };
-            Some((address, letter, name))
-        });
-        Ok(Kallsyms::of_vmlinux(&symbols.collect::<Vec<_>>()))
     }
 
     /// Where packages put the vmlinux with debug information of this kernel below
@@ -165,8 +133,9 @@ impl Wanted<'_, '_> {
         build_id::in_memory(self.memory, start, end)
     }
 
-    fn check(&self, elf: &Elf) -> Result<(), VmlinuxError> {
-        let own = elf.build_id();
+    fn check(&self, vmlinux: &Vmlinux) -> Result<(), VmlinuxError> {
+        let elf = &vmlinux.elf;
+        let own = vmlinux.build_id();
         let other = |is: String, wanted: String| {
             Err(VmlinuxError::OtherKernel {
                 path: elf.path.clone(),
@@ -188,7 +157,7 @@ impl Wanted<'_, '_> {
         if own.is_some_and(|own| self.image_has(&own.note())) {
             return Ok(());
         }
-        let Some(banner) = elf.banner() else {
+        let Some(banner) = vmlinux.banner() else {
             let path = elf.path.clone();
             let release = self.release().to_owned();
             return match own {
@@ -217,6 +186,89 @@ impl Wanted<'_, '_> {
         let look = |window: &crate::sweep::Window| memmem::find(&window.bytes, bytes).map(|_| ());
         let end = start.add(IMAGE_LIMIT);
         !bytes.is_empty() && sweep(self.memory, start, end, overlap, look).0.is_some()
+    }
+}
+
+impl Vmlinux {
+    /// Opens a file and reads where its sections are.
+    ///
+    /// # Errors
+    /// [`VmlinuxError`] if it cannot be read or is no ELF file.
+    pub fn open(path: &Path) -> Result<Vmlinux, VmlinuxError> {
+        let elf = Elf::open(path)?;
+        Ok(Vmlinux { elf })
+    }
+
+    /// Its build id.
+    pub fn build_id(&self) -> Option<BuildId> {
+        self.elf.build_id()
+    }
+
+    /// `linux_banner`, up to its line feed.
+    pub fn banner(&self) -> Option<Vec<u8>> {
+        self.elf.banner()
+    }
+
+    /// The types that the table of [layouts] asks for, and what of them could not be had,
+    /// a sentence each. `release` names the package to install where it has none;
+    /// `cancel` is raised to end early.
+    ///
+    /// # Errors
+    /// [`VmlinuxError`] if it has no debug information of a kernel, or that cannot be
+    /// read; [`KernelError::Interrupted`].
+    pub fn types(
+        &self,
+        release: &str,
+        cancel: Option<&AtomicBool>,
+    ) -> Result<(Btf, Vec<String>), KernelError> {
+        let path = || self.elf.path.clone();
+        let mut missing = [".debug_info", ".debug_abbrev"].into_iter();
+        if let Some(section) = missing.find(|section| !self.elf.has(section)) {
+            let package = debug_package(release);
+            return Err(VmlinuxError::Stripped {
+                path: path(),
+                section,
+                package,
+            }
+            .into());
+        }
+        if self.elf.has(".gnu_debugaltlink") {
+            return Err(VmlinuxError::Dwz { path: path() }.into());
+        }
+        let found = units::types(&self.elf, &layouts::questions(), cancel)?;
+        Ok((found.types, found.warnings))
+    }
+
+    /// Its symbols, where a kernel has them whose `_stext` is at `own`: it may lie
+    /// elsewhere than it was linked for. What is no kernel address (per-CPU variables on
+    /// x86_64 up to 6.14, absolute symbols) does not move.
+    ///
+    /// # Errors
+    /// A sentence, if it has no symbols or they cannot be read.
+    pub fn symbols(&self, own: VirtAddr) -> Result<Kallsyms, String> {
+        let Symbols { mut all, strings } = self.elf.symbols().map_err(|why| why.to_string())?;
+        let name = |at: usize| {
+            let name = strings.get(at..)?;
+            let name = name.get(..LONGEST_SYMBOL).unwrap_or(name);
+            name.get(..memchr::memchr(0, name)?)
+        };
+        let stext = all.iter().find(|(_, _, at)| name(*at) == Some(b"_stext"));
+        let Some((stext, ..)) = stext else {
+            let path = self.elf.path.display();
+            return Err(format!("{path}: its .symtab has no symbol _stext"));
+        };
+        let moved = own.0.wrapping_sub(*stext);
+        all.sort_by_key(|(address, _, _)| *address);
+        let symbols = all.iter().filter_map(|&(address, letter, at)| {
+            // Marks that arm64's compilers leave begin with a dollar.
+            let name = name(at).filter(|name| !name.starts_with(b"$"))?;
+            let address = match address >> 63 {
+                1 => address.wrapping_add(moved),
+                _ => address,
+            };
+            Some((address, letter, name))
+        });
+        Ok(Kallsyms::of_vmlinux(&symbols.collect::<Vec<_>>()))
     }
 }
 

@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pagehound_synth::vmlinux::{Member, Packing, Section, Unit, elf_file};
 
 use super::elf::Elf;
 use super::{VmlinuxError, places, units};
+use crate::kernel::KernelError;
 use crate::layouts::Questions;
 use crate::vmcoreinfo::Vmcoreinfo;
 
@@ -121,7 +125,7 @@ fn asked() -> Questions {
 }
 
 fn agrees(program: &Path) {
-    let found = units::types(&Elf::open(program).unwrap(), &asked()).unwrap();
+    let found = units::types(&Elf::open(program).unwrap(), &asked(), None).unwrap();
     assert!(found.warnings.is_empty(), "{:?}", found.warnings);
     let types = found.types;
     let says = Command::new(program).output().unwrap().stdout;
@@ -198,9 +202,12 @@ fn a_stripped_file_is_not_one_of_a_kernel() {
     let program = compiled(folder.path(), &["-g0"]);
     let elf = Elf::open(&program).unwrap();
     assert!(!elf.has(".debug_info"));
-    let error = units::types(&elf, &asked()).err().unwrap();
+    let error = units::types(&elf, &asked(), None).err().unwrap();
     assert!(
-        matches!(error, VmlinuxError::NoTypes { units: 0, .. }),
+        matches!(
+            error,
+            KernelError::Vmlinux(VmlinuxError::NoTypes { units: 0, .. })
+        ),
         "{error}"
     );
     let error = Elf::open(folder.path()).err().unwrap();
@@ -263,8 +270,9 @@ fn broken_files_are_answered() {
                 bytes.truncate(whole.len() * (round / 8) / 375);
             }
             std::fs::write(&path, bytes).unwrap();
-            let types = Elf::open(&path).and_then(|elf| units::types(&elf, &asked()));
-            if let Ok(units::Found { types, .. }) = types {
+            let elf = Elf::open(&path).ok();
+            let found = elf.and_then(|elf| units::types(&elf, &asked(), None).ok());
+            if let Some(units::Found { types, .. }) = found {
                 answered += 1;
                 let _ = (types.member("page.lru"), types.member("zone.free_area"));
             }
@@ -292,7 +300,7 @@ fn what_is_missing_is_said() {
     assert_eq!(units.len(), 2);
     bytes[units[1] + 4] = 99;
     std::fs::write(&program, bytes).unwrap();
-    let found = units::types(&Elf::open(&program).unwrap(), &asked()).unwrap();
+    let found = units::types(&Elf::open(&program).unwrap(), &asked(), None).unwrap();
     assert!(found.types.member("page.lru").is_some());
     assert_eq!(found.types.size_of("kmem_cache"), None);
     let said = "1 of 2 units of DWARF could not be read: members may be missing";
@@ -329,7 +337,7 @@ fn what_is_missing_is_said() {
         }
         assert!(members > 0);
         std::fs::write(&program, bytes).unwrap();
-        let found = units::types(&Elf::open(&program).unwrap(), &asked());
+        let found = units::types(&Elf::open(&program).unwrap(), &asked(), None);
         if named_only {
             let found = found.unwrap();
             assert!(found.types.size_of("page").is_some());
@@ -340,50 +348,135 @@ fn what_is_missing_is_said() {
             // Its list is in a union without a name.
             let error = found.err().unwrap();
             assert!(
-                matches!(error, VmlinuxError::NoTypes { broken: 0, untold, .. } if untold > 0),
+                matches!(
+                    error,
+                    KernelError::Vmlinux(VmlinuxError::NoTypes { broken: 0, untold, .. }) if untold > 0
+                ),
                 "{error}"
             );
         }
     }
 }
 
-/// A file of some KiB that unpacks to much more ends at what makes no sense, and what
-/// its headers claim is not allocated.
+/// What `synth` writes is read the way compilers write it, so that what broken files are
+/// made of is sound.
+#[test]
+fn units_of_each_version() {
+    let folder = tempfile::tempdir().unwrap();
+    for version in [3, 4, 5] {
+        for packing in [Packing::None, Packing::Zlib, Packing::Zstd] {
+            let mut sections = kernel_unit(version).sections();
+            for section in &mut sections {
+                *section = section.clone().packed(packing);
+            }
+            let found = types_of(folder.path(), &sections).unwrap();
+            assert!(found.warnings.is_empty(), "{:?}", found.warnings);
+            let of = |path| {
+                let member = found.types.member(path).expect(path);
+                (member.offset, member.size, member.bits)
+            };
+            assert_eq!(of("page.lru"), (8, 16, None), "{version}");
+            assert_eq!(of("slab.objects"), (8, 1, Some((2, 5))), "{version}");
+            assert_eq!(of("zone.free_area"), (16, 11 * 24, None), "{version}");
+            assert_eq!(found.types.size_of("page"), Some(64));
+            assert_eq!(found.types.enumerator("pageflags", "PG_slab"), Some(9));
+            let below = found.types.enumerator("node_stat_item", "NR_NEGATIVE");
+            assert_eq!(below, Some(-3), "{version}");
+        }
+    }
+}
+
+/// The structs of [`asked`].
+fn kernel_unit(version: u8) -> Unit {
+    let mut unit = Unit::new(version);
+    let long = unit.int("long unsigned int", 8);
+    let pointer = unit.pointer();
+    let member = |name, of, at| Member {
+        name,
+        of,
+        at,
+        bits: None,
+    };
+    let links = [member("next", pointer, 0), member("prev", pointer, 8)];
+    let list = unit.structure("list_head", 16, &links);
+    let both = unit.union(
+        "",
+        16,
+        &[member("lru", list, 0), member("private", long, 0)],
+    );
+    unit.structure("page", 64, &[member("flags", long, 0), member("", both, 8)]);
+    let objects = Member {
+        bits: Some((8, 2, 5)),
+        ..member("objects", long, 8)
+    };
+    unit.structure("slab", 16, &[member("flags", long, 0), objects]);
+    let area = [member("free_list", list, 0), member("nr_free", long, 16)];
+    let area = unit.structure("free_area", 24, &area);
+    let areas = unit.array(area, 11);
+    unit.structure("zone", 280, &[member("free_area", areas, 16)]);
+    unit.enumeration("pageflags", &[("PG_locked", 0), ("PG_slab", 9)]);
+    unit.enumeration("node_stat_item", &[("NR_NEGATIVE", -3), ("NR_SLAB", 5)]);
+    unit
+}
+
+fn types_of(folder: &Path, sections: &[Section]) -> Result<units::Found, KernelError> {
+    let path = folder.join("vmlinux");
+    std::fs::write(&path, elf_file(sections)).unwrap();
+    units::types(&Elf::open(&path)?, &asked(), None)
+}
+
+/// `sections` with the one of this name replaced, or added.
+fn with(mut sections: Vec<Section>, other: Section) -> Vec<Section> {
+    sections.retain(|section| section.name() != other.name());
+    sections.push(other);
+    sections
+}
+
+/// What a header claims is not allocated, and what is packed makes no more of itself than
+/// compilers' sections do.
 #[test]
 fn what_is_packed_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
-    let program = compiled(folder.path(), &["-g0"]);
-    let zeroes = folder.path().join("zeroes");
-    std::fs::File::create(&zeroes)
-        .unwrap()
-        .set_len(64 << 20)
-        .unwrap();
-    let add = format!("--add-section=.debug_info={}", zeroes.display());
-    // Compressed is what was there before.
-    for argument in [add.as_str(), "--compress-debug-sections=zlib"] {
-        let mut copy = Command::new("objcopy");
-        copy.arg(argument).arg(&program);
-        assert!(copy.status().unwrap().success());
+    let refused = |name: &'static str, packing, claims, why: &str| {
+        let bomb = Section::new(name, vec![0; 8 << 20]).packed(packing);
+        let bomb = match claims {
+            Some(claims) => bomb.claiming(claims),
+            None => bomb,
+        };
+        let sections = with(kernel_unit(5).sections(), bomb);
+        let error = types_of(folder.path(), &sections).err().unwrap();
+        let said = error.to_string();
+        assert!(said.contains(name) && said.contains(why), "{said}");
+    };
+    for packing in [Packing::Zlib, Packing::Zstd] {
+        for name in [
+            ".debug_info",
+            ".debug_abbrev",
+            ".debug_str",
+            ".debug_str_offsets",
+        ] {
+            let more = "more than 32 into each are not expected";
+            refused(name, packing, None, more);
+        }
+        let most = "at most 4 GiB are expected";
+        refused(".debug_info", packing, Some(u64::MAX), most);
+        let most = "at most 256 MiB are expected";
+        refused(".debug_str", packing, Some(512 << 20), most);
     }
-    let elf = Elf::open(&program).unwrap();
-    assert_eq!(elf.size(".debug_info"), 64 << 20);
-    let packed = std::fs::metadata(&program).unwrap().len();
-    assert!(packed < 1 << 20, "{packed}");
-    let error = units::types(&elf, &asked()).err().unwrap().to_string();
-    assert!(error.contains("a unit of 0 bytes"), "{error}");
+}
 
-    // ch_size of the compression header (Elf64_Chdr: type, reserved, size, alignment).
-    let mut bytes = std::fs::read(&program).unwrap();
-    let claimed = (64_u64 << 20).to_le_bytes();
-    let mut places = memchr::memmem::find_iter(&bytes, &claimed).collect::<Vec<_>>();
-    places.retain(|&at| bytes[at - 8..at - 4] == 1_u32.to_le_bytes());
-    assert_eq!(places.len(), 1);
-    bytes[places[0]..places[0] + 8].copy_from_slice(&u64::MAX.to_le_bytes());
-    std::fs::write(&program, bytes).unwrap();
-    let elf = Elf::open(&program).unwrap();
-    let error = units::types(&elf, &asked()).err().unwrap().to_string();
-    assert!(error.contains("at most 4 GiB are expected"), "{error}");
-    assert!(elf.whole(".debug_info").is_err());
+/// Who waits for the end need not wait for the last unit.
+#[test]
+fn reading_ends_when_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vmlinux");
+    std::fs::write(&path, elf_file(&kernel_unit(4).sections())).unwrap();
+    let elf = Elf::open(&path).unwrap();
+    let cancel = AtomicBool::new(false);
+    assert!(units::types(&elf, &asked(), Some(&cancel)).is_ok());
+    cancel.store(true, Ordering::Relaxed);
+    let error = units::types(&elf, &asked(), Some(&cancel)).err().unwrap();
+    assert!(matches!(error, KernelError::Interrupted), "{error}");
 }
 
 /// A kernel with both kinds of types in one file: what BTF says of each row, DWARF does.
@@ -396,7 +489,7 @@ fn rows_are_those_of_btf() {
     let path = std::env::var_os("PAGEHOUND_VMLINUX").unwrap();
     let elf = Elf::open(Path::new(&path)).unwrap();
     let begin = std::time::Instant::now();
-    let found = units::types(&elf, &layouts::questions()).unwrap();
+    let found = units::types(&elf, &layouts::questions(), None).unwrap();
     assert!(found.warnings.is_empty(), "{:?}", found.warnings);
     let dwarf = found.types;
     eprintln!("{} types in {:?}", dwarf.type_count(), begin.elapsed());

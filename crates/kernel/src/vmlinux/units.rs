@@ -2,10 +2,11 @@
 //! thousand of them, and most structs are in the first few.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gimli::{
-    Abbreviations, DebugAbbrev, DebugAbbrevOffset, DebugInfo, DwTag, EndianSlice, LittleEndian,
-    constants as dw,
+    Abbreviations, DebugAbbrev, DebugAbbrevOffset, DebugInfo, DwForm, DwTag, EndianSlice,
+    LittleEndian, constants as dw,
 };
 use memchr::memmem;
 
@@ -13,6 +14,7 @@ use super::VmlinuxError;
 use super::convert::{Converter, Sections};
 use super::elf::Elf;
 use crate::btf::Btf;
+use crate::kernel::KernelError;
 use crate::layouts::Questions;
 
 pub(super) type Slice<'u> = EndianSlice<'u, LittleEndian>;
@@ -20,16 +22,26 @@ pub(super) type Slice<'u> = EndianSlice<'u, LittleEndian>;
 /// Units; the largest kernels have some ten thousand.
 const MOST: u64 = 1 << 18;
 /// Bytes of one unit; the largest of a kernel has some MiB.
-const MOST_UNIT: u64 = 256 << 20;
-/// Attributes of an entry; compilers write some twenty at most. Those without bytes
-/// (`DW_FORM_flag_present`) would cost time that no byte of the file pays for.
+const MOST_UNIT: u64 = 64 << 20;
+/// Bytes of a table of abbreviations, whose memory is some twenty times as large; those
+/// of a kernel have some KiB.
+const MOST_TABLE: usize = 1 << 20;
+/// Attributes of an entry; compilers write some twenty at most.
 const MOST_ATTRIBUTES: usize = 128;
+/// Attributes for each byte of a unit: those without bytes (`DW_FORM_flag_present`) would
+/// cost time that no byte of the file pays for. Most have one or more.
+const ATTRIBUTES_A_BYTE: usize = 4;
+/// Entries between two looks at whether somebody waits for the end.
+const ENTRIES_A_LOOK: u32 = 1 << 16;
 /// Bytes of all of them; those of a kernel with everything built in take 3 GiB.
 const MOST_BYTES: u64 = 4 << 30;
 /// Shorter names may stand beside their type and not in `.debug_str`.
 const SHORT: usize = 8;
 /// How often each table of abbreviations may be used out of order, on average.
 const TABLE_USES: u64 = 8;
+
+/// Says whether the work was ended early from outside.
+type GoOn<'a> = &'a dyn Fn() -> Result<(), KernelError>;
 
 /// The types that are asked for, as far as the file has them.
 pub(super) struct Found {
@@ -42,8 +54,17 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// [`VmlinuxError`] if a section cannot be read or there is no `struct page`. Units and
-/// members that make no sense are left out, and counted in the warnings.
-pub(super) fn types(elf: &Elf, questions: &Questions) -> Result<Found, VmlinuxError> {
+/// members that make no sense are left out, and counted in the warnings. Where `cancel`
+/// is raised, [`KernelError::Interrupted`].
+pub(super) fn types(
+    elf: &Elf,
+    questions: &Questions,
+    cancel: Option<&AtomicBool>,
+) -> Result<Found, KernelError> {
+    let go_on = || match cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+        true => Err(KernelError::Interrupted),
+        false => Ok(()),
+    };
     let failed = |section, why: String| VmlinuxError::Section {
         path: elf.path.clone(),
         section,
@@ -54,18 +75,14 @@ pub(super) fn types(elf: &Elf, questions: &Questions) -> Result<Found, VmlinuxEr
         strings: elf.whole(".debug_str")?,
         offsets: elf.whole(".debug_str_offsets")?,
     };
-    let mut open = Open::new(questions, &sections.strings);
+    let mut open = Open::new(questions, &sections.strings, &go_on)?;
     let mut converter = Converter::new(&sections);
     let info = ".debug_info";
     let size = elf.size(info);
     if size > MOST_BYTES {
-        return Err(failed(
-            info,
-            format!(
-                "{size} bytes, at most {} GiB are expected",
-                MOST_BYTES >> 30
-            ),
-        ));
+        let most = MOST_BYTES >> 30;
+        let why = format!("{size} bytes, at most {most} GiB are expected");
+        return Err(failed(info, why).into());
     }
     let input = elf
         .read(info)
@@ -80,12 +97,14 @@ pub(super) fn types(elf: &Elf, questions: &Questions) -> Result<Found, VmlinuxEr
         count += 1;
         if count > MOST {
             let why = format!("more than {MOST} units");
-            return Err(failed(info, why));
+            return Err(failed(info, why).into());
         }
-        match unit(&units.bytes, &mut abbreviations, &mut converter, &mut open) {
+        let tables = &mut abbreviations;
+        match unit(&units.bytes, tables, &mut converter, &mut open, &go_on) {
             Some(()) => {}
             None => broken += 1,
         }
+        go_on()?;
     }
     let path = elf.path.display();
     let mut warnings = Vec::new();
@@ -110,16 +129,18 @@ pub(super) fn types(elf: &Elf, questions: &Questions) -> Result<Found, VmlinuxEr
             units: count,
             broken,
             untold,
-        }),
+        }
+        .into()),
     }
 }
 
-/// Takes what is asked for out of a unit; `None` if it makes no sense.
+/// Takes what is asked for out of a unit; `None` if it makes no sense or was ended.
 fn unit(
     bytes: &[u8],
     tables: &mut Tables,
     converter: &mut Converter<'_>,
     open: &mut Open<'_>,
+    go_on: GoOn<'_>,
 ) -> Option<()> {
     let info = DebugInfo::new(bytes, LittleEndian);
     let header = info.units().next().ok()??;
@@ -127,23 +148,31 @@ fn unit(
     let mut unit = converter.unit(header, abbreviations);
     let mut entries = header.entries_raw(abbreviations, None).ok()?;
     let mut attributes = Vec::new();
+    let mut left = bytes.len().saturating_mul(ATTRIBUTES_A_BYTE);
+    let mut count = 0_u32;
     while !entries.is_empty() {
+        count = count.wrapping_add(1);
+        if count.is_multiple_of(ENTRIES_A_LOOK) {
+            go_on().ok()?;
+        }
         let (depth, offset) = (entries.next_depth(), entries.next_offset());
         let Some(entry) = entries.read_abbreviation().ok()? else {
             continue;
         };
-        if entry.attributes().len() > MOST_ATTRIBUTES {
-            return None;
-        }
+        left = left.checked_sub(entry.attributes().len())?;
         // What functions declare for themselves is deeper, and not looked at.
         let looked_at = depth == 0 || (depth == 1 && is_asked_for(entry.tag()));
-        if !looked_at {
-            entries.skip_attributes(entry.attributes()).ok()?;
+        let specifications = entry.attributes();
+        if !looked_at && !specifications.iter().any(|one| is_block(one.form())) {
+            entries.skip_attributes(specifications).ok()?;
             continue;
         }
         entries
-            .read_attributes(entry.attributes(), &mut attributes)
+            .read_attributes(specifications, &mut attributes)
             .ok()?;
+        if !looked_at {
+            continue;
+        }
         if depth == 0 {
             unit.read_root(&attributes);
         } else if let Some(name) = unit.name_of_definition(&attributes) {
@@ -156,6 +185,15 @@ fn unit(
         }
     }
     Some(())
+}
+
+/// Whether an attribute has a length of 64 bits, or may have: skipping several at once
+/// adds them up, and a broken file's overflow.
+fn is_block(form: DwForm) -> bool {
+    matches!(
+        form,
+        dw::DW_FORM_block | dw::DW_FORM_exprloc | dw::DW_FORM_indirect
+    )
 }
 
 fn is_asked_for(tag: DwTag) -> bool {
@@ -177,19 +215,31 @@ struct Open<'q> {
 
 impl<'q> Open<'q> {
     /// Without what the file has no name of, for which all of it would be read.
-    fn new(questions: &'q Questions, strings: &[u8]) -> Open<'q> {
-        let named = |name: &&'static str| {
+    fn new(
+        questions: &'q Questions,
+        strings: &[u8],
+        go_on: GoOn<'_>,
+    ) -> Result<Open<'q>, KernelError> {
+        let named = |name: &str| {
             let with_end = format!("{name}\0");
             name.len() < SHORT
                 || strings.is_empty()
                 || memmem::find(strings, with_end.as_bytes()).is_some()
         };
-        let structs = questions.structs.keys().copied();
-        Open {
+        let mut open = Open {
             questions,
-            structs: structs.filter(named).collect(),
-            enums: questions.enums.iter().copied().filter(named).collect(),
+            structs: Vec::new(),
+            enums: Vec::new(),
+        };
+        for &name in questions.structs.keys() {
+            go_on()?;
+            if named(name) {
+                open.structs.push(name);
+            }
         }
+        open.enums = questions.enums.to_vec();
+        open.enums.retain(|name| named(name));
+        Ok(open)
     }
 
     fn is_empty(&self) -> bool {
@@ -291,9 +341,13 @@ impl Tables {
     fn at(&mut self, offset: usize) -> Option<&Abbreviations> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != offset) {
             let from = self.bytes.get(offset..)?;
-            let from = from.get(..from.len().min(self.left as usize))?;
-            let table = from.get(..table_length(from)?)?;
+            let most = MOST_TABLE.min(usize::try_from(self.left).unwrap_or(MOST_TABLE));
+            let from = from.get(..from.len().min(most))?;
+            let length = table_length(from);
+            // One without an end was read too.
+            let table = from.get(..length.unwrap_or(from.len()))?;
             self.left -= table.len() as u64;
+            length?;
             let table = DebugAbbrev::new(table, LittleEndian);
             let table = table.abbreviations(DebugAbbrevOffset(0)).ok()?;
             self.last = Some((offset, table));
@@ -302,7 +356,8 @@ impl Tables {
     }
 }
 
-/// Bytes of the table of abbreviations (DWARF 5, 7.5.3) at the begin.
+/// Bytes of the table of abbreviations (DWARF 5, 7.5.3) at the begin; `None` if it does
+/// not end or an entry has more than [`MOST_ATTRIBUTES`].
 fn table_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     // LEB128: the end of a number has no top bit. Only zero matters.
@@ -325,6 +380,7 @@ fn table_length(bytes: &[u8]) -> Option<usize> {
         // Tag, and whether it has children, a byte that is 0 or 1.
         number()?;
         number()?;
+        let mut attributes = 0;
         loop {
             let (name, form) = (number()?.1, number()?.1);
             if form == u64::from(dw::DW_FORM_implicit_const.0) {
@@ -332,6 +388,10 @@ fn table_length(bytes: &[u8]) -> Option<usize> {
             }
             if (name, form) == (0, 0) {
                 break;
+            }
+            attributes += 1;
+            if attributes > MOST_ATTRIBUTES {
+                return None;
             }
         }
     }
