@@ -19,9 +19,11 @@ fn peak() -> u64 {
 
 const UNIT: u8 = 1;
 
-/// A table of abbreviations: code, tag, whether there are children, attributes with
-/// forms. The unit's own has no attributes.
-fn table(all: &[(u8, u8, u8, &[(u8, u8)])]) -> Section {
+/// Code, tag, whether there are children, attributes with forms.
+type Abbreviation<'a> = (u8, u8, u8, &'a [(u8, u8)]);
+
+/// A table of abbreviations. The unit's own has no attributes.
+fn table(all: &[Abbreviation<'_>]) -> Section {
     let mut table = vec![UNIT, 0x11, 1, 0, 0];
     for (code, tag, children, attributes) in all {
         table.extend([code, tag, children]);
