@@ -5,11 +5,12 @@ use crate::args::{self, Target};
 use crate::destination::Destination;
 use crate::exit::{Exit, is_interruption};
 use crate::host_report;
-use crate::input::Input;
+use crate::input::{Input, Reading};
 use crate::output;
 use crate::redact::redact;
 use crate::render::{self, Detail, page::Page};
 use pagehound_hunt::{DiagnosisError, host, is_damaged};
+use pagehound_live as live;
 use pagehound_model::Report;
 use pagehound_vmcore::{Dump, OpenOptions};
 use std::io::{self, IsTerminal};
@@ -21,9 +22,12 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
     let file = destination(args)?;
     let context = &context.within(args.mem_limit);
     // Pages of a mapped file count as the program's memory.
-    let reading = OpenOptions {
-        map: args.mem_limit.is_none(),
-        ..OpenOptions::default()
+    let reading = Reading {
+        dump: OpenOptions {
+            map: args.mem_limit.is_none(),
+            ..OpenOptions::default()
+        },
+        ..context.reading()
     };
     match Input::open(&args.target, &args.others.parts, reading)? {
         Input::Report(report) => {
@@ -35,9 +39,10 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             })?;
             Ok(exit)
         }
-        Input::Host(files) => {
+        Input::Host { files, memory } => {
             unused(args, "of a host only its counters are read");
-            let ledger = host::ledger(&files)?;
+            let mut ledger = host::ledger(&files)?;
+            ledger.notes.extend(memory.map(no_pages));
             let mut report = host_report::report(&args.target, &files, &ledger);
             report.timing.seconds = start.elapsed().as_secs_f64();
             deliver(args, file, report, |_, page| {
@@ -86,6 +91,18 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             Ok(exit)
         }
     }
+}
+
+/// Why the answer for a live host tells of no pages.
+fn no_pages(options: live::OpenOptions) -> String {
+    let why = match live::open(&options) {
+        Ok(_) => {
+            "of a live host its counters are read; `pages live`, `why live` and `search live` read its memory"
+                .to_owned()
+        }
+        Err(reason) => reason.to_string(),
+    };
+    format!("pages were not looked at: {why}")
 }
 
 /// Says which options change nothing here, and why.

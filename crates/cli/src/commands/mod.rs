@@ -14,15 +14,17 @@ mod why;
 
 use crate::args::{Cli, Command, Global};
 use crate::exit::Exit;
+use crate::input::Reading;
 use crate::interrupt;
 use crate::output;
 use crate::progress::Bar;
 use anyhow::Context as _;
 use pagehound_hunt::{self as hunt, Diagnosis, MemoryLimit};
 use pagehound_kernel::{Class, Kernel, KernelError, Making, Options};
+use pagehound_live::OpenOptions as LiveOptions;
 use pagehound_model::{Report, UNACCOUNTED};
 use pagehound_vmcore::Dump;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,6 +41,8 @@ pub(crate) struct Context {
     pub(crate) without_btf: bool,
     /// The vmlinux of the dump's kernel.
     vmlinux: Option<PathBuf>,
+    /// Bytes a second to read of a live host.
+    pub(crate) max_rate: Option<NonZeroU64>,
     /// Resident memory to keep below, if there is little.
     pub(crate) memory: Option<MemoryLimit>,
 }
@@ -55,6 +59,7 @@ impl Context {
             cancel: &interrupt::RAISED,
             without_btf: global.without_btf,
             vmlinux: global.vmlinux.clone(),
+            max_rate: global.max_rate,
             memory: None,
         })
     }
@@ -67,6 +72,16 @@ impl Context {
             memory,
             vmlinux: self.vmlinux.clone(),
             ..*self
+        }
+    }
+
+    /// How to read memory.
+    fn reading(&self) -> Reading {
+        Reading {
+            live: LiveOptions {
+                max_rate: self.max_rate,
+            },
+            ..Reading::default()
         }
     }
 
