@@ -618,6 +618,8 @@ impl Evidence {
     /// Why the verdict is as sure as it is; the numbers are those of the control group:
     /// pages known to be held, and those of them that the search found to be.
     pub const CERTAINTY: &str = "certainty";
+    /// What was seen of a host that runs is seen twice.
+    pub const MOTION: &str = "motion";
     /// The kernel says that it drops pages on purpose.
     pub const LOOK_ALIKE: &str = "look-alike";
     /// What the pages hold.
