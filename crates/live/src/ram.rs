@@ -68,6 +68,10 @@ pub(crate) fn shown(
             "its segments and the System RAM of /proc/iomem differ: {not_shown} of {all} pages are in no segment"
         ));
     }
+    let listed: HashMap<u64, u64> = system_ram
+        .iter()
+        .map(|range| (range.start, range.end - range.start))
+        .collect();
     let mut memory = Shown {
         ram: Vec::new(),
         segments: Vec::new(),
@@ -75,12 +79,10 @@ pub(crate) fn shown(
     };
     for segment in segments {
         let paddr = segment.vaddr.0.wrapping_sub(distance);
-        let is_ram = match told {
-            Some(_) => segment.paddr.0 == paddr,
-            None => system_ram
-                .iter()
-                .any(|range| range.start == paddr && range.end - range.start == len(segment)),
-        };
+        let is_listed = || listed.get(&paddr) == Some(&len(segment));
+        // What both tell of must be the same in both.
+        let is_ram =
+            (told.is_none() || segment.paddr.0 == paddr) && (system_ram.is_empty() || is_listed());
         if is_ram {
             memory.ram.push(ram(segment, paddr, shift)?);
             memory.segments.push(LoadSegment {
