@@ -22,14 +22,16 @@ const SECTION: &str = "== live-";
 /// The kind of planted pages that frames were received into.
 const FRAMES: u32 = 1;
 
+/// Holds what the guest said against what the dump says; tells what was compared.
+type Compare = fn(&str, &str, &Truth) -> Result<String>;
+
 /// Something that is asked: in the guest of `live`, and here of the dump.
 struct Question {
     name: &'static str,
     /// The command line; `@` stands for the target, `%` for the guest's MAC address.
     ask: &'static str,
-    /// Holds the guest's answer against the dump's, unless the answer is to be the
-    /// status alone.
-    compare: Option<fn(&str, &str, &Truth) -> Result<String>>,
+    /// None where the status is all that is compared.
+    compare: Option<Compare>,
     /// The status that the guest's pagehound must end with.
     status: i32,
 }

@@ -92,7 +92,7 @@ fn every_age() {
         let task = dump.info.notes.iter().find(|note| note.kind == 4).unwrap();
         assert_eq!(task.desc, vec![0x7a; 8392], "{what}");
         let text = dump.info.vmcoreinfo.as_deref();
-        let expected = (era == KcoreEra::V6_1).then(|| kcore.vmcoreinfo.as_bytes());
+        let expected = (era == KcoreEra::V6_1).then_some(kcore.vmcoreinfo.as_bytes());
         assert_eq!(text, expected, "{what}");
         // What phys_base is worked out from where VMCOREINFO does not tell it.
         let segments = &dump.info.segments;
@@ -394,7 +394,7 @@ fn no_damaged_word_makes_memory_of_what_is_none() {
                 for run in dump.memory.present_runs() {
                     let what = format!("{era:?}: {wrong:#x} at {at}: {run:?}");
                     let is_ram = |&(start, size): &(u64, u64)| {
-                        start >> 12 <= run.start.0 && run.end.0 <= start + size >> 12
+                        start >> 12 <= run.start.0 && run.end.0 <= (start + size) >> 12
                     };
                     assert!(kcore.ram.iter().any(is_ram), "{what}");
                 }
