@@ -60,6 +60,9 @@ pub(super) fn take(
     };
     let archive = initrd::build(&kernel, scenario, variant.mac, &more)?;
     fs::write(&initrd, archive).context("cannot write the initrd")?;
+    if let Some(program) = &program {
+        fs::remove_file(program).context("cannot remove the guest's pagehound")?;
+    }
     if let Some(crash) = &crash {
         crash.share(&kernel.image, &initrd)?;
     }
