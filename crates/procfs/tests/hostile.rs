@@ -56,6 +56,10 @@ fn parse_all(text: &[u8]) {
         }
     }
     let _ = procfs::version(text);
+    let _ = procfs::lockdown(text);
+    if let Some(place) = procfs::vmcoreinfo_place(text) {
+        assert!(place.start < place.end);
+    }
     let _ = procfs::looks_like_meminfo(text);
     let total: usize = procfs::sections(text).map(|part| part.text.len()).sum();
     assert!(total <= text.len());
