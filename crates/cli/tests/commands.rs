@@ -438,3 +438,53 @@ fn a_closed_pipe_ends_quietly() {
         "{stderr}"
     );
 }
+
+/// Where this runs there may be a `/proc/kcore` or none, for this user or not.
+#[test]
+fn a_live_host_has_memory_or_one_line_says_why_not() {
+    for target in ["live", "/proc/kcore"] {
+        let ran = pagehound(["info", target, "--json"]);
+        let info = json(&ran.stdout);
+        if ran.status == 0 {
+            assert_eq!(info["format"], "live");
+            assert!(info["coverage"]["present"].as_u64() > Some(1000));
+        } else {
+            assert_eq!((ran.status, ran.stderr.as_str()), (2, ""));
+            let error = info["error"].as_str().unwrap();
+            assert!(error.starts_with("live: "), "{error}");
+            assert!(error.contains("/proc/kcore"), "{error}");
+            // What the program does not know is no reason.
+            assert!(!error.contains("None"), "{error}");
+        }
+        let ran = pagehound(["info", target]);
+        assert_eq!(ran.stderr.lines().count(), usize::from(ran.status != 0));
+    }
+    // The counters tell what they can all the same.
+    let ran = pagehound(["diagnose", "live", "--json"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    let report = json(&ran.stdout);
+    let warnings = report["warnings"].as_array().unwrap();
+    let why = warnings
+        .iter()
+        .filter_map(|warning| warning.as_str())
+        .filter(|warning| warning.starts_with("pages were not looked at: "));
+    assert_eq!(why.count(), 1, "{warnings:?}");
+    assert!(report["ledger"].as_array().unwrap().len() > 5);
+    // Of this host alone.
+    let ran = pagehound(["info", "live", "--part", "/proc/meminfo"]);
+    assert_eq!(ran.status, 2);
+}
+
+#[test]
+fn a_rate_at_which_no_answer_would_come_is_refused() {
+    for (rate, status) in [("200M", 0), ("1M", 0), ("1M5", 2), ("1000", 2), ("0", 2)] {
+        let demo = demo();
+        let ran = pagehound([
+            "info".as_ref(),
+            demo.as_os_str(),
+            "--max-rate".as_ref(),
+            rate.as_ref(),
+        ]);
+        assert_eq!(ran.status, status, "{rate}: {}", ran.stderr);
+    }
+}

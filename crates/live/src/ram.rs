@@ -57,30 +57,21 @@ pub(crate) fn shown(
             );
         }
     };
-    let sizes = sizes(segments);
-    let shown = |range: &&Range<u64>| {
-        sizes.get(&range.start.wrapping_add(distance)) == Some(&(range.end - range.start))
-    };
-    let all = frames(system_ram.iter(), shift);
-    let not_shown = all - frames(system_ram.iter().filter(shown), shift);
-    if not_shown > all / 2 {
-        return Err(format!(
-            "its segments and the System RAM of /proc/iomem differ: {not_shown} of {all} pages are in no segment"
-        ));
-    }
+    let listed: HashMap<u64, u64> = system_ram
+        .iter()
+        .map(|range| (range.start, range.end - range.start))
+        .collect();
     let mut memory = Shown {
         ram: Vec::new(),
         segments: Vec::new(),
-        not_shown,
+        not_shown: 0,
     };
     for segment in segments {
         let paddr = segment.vaddr.0.wrapping_sub(distance);
-        let is_ram = match told {
-            Some(_) => segment.paddr.0 == paddr,
-            None => system_ram
-                .iter()
-                .any(|range| range.start == paddr && range.end - range.start == len(segment)),
-        };
+        let is_listed = || listed.get(&paddr) == Some(&len(segment));
+        // What both tell of must be the same in both.
+        let is_ram =
+            (told.is_none() || segment.paddr.0 == paddr) && (system_ram.is_empty() || is_listed());
         if is_ram {
             memory.ram.push(ram(segment, paddr, shift)?);
             memory.segments.push(LoadSegment {
@@ -98,13 +89,21 @@ pub(crate) fn shown(
     if overlap {
         return Err("its segments overlap in physical memory".to_owned());
     }
-    let all = memory
-        .ram
+    let frames: u64 = memory.ram.iter().map(|ram| ram.pfns.len()).sum();
+    let all = system_ram
         .iter()
-        .map(|ram| ram.pfns.end.0 - ram.pfns.start.0);
-    match all.sum::<u64>() {
+        .map(|range| (range.end - range.start) >> shift)
+        .fold(0, u64::saturating_add);
+    memory.not_shown = all.saturating_sub(frames);
+    if memory.not_shown > all / 2 {
+        return Err(format!(
+            "its segments and the System RAM of /proc/iomem differ: {} of {all} pages are in no segment",
+            memory.not_shown
+        ));
+    }
+    match frames {
         0 => Err("none of its segments is RAM".to_owned()),
-        frames if frames > MOST_RAM >> shift => Err(format!("it claims {frames} pages of RAM")),
+        _ if frames > MOST_RAM >> shift => Err(format!("it claims {frames} pages of RAM")),
         _ => Ok(memory),
     }
 }
@@ -150,12 +149,6 @@ fn whole_pages(ranges: &[Range<u64>], shift: u32) -> Vec<Range<u64>> {
         (start < end && end <= PHYS_END).then_some(start..end)
     };
     ranges.iter().filter_map(inward).collect()
-}
-
-fn frames<'a>(ranges: impl Iterator<Item = &'a Range<u64>>, shift: u32) -> u64 {
-    ranges
-        .map(|range| (range.end - range.start) >> shift)
-        .fold(0, u64::saturating_add)
 }
 
 fn sizes(segments: &[LoadSegment]) -> HashMap<u64, u64> {

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Expected, check, file_of, noise, open_bytes, sample};
 use std::os::unix::fs::FileExt;
 
+use common::{Expected, check, file_of, noise, open_bytes, sample};
 use pagehound_synth::{ElfOptions, ElfStyle, Flatten, Image, Order};
 use pagehound_vmcore::{
     Coverage, Format, Machine, OpenOptions, PageState, Pfn, PhysAddr, VirtAddr,

@@ -60,6 +60,10 @@ pub(crate) fn run(text: &[u8]) {
         }
     }
     let _ = procfs::version(text);
+    let _ = procfs::lockdown(text);
+    if let Some(place) = procfs::vmcoreinfo_place(text) {
+        assert!(place.start < place.end);
+    }
     let _ = procfs::looks_like_meminfo(text);
     if let Ok(name) = std::str::from_utf8(text) {
         let _ = procfs::pool_page_size(name);

@@ -92,7 +92,7 @@ fn every_age() {
         let task = dump.info.notes.iter().find(|note| note.kind == 4).unwrap();
         assert_eq!(task.desc, vec![0x7a; 8392], "{what}");
         let text = dump.info.vmcoreinfo.as_deref();
-        let expected = (era == KcoreEra::V6_1).then(|| kcore.vmcoreinfo.as_bytes());
+        let expected = (era == KcoreEra::V6_1).then_some(kcore.vmcoreinfo.as_bytes());
         assert_eq!(text, expected, "{what}");
         // What phys_base is worked out from where VMCOREINFO does not tell it.
         let segments = &dump.info.segments;
@@ -252,6 +252,27 @@ fn pages_of_many_ranges_are_read_at_once_up_to_the_first_that_is_none() {
 }
 
 #[test]
+fn reading_is_no_faster_than_it_may_be() {
+    let kcore = Synth::new(KcoreEra::V6_1);
+    let file = file_of(&kcore);
+    let rate = NonZeroU64::new(8 << 20);
+    let dump = memory(
+        file.path(),
+        file.reopen().unwrap(),
+        host(&kcore.iomem()),
+        rate,
+    )
+    .unwrap();
+    let start = std::time::Instant::now();
+    let mut pages = vec![0; 16 * 4096];
+    for pfn in (0x100..0x300).step_by(16) {
+        dump.memory.read_pages(Pfn(pfn), &mut pages).unwrap();
+    }
+    // 2 MiB, of which the first pages may be a burst.
+    assert!(start.elapsed().as_millis() > 150, "{:?}", start.elapsed());
+}
+
+#[test]
 fn memory_that_the_file_does_not_have_is_unreadable() {
     let kcore = Synth::new(KcoreEra::V6_1);
     let file = file_of(&kcore);
@@ -353,6 +374,36 @@ fn hostile_headers_are_an_answer_and_not_a_failure() {
     );
 }
 
+/// One wrong word anywhere in the headers: whatever is taken for RAM is RAM.
+#[test]
+fn no_damaged_word_makes_memory_of_what_is_none() {
+    for era in ERAS {
+        let kcore = Synth::new(era);
+        let whole = kcore.headers();
+        let file = file_of(&kcore);
+        let write = |at: usize, word: &[u8]| file.as_file().write_all_at(word, at as u64).unwrap();
+        let mut taken = 0;
+        for at in (0..64 + 56 * 8).step_by(8) {
+            let word = u64::from_le_bytes(whole[at..at + 8].try_into().unwrap());
+            for wrong in [0, 1, u64::MAX, word ^ 0x1000, word ^ 1 << 40, word << 1] {
+                write(at, &wrong.to_le_bytes());
+                let opened = open(&file, host(&kcore.iomem()));
+                write(at, &whole[at..at + 8]);
+                let Ok(dump) = opened else { continue };
+                taken += 1;
+                for run in dump.memory.present_runs() {
+                    let what = format!("{era:?}: {wrong:#x} at {at}: {run:?}");
+                    let is_ram = |&(start, size): &(u64, u64)| {
+                        start >> 12 <= run.start.0 && run.end.0 <= (start + size) >> 12
+                    };
+                    assert!(kcore.ram.iter().any(is_ram), "{what}");
+                }
+            }
+        }
+        assert!(taken > 50, "{era:?}: {taken}");
+    }
+}
+
 #[test]
 fn segments_that_overlap_are_refused() {
     let kcore = Synth {
@@ -380,6 +431,9 @@ fn what_is_no_file_of_the_kernel_is_told_from_none_and_from_one_that_is_refused(
     assert_eq!(open(), Some(NoMemory::Masked));
     assert!(!is_kcore(&path));
     assert!(!is_kcore(Path::new("/proc/meminfo")));
+    assert!(is_kcore(Path::new("/proc/kcore")));
+    assert!(is_of_procfs(Path::new("/proc/self/status")));
+    assert!(!is_of_procfs(Path::new("/proc/self")) && !is_of_procfs(Path::new("/dev/null")));
     assert!(!is_kcore(&folder.path().join("nothing/kcore")));
     for (root, lockdown) in [(false, None), (true, None), (true, Some("confidentiality"))] {
         let lockdown = lockdown.map(str::to_owned);
