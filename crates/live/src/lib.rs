@@ -3,6 +3,7 @@
 //! The kernel shows zeroes where it shows nothing, and one open file of kcore serves
 //! one reader at a time: both stay in here. What is read goes on changing.
 
+mod child;
 mod descriptors;
 mod kcore;
 mod open;
@@ -10,4 +11,5 @@ mod ram;
 mod rate;
 mod withheld;
 
+pub use child::give_way;
 pub use open::{NoMemory, OpenOptions, is_kcore, open};

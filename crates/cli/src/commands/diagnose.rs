@@ -2,6 +2,7 @@
 
 use super::{Context, is_about_vmlinux};
 use crate::args::{self, Target};
+use crate::child;
 use crate::destination::Destination;
 use crate::exit::{Exit, is_interruption};
 use crate::host_report;
@@ -39,17 +40,50 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             })?;
             Ok(exit)
         }
+        Input::Host {
+            memory: Some(_), ..
+        } if args.as_child => {
+            let report = child::look(args, context)?;
+            output::plain(|out| render::json(&report, out))?;
+            Ok(Exit::OK)
+        }
         Input::Host { files, memory } => {
-            unused(args, "of a host only its counters are read");
             let mut ledger = host::ledger(&files)?;
-            ledger.notes.extend(memory.map(no_pages));
+            let mut exit = Exit::OK;
+            match memory.map(|options| live::open(&options)) {
+                Some(Ok(_)) => match child::report(args, context) {
+                    Ok(mut report) => {
+                        report.timing.seconds = start.elapsed().as_secs_f64();
+                        let detail = Detail::of(args.all);
+                        let exit = Exit::of(&report, args.fail_on);
+                        deliver(args, file, report, |report, page| {
+                            render::report(report, detail, page)
+                        })?;
+                        return Ok(exit);
+                    }
+                    Err(error) => {
+                        let note = format!("pages were not looked at: {error:#}");
+                        ledger.notes.push(note);
+                        // They might have been, and the answer would be another.
+                        exit = match context.interrupted() {
+                            true => Exit::INTERRUPTED,
+                            false => Exit::UNSURE,
+                        };
+                    }
+                },
+                Some(Err(reason)) => {
+                    ledger
+                        .notes
+                        .push(format!("pages were not looked at: {reason}"));
+                }
+                None => unused(args, "of saved counters there are no pages"),
+            }
             let mut report = host_report::report(&args.target, &files, &ledger);
             report.timing.seconds = start.elapsed().as_secs_f64();
             deliver(args, file, report, |_, page| {
                 render::host::diagnosis(&ledger, page)
             })?;
-            // Pages were never meant to be looked at here: the ledger is the answer.
-            Ok(Exit::OK)
+            Ok(exit)
         }
         Input::Dump(dump) => {
             let path = args.target.to_string();
@@ -91,18 +125,6 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             Ok(exit)
         }
     }
-}
-
-/// Why the answer for a live host tells of no pages.
-fn no_pages(options: live::OpenOptions) -> String {
-    let why = match live::open(&options) {
-        Ok(_) => {
-            "of a live host its counters are read; `pages live`, `why live` and `search live` read its memory"
-                .to_owned()
-        }
-        Err(reason) => reason.to_string(),
-    };
-    format!("pages were not looked at: {why}")
 }
 
 /// Says which options change nothing here, and why.

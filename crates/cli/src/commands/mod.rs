@@ -76,7 +76,7 @@ impl Context {
     }
 
     /// How to read memory.
-    fn reading(&self) -> Reading {
+    pub(crate) fn reading(&self) -> Reading {
         Reading {
             live: LiveOptions {
                 max_rate: self.max_rate,
@@ -92,7 +92,7 @@ impl Context {
 
     /// Opens the kernel in `dump`. What of it could not be had is in its
     /// warnings; [`Context::note`] says them where no report does.
-    fn kernel<'d>(&self, dump: &'d Dump) -> anyhow::Result<Kernel<'d>> {
+    pub(crate) fn kernel<'d>(&self, dump: &'d Dump) -> anyhow::Result<Kernel<'d>> {
         let options = Options {
             without_btf: self.without_btf,
             cache: self.memory.map(|limit| limit.cache()),
@@ -115,6 +115,17 @@ impl Context {
     /// The whole diagnosis of the target called `path`, with a bar.
     fn diagnose(&self, kernel: &Kernel<'_>, path: &str) -> anyhow::Result<Diagnosis> {
         Ok(self.with_bar(path, |options| Diagnosis::of(kernel, options))?)
+    }
+
+    /// The same of a host that runs, with a pause between two looks.
+    pub(crate) fn diagnose_live(
+        &self,
+        kernel: &Kernel<'_>,
+        path: &str,
+        pause: impl FnOnce(),
+    ) -> anyhow::Result<Report> {
+        let live = |options: &hunt::Options<'_>| Diagnosis::live(kernel, options, pause);
+        Ok(self.with_bar(path, live)?.report)
     }
 
     /// A first answer, from the sample that `seed` draws.

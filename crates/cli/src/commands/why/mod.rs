@@ -271,6 +271,7 @@ fn explained(class: Class) -> &'static str {
         Class::PagePool => "in a page_pool of a network driver",
         Class::Zsmalloc => "compressed memory (zsmalloc)",
         Class::Detached => "user or cache page without an owner, but still referenced",
+        Class::Moving => "changed hands while it was looked at",
         Class::Raw => "allocated page by page, in no counter of the kernel",
     }
 }
