@@ -38,12 +38,18 @@ struct Question {
 
 /// What a search by more threads than the guest has processors finds must be there: they
 /// share no open file of kcore.
-const QUESTIONS: [Question; 8] = [
+const QUESTIONS: [Question; 9] = [
     // First: the kernel makes the boot's id when it is first asked for it.
     Question {
         name: "counters",
-        ask: "diagnose @",
+        ask: "ledger @",
         compare: None,
+        status: 0,
+    },
+    Question {
+        name: "pages",
+        ask: "diagnose @ --json --fail-on never",
+        compare: Some(pages),
         status: 0,
     },
     Question {
@@ -275,6 +281,40 @@ fn info(live: &str, dump: &str, _: &Truth) -> Result<String> {
     Ok(format!(
         "{} symbols, {} types",
         live["kernel"]["symbols"], live["kernel"]["btf_types"]
+    ))
+}
+
+/// What is lost, to one page in a hundred of what was planted, and whose it is.
+fn pages(live: &str, dump: &str, truth: &Truth) -> Result<String> {
+    let (live, dump) = (json(live)?, json(dump)?);
+    let lost = |report: &Value| report["unaccounted"]["lost_pages"].as_u64();
+    let drivers = |report: &Value| -> BTreeSet<String> {
+        let findings = report["findings"].as_array().into_iter().flatten();
+        let lost = findings.filter(|finding| finding["verdict"] == "lost");
+        let owners = lost.flat_map(|finding| finding["owners"].as_array().into_iter().flatten());
+        let drivers = owners.filter_map(|owner| owner["driver"].as_str());
+        drivers.map(str::to_owned).collect()
+    };
+    let planted = truth.lost().len() as u64;
+    let found = lost(&live).context("no report")?;
+    ensure!(
+        found.abs_diff(planted) * 100 <= planted.max(100),
+        "{found} pages lost of {planted} planted, in the dump {:?}; {}",
+        lost(&dump),
+        live["warnings"]
+    );
+    ensure!(
+        drivers(&live) == drivers(&dump),
+        "lost in {:?}, in the dump in {:?}",
+        drivers(&live),
+        drivers(&dump)
+    );
+    Ok(format!(
+        "{found} of {planted} pages lost, control {} of {} missed, {} s; {}",
+        live["control"]["missed"],
+        live["control"]["checked"],
+        live["timing"]["seconds"],
+        live["warnings"]
     ))
 }
 
