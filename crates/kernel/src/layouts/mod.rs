@@ -94,7 +94,7 @@ pub(crate) fn questions() -> Questions {
 
 /// Members looked at for the whole table; the kernels of the lab take some ten
 /// thousand. Broken BTF may nest without end.
-const MEMBER_BUDGET: u32 = 1 << 24;
+const MEMBER_BUDGET: u32 = 1 << 20;
 
 /// Where the types have the member of a row.
 fn place(btf: &Btf, row: &rows::FieldRow, budget: &mut u32) -> Option<Place> {
