@@ -7,7 +7,7 @@ use crate::progress::Bar;
 use crate::saved;
 use crate::spool::{self, STDIN};
 use anyhow::{anyhow, bail, ensure};
-use pagehound_hunt::host::{HostFiles, looks_like_host_files};
+use pagehound_hunt::host::{HostFiles, host_folder, looks_like_host_files};
 use pagehound_kernel::{KernelError, Searched};
 use pagehound_model::Report;
 use pagehound_vmcore::{Advice, Dump, OpenError, OpenOptions, shell_path};
@@ -42,6 +42,9 @@ impl Input {
             }
             Target::Path(path) if parts.is_empty() && looks_like_host_files(&head(path)) => {
                 Input::Host(Box::new(HostFiles::from_meminfo_path(path)?))
+            }
+            Target::Path(path) if parts.is_empty() && host_folder(path).is_some() => {
+                Input::Host(Box::new(HostFiles::from_folder(path)?))
             }
             _ => Input::Dump(Box::new(open_dump(target, parts, options)?)),
         })

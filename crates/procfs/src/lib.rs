@@ -1,7 +1,8 @@
 //! Parsers of the text the kernel prints under `/proc` and `/sys`, debugfs included.
 //!
 //! Input is always a byte slice, so one parser serves the live host, a saved file
-//! and a file inside an archive. What is returned borrows from that slice.
+//! and a file inside an archive. What is returned borrows from that slice. What lies
+//! in folders is read from a [`Tree`], which any of these can be.
 //!
 //! The text may come from anybody: no parser panics, none allocates more than a
 //! small multiple of its input, and an iterator ends after the first error, which
@@ -22,7 +23,7 @@ mod netdevs;
 mod page_owner;
 mod sections;
 mod slabinfo;
-mod sysfs;
+mod tree;
 mod version;
 mod vmallocinfo;
 mod vmstat;
@@ -40,7 +41,7 @@ pub use netdevs::{NetDevice, read_netdevs};
 pub use page_owner::{OwnedPages, OwnerRows, page_owner};
 pub use sections::{Section, looks_like_sections, sections};
 pub use slabinfo::{SlabCache, slabinfo};
-pub use sysfs::read_line;
+pub use tree::{Root, Text, Tree, Unread, read_line, read_some};
 pub use version::{Version, version};
 pub use vmallocinfo::{Area, AreaFlags, vmallocinfo};
 pub use vmstat::{Counter, vmstat, vmstat_value};

@@ -2,10 +2,10 @@
 //! beside it, or one file with sections.
 
 use super::HostError;
+use super::saved::{Companions, Sections};
 use pagehound_procfs as procfs;
-use procfs::{HugepagePool, ModuleBuild, NetDevice};
-use std::io::Read;
-use std::path::Path;
+use procfs::{HugepagePool, ModuleBuild, NetDevice, Root, Tree, Unread};
+use std::path::{Path, PathBuf};
 
 /// Longest file that is read, in bytes: a vmallocinfo of half a million areas.
 const MAX_FILE: u64 = 64 << 20;
@@ -13,6 +13,9 @@ const MAX_FILE: u64 = 64 << 20;
 /// How much of a live page_owner is read: the kernel makes it while it is read, and
 /// there is a paragraph for every page in use.
 const MAX_RECORDS: u64 = 16 << 20;
+
+/// Where more lie in a folder, no host is looked for below it.
+const MAX_SUBFOLDERS: usize = 1 << 10;
 
 /// The text of a host's files, unparsed. Only the meminfo is indispensable.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +55,20 @@ pub struct HostFiles {
     pub problems: Vec<String>,
 }
 
+/// The folder that [`HostFiles::from_folder`] reads when given `folder`: itself, or the
+/// only folder in it that has a `proc/meminfo`, as where a sos archive was unpacked.
+pub fn host_folder(folder: &Path) -> Option<PathBuf> {
+    let has_files = |folder: &Path| folder.join("proc/meminfo").is_file();
+    if has_files(folder) {
+        return Some(folder.to_owned());
+    }
+    let entries = std::fs::read_dir(folder).ok()?.take(MAX_SUBFOLDERS);
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut folders = folders.filter(|folder| has_files(folder));
+    let only = folders.next()?;
+    folders.next().is_none().then_some(only)
+}
+
 /// Whether a file that starts with `head` can be given to
 /// [`HostFiles::from_meminfo_path`]: a meminfo, or a file with `== name` sections.
 pub fn looks_like_host_files(head: &[u8]) -> bool {
@@ -65,50 +82,102 @@ impl HostFiles {
     /// # Errors
     /// `/proc/meminfo` cannot be read.
     pub fn live() -> Result<HostFiles, HostError> {
-        let proc = Path::new("/proc");
+        HostFiles::from_folder(Path::new("/"))
+    }
+
+    /// A folder with `proc` and perhaps `sys` below it, such as `/`, copies of both, or
+    /// an unpacked sos archive; or the folder that such a one is in, see [`host_folder`].
+    ///
+    /// # Errors
+    /// There is no `proc/meminfo` in it, or it cannot be read.
+    pub fn from_folder(folder: &Path) -> Result<HostFiles, HostError> {
+        let found = host_folder(folder);
+        let folder = found.as_deref().unwrap_or(folder);
+        let io = |source| HostError::Io {
+            path: folder.to_owned(),
+            source,
+        };
+        let root = Root::open(folder).map_err(io)?;
+        HostFiles::of(&root, folder.join("proc").display().to_string())
+    }
+
+    /// What there is in `tree`. `origin` is for messages.
+    ///
+    /// # Errors
+    /// There is no `proc/meminfo` in it, or it cannot be read.
+    pub fn of(tree: &dyn Tree, origin: String) -> Result<HostFiles, HostError> {
+        let meminfo = match tree.read("proc/meminfo", MAX_FILE) {
+            Ok(text) if text.cut => {
+                return Err(HostError::TooLong {
+                    path: origin.into(),
+                    limit: MAX_FILE,
+                });
+            }
+            Ok(text) => text.bytes,
+            Err(reason) => return Err(HostError::NoMeminfo { origin, reason }),
+        };
         let mut files = HostFiles {
-            origin: "/proc".to_owned(),
-            meminfo: read(&proc.join("meminfo"))?,
+            origin,
+            meminfo,
             ..HostFiles::default()
         };
-        files.read_companions(proc, |name| name.to_owned());
-        files.read_host(proc, Path::new("/sys"));
-        files.read_page_owner(Path::new("/sys/kernel/debug"));
+        // First what changes fastest, so that it fits the meminfo.
+        files.zoneinfo = files.text(tree, "proc/zoneinfo");
+        files.vmstat = files.text(tree, "proc/vmstat");
+        files.vmallocinfo = files.text(tree, "proc/vmallocinfo");
+        files.modules = files.text(tree, "proc/modules");
+        files.version = files.text(tree, "proc/version");
+        files.allocinfo = files.text(tree, "proc/allocinfo");
+        files.page_owner = files.page_owner(tree);
+        files.hugepages = procfs::read_hugepages(tree).ok();
+        files.netdevs = procfs::read_netdevs(tree).ok();
+        files.module_builds = procfs::read_module_builds(tree).ok();
+        files.hostname = procfs::read_line(tree, "proc/sys/kernel/hostname");
+        files.boot_id = procfs::read_line(tree, "proc/sys/kernel/random/boot_id");
         Ok(files)
     }
 
-    /// What tells hosts apart, and the huge pages, from `/proc` and `/sys` or copies of
-    /// them side by side.
-    fn read_host(&mut self, proc: &Path, sys: &Path) {
-        self.hugepages = procfs::read_hugepages(&sys.join("kernel/mm/hugepages")).ok();
-        self.netdevs = procfs::read_netdevs(sys).ok();
-        self.module_builds = procfs::read_module_builds(sys).ok();
-        self.hostname = procfs::read_line(proc, "sys/kernel/hostname");
-        self.boot_id = procfs::read_line(proc, "sys/kernel/random/boot_id");
+    /// The text at `path`. That there is none is no problem.
+    fn text(&mut self, tree: &dyn Tree, path: &'static str) -> Option<Vec<u8>> {
+        let name = file_name(path);
+        match tree.read(path, MAX_FILE) {
+            Ok(text) if !text.cut => return Some(text.bytes),
+            Ok(_) => self.problems.push(format!(
+                "{name}: longer than {} MiB; left out",
+                MAX_FILE >> 20
+            )),
+            Err(Unread::NotThere) => {}
+            Err(Unread::Denied) => self.denied.push(name),
+            Err(Unread::Other(reason)) => self.problems.push(format!("{name}: {reason}; left out")),
+        }
+        None
     }
 
     /// Stacks with their pages, as the kernel adds them up; before 6.9 every
     /// allocation, of which the first tell what there is.
-    fn read_page_owner(&mut self, debug: &Path) {
-        let stacks = read(&debug.join("page_owner_stacks/show_stacks"));
-        self.page_owner = stacks.ok().or_else(|| {
-            let (text, cut) = read_some(&debug.join("page_owner"), MAX_RECORDS).ok()?;
-            if cut {
-                self.problems.push(format!(
-                    "page_owner is long: its first {} MiB were read, so the sums are of the lowest pages",
-                    MAX_RECORDS >> 20
-                ));
-            }
-            Some(text)
-        });
+    fn page_owner(&mut self, tree: &dyn Tree) -> Option<Vec<u8>> {
+        let stacks = tree.read(
+            "sys/kernel/debug/page_owner_stacks/show_stacks",
+            MAX_RECORDS,
+        );
+        if let Ok(stacks) = stacks.as_ref().map(|text| &text.bytes) {
+            return Some(stacks.clone());
+        }
+        let text = tree.read("sys/kernel/debug/page_owner", MAX_RECORDS).ok()?;
+        if text.cut {
+            self.problems.push(format!(
+                "page_owner is long: its first {} MiB were read, so the sums are of the lowest pages",
+                MAX_RECORDS >> 20
+            ));
+        }
+        Some(text.bytes)
     }
 
     /// A saved meminfo, or a file with sections `== meminfo`, `== vmallocinfo` and so
     /// on. Companions of a meminfo are looked for beside it under the same name with
     /// `meminfo` replaced (`host1-meminfo.txt`, `host1-zoneinfo.txt`); beside a file
-    /// whose name has no `meminfo` in it, under their plain names. A folder `sys` beside
-    /// `proc`, as in a sos report, gives the huge pages, the network devices and the
-    /// builds of modules.
+    /// whose name has no `meminfo` in it, under their plain names. `proc/meminfo` stands
+    /// for the whole folder that `proc` lies in, see [`HostFiles::from_folder`].
     ///
     /// # Errors
     /// The file cannot be read, is too long, or has sections but no meminfo.
@@ -118,30 +187,14 @@ impl HostFiles {
         if procfs::looks_like_sections(&text) {
             return HostFiles::from_sections(&text, origin);
         }
-        let mut files = HostFiles {
-            origin,
-            meminfo: text,
-            ..HostFiles::default()
-        };
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let own_name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        files.read_companions(folder, |name| {
-            if own_name.contains("meminfo") {
-                own_name.replacen("meminfo", name, 1)
-            } else {
-                name.to_owned()
-            }
-        });
-        let sys = folder.join("../sys");
-        // A link would lead to the machine that this runs on.
-        let is_folder = std::fs::symlink_metadata(&sys).is_ok_and(|sys| sys.is_dir());
-        if is_folder && folder.file_name().is_some_and(|name| name == "proc") {
-            files.read_host(folder, &sys);
+        let absolute = std::path::absolute(path).unwrap_or_default();
+        if absolute.ends_with("proc/meminfo")
+            && let Some(folder) = absolute.ancestors().nth(2)
+            && let Ok(root) = Root::open(folder)
+        {
+            return HostFiles::of(&root, origin);
         }
-        Ok(files)
+        HostFiles::of(&Companions::of(path, text), origin)
     }
 
     /// A text with sections, see [`HostFiles::from_meminfo_path`]. Of sections with the
@@ -150,40 +203,9 @@ impl HostFiles {
     /// # Errors
     /// No section is called `meminfo`.
     pub fn from_sections(text: &[u8], origin: String) -> Result<HostFiles, HostError> {
-        let mut files = HostFiles {
-            origin,
-            ..HostFiles::default()
-        };
-        let mut meminfo = None;
-        for part in procfs::sections(text) {
-            let slot = if part.name == "meminfo" {
-                &mut meminfo
-            } else if let Some(slot) = files.slot(part.name) {
-                slot
-            } else {
-                continue;
-            };
-            slot.get_or_insert_with(|| part.text.to_vec());
-        }
-        match meminfo {
-            Some(meminfo) => Ok(HostFiles { meminfo, ..files }),
-            None => Err(HostError::NoMeminfo {
-                origin: files.origin,
-            }),
-        }
-    }
-
-    /// Where the text of the companion `name` belongs.
-    fn slot(&mut self, name: &str) -> Option<&mut Option<Vec<u8>>> {
-        Some(match name {
-            "vmallocinfo" => &mut self.vmallocinfo,
-            "zoneinfo" => &mut self.zoneinfo,
-            "vmstat" => &mut self.vmstat,
-            "modules" => &mut self.modules,
-            "version" => &mut self.version,
-            "allocinfo" => &mut self.allocinfo,
-            "page_owner" => &mut self.page_owner,
-            _ => return None,
+        HostFiles::of(&Sections::of(text), origin).map_err(|error| match error {
+            HostError::NoMeminfo { origin, .. } => HostError::NoSection { origin },
+            error => error,
         })
     }
 
@@ -220,74 +242,28 @@ impl HostFiles {
         .collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
-
-    /// Reads what there is of the companions; first what changes fastest, so that it
-    /// fits the meminfo. Their absence is no problem.
-    fn read_companions(&mut self, folder: &Path, file_name: impl Fn(&str) -> String) {
-        for name in [
-            "zoneinfo",
-            "vmstat",
-            "vmallocinfo",
-            "modules",
-            "version",
-            "allocinfo",
-            "page_owner",
-        ] {
-            let path = folder.join(file_name(name));
-            // A link may lead to anything, and opening a pipe waits for somebody to write.
-            match std::fs::symlink_metadata(&path) {
-                Ok(file) if !file.is_file() => {
-                    self.problems
-                        .push(format!("{name}: no regular file; left out"));
-                    continue;
-                }
-                _ => {}
-            }
-            match read(&path) {
-                Ok(text) => {
-                    if let Some(slot) = self.slot(name) {
-                        *slot = Some(text);
-                    }
-                }
-                Err(HostError::Io { source, .. })
-                    if source.kind() == std::io::ErrorKind::NotFound => {}
-                Err(HostError::Io { source, .. })
-                    if source.kind() == std::io::ErrorKind::PermissionDenied =>
-                {
-                    self.denied.push(name);
-                }
-                Err(HostError::Io { source, .. }) => {
-                    self.problems.push(format!("{name}: {source}; left out"));
-                }
-                Err(error) => self.problems.push(format!("{error}; left out")),
-            }
-        }
-    }
 }
 
-/// Files under /proc have no length, so reading is what bounds it.
+/// The whole file.
 fn read(path: &Path) -> Result<Vec<u8>, HostError> {
     let io = |source| HostError::Io {
         path: path.to_owned(),
         source,
     };
-    match read_some(path, MAX_FILE).map_err(io)? {
-        (text, false) => Ok(text),
-        (_, true) => Err(HostError::TooLong {
+    let file = std::fs::File::open(path).map_err(io)?;
+    let text = procfs::read_some(file, MAX_FILE).map_err(io)?;
+    if text.cut {
+        return Err(HostError::TooLong {
             path: path.to_owned(),
             limit: MAX_FILE,
-        }),
+        });
     }
+    Ok(text.bytes)
 }
 
-/// The first bytes of a file, at most `limit`, and whether there are more.
-fn read_some(path: &Path, limit: u64) -> std::io::Result<(Vec<u8>, bool)> {
-    let mut text = Vec::new();
-    let file = std::fs::File::open(path)?;
-    file.take(limit + 1).read_to_end(&mut text)?;
-    let cut = text.len() as u64 > limit;
-    text.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok((text, cut))
+/// What a file of `/proc` is called: `proc/net/sockstat` is `sockstat`.
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -363,6 +339,30 @@ mod tests {
         );
         assert_eq!(files.vmstat.as_deref(), Some(&b"nr_zspages 1\n"[..]));
         assert_eq!(files.hugepages.unwrap()[0].bytes(), Some(3 << 30));
+    }
+
+    #[test]
+    fn a_folder_is_a_host_if_it_or_its_only_folder_with_proc_is() {
+        let outer = tempfile::tempdir().unwrap();
+        let at = |path: &str| outer.path().join(path);
+        assert_eq!(host_folder(outer.path()), None);
+        std::fs::create_dir_all(at("sosreport-db7/proc")).unwrap();
+        std::fs::create_dir_all(at("other/proc")).unwrap();
+        std::fs::write(at("sosreport-db7/proc/meminfo"), "MemTotal: 1 kB\n").unwrap();
+        let found = host_folder(outer.path()).unwrap();
+        assert_eq!(found, at("sosreport-db7"));
+        assert_eq!(host_folder(&found), Some(found.clone()));
+        let files = HostFiles::from_folder(outer.path()).unwrap();
+        assert_eq!(files.meminfo, b"MemTotal: 1 kB\n");
+        assert_eq!(files.origin, found.join("proc").display().to_string());
+        // Which of two is meant, nobody knows.
+        std::fs::write(at("other/proc/meminfo"), "MemTotal: 2 kB\n").unwrap();
+        assert_eq!(host_folder(outer.path()), None);
+        let error = HostFiles::from_folder(outer.path()).unwrap_err();
+        assert!(
+            error.to_string().ends_with("proc: meminfo: not there"),
+            "{error}"
+        );
     }
 
     #[test]

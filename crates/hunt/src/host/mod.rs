@@ -13,6 +13,7 @@ mod facts;
 mod files;
 mod ledger;
 mod page_size;
+mod saved;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -20,10 +21,10 @@ mod vmalloc;
 
 pub use allocations::HostAllocation;
 pub use classic::{Classic, Note, Sign, Step, classic};
-pub use files::{HostFiles, looks_like_host_files};
+pub use files::{HostFiles, host_folder, looks_like_host_files};
 pub use ledger::{HostLedger, HostRow, ledger};
 
-use pagehound_procfs::ParseError;
+use pagehound_procfs::{ParseError, Unread};
 use std::path::PathBuf;
 
 /// Largest counter that is believed, in kB: 64 PiB, 16 times what the page tables of
@@ -59,9 +60,17 @@ pub enum HostError {
     },
     /// The sections of the file do not include a meminfo.
     #[error("{origin}: no section `== meminfo`")]
-    NoMeminfo {
+    NoSection {
         /// Where the text came from.
         origin: String,
+    },
+    /// The files do not include a meminfo.
+    #[error("{origin}: meminfo: {reason}")]
+    NoMeminfo {
+        /// Where they came from.
+        origin: String,
+        /// Why there is none.
+        reason: Unread,
     },
     /// A field nothing can be said without.
     #[error("{origin}: meminfo has no {field} in kB: is the file cut?")]
