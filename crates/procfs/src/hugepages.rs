@@ -40,15 +40,23 @@ pub fn pool_page_size(folder: &str) -> Option<u64> {
 /// # Errors
 /// They cannot be listed, for example because the kernel has no huge pages.
 pub fn read_hugepages(tree: &dyn Tree) -> Result<Vec<HugepagePool>, Unread> {
+    read_hugepages_in(tree, FOLDER)
+}
+
+/// The same of `folder`: nodes have pools of their own, in `node<number>/hugepages`.
+///
+/// # Errors
+/// They cannot be listed.
+pub fn read_hugepages_in(tree: &dyn Tree, folder: &str) -> Result<Vec<HugepagePool>, Unread> {
     let pool = |name: &String| {
-        let count = |file| read_number(tree, &format!("{FOLDER}/{name}/{file}"));
+        let count = |file| read_number(tree, &format!("{folder}/{name}/{file}"));
         Some(HugepagePool {
             page_size: pool_page_size(name)?,
             total: count("nr_hugepages")?,
             free: count("free_hugepages").unwrap_or(0),
         })
     };
-    let names = tree.names(FOLDER)?;
+    let names = tree.names(folder)?;
     let mut pools: Vec<HugepagePool> = names.iter().filter_map(pool).take(MAX_POOLS).collect();
     pools.sort_unstable_by_key(|pool| pool.page_size);
     Ok(pools)

@@ -79,7 +79,7 @@ pub fn read_line(tree: &dyn Tree, path: &str) -> Option<String> {
 }
 
 /// The number that an attribute is; none if it is something else.
-pub(crate) fn read_number(tree: &dyn Tree, path: &str) -> Option<u64> {
+pub fn read_number(tree: &dyn Tree, path: &str) -> Option<u64> {
     crate::line::decimal(&read_line(tree, path)?)
 }
 

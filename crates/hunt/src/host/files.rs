@@ -1,11 +1,15 @@
 //! Where the text comes from: the running host, a saved file with its companions
 //! beside it, or one file with sections.
 
-use super::HostError;
 use super::saved::{Companions, Sections};
+use super::{HostError, live};
 use pagehound_procfs as procfs;
-use procfs::{HugepagePool, ModuleBuild, NetDevice, Root, Tree, Unread};
+use procfs::{
+    HugepagePool, Installed, ModuleBuild, NetDevice, NodeText, Processes, Root, TraceRings, Tree,
+    Unread, ZramDevice,
+};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Longest file that is read, in bytes: a vmallocinfo of half a million areas.
 const MAX_FILE: u64 = 64 << 20;
@@ -13,6 +17,15 @@ const MAX_FILE: u64 = 64 << 20;
 /// How much of a live page_owner is read: the kernel makes it while it is read, and
 /// there is a paragraph for every page in use.
 const MAX_RECORDS: u64 = 16 << 20;
+
+/// Companions without which rows are wrong or missing; others only say more of a row.
+const NEEDED: [&str; 3] = ["vmallocinfo", "zoneinfo", "vmstat"];
+
+/// Where a saved kernel log lies: the first two are a sos archive's.
+const LOGS: [&str; 3] = ["sos_commands/kernel/dmesg", "dmesg", "log"];
+
+/// How long processes are looked at.
+const PROCESSES_TIME: Duration = Duration::from_secs(2);
 
 /// Where more lie in a folder, no host is looked for below it.
 const MAX_SUBFOLDERS: usize = 1 << 10;
@@ -39,6 +52,38 @@ pub struct HostFiles {
     /// `/sys/kernel/debug/page_owner_stacks/show_stacks` or `/sys/kernel/debug/page_owner`
     /// (root only), on kernels booted with `page_owner=on`.
     pub page_owner: Option<Vec<u8>>,
+    /// `/proc/slabinfo` (root only).
+    pub slabinfo: Option<Vec<u8>>,
+    /// `/proc/iomem` (addresses for root only).
+    pub iomem: Option<Vec<u8>>,
+    /// The kernel log.
+    pub log: Option<Vec<u8>>,
+    /// `/proc/net/sockstat` and `sockstat6`.
+    pub sockstat: [Option<Vec<u8>>; 2],
+    /// `/proc/sysvipc/shm`.
+    pub sysvipc_shm: Option<Vec<u8>>,
+    /// `/proc/spl/kstat/zfs/abdstats` and `arcstats`.
+    pub zfs: [Option<Vec<u8>>; 2],
+    /// CPUs there can be, of `/sys/devices/system/cpu/possible`.
+    pub possible_cpus: Option<u64>,
+    /// zram devices.
+    pub zram: Vec<ZramDevice>,
+    /// Bytes of zswap's pool, of debugfs (root only); `Zswap` of meminfo since 5.19.
+    pub zswap_pool: Option<u64>,
+    /// Ring buffers of tracing (root only).
+    pub trace_rings: Vec<TraceRings>,
+    /// Pages that mlx5 devices have been given for their firmware, of debugfs (root only).
+    pub mlx5_pages: u64,
+    /// Counters of NUMA nodes, and of each the pools of huge pages.
+    pub nodes: Vec<(NodeText, Vec<HugepagePool>)>,
+    /// Memory of the machine by those who know more than the page allocator.
+    pub installed: Installed,
+    /// Control groups that were removed and stay because memory is charged to them.
+    pub dying_cgroups: Option<u64>,
+    /// What processes have (of all for root only); none where there was no time to look.
+    pub processes: Option<Processes>,
+    /// Bytes of each tmpfs that is mounted, by where.
+    pub tmpfs: Vec<(String, u64)>,
     /// Pools of `/sys/kernel/mm/hugepages`.
     pub hugepages: Option<Vec<HugepagePool>>,
     /// Devices of `/sys/class/net`.
@@ -82,7 +127,21 @@ impl HostFiles {
     /// # Errors
     /// `/proc/meminfo` cannot be read.
     pub fn live() -> Result<HostFiles, HostError> {
-        HostFiles::from_folder(Path::new("/"))
+        let mut files = HostFiles::from_folder(Path::new("/"))?;
+        match live::kernel_log() {
+            Ok(log) => files.log = Some(log),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                files.denied.push("kernel log");
+            }
+            Err(_) => {}
+        }
+        files.tmpfs = live::tmpfs();
+        let end = Instant::now() + PROCESSES_TIME;
+        files.processes = procfs::read_processes(Path::new("/proc"), end).ok();
+        if files.processes.as_ref().is_some_and(|found| found.hidden) {
+            files.denied.push("processes");
+        }
+        Ok(files)
     }
 
     /// A folder with `proc` and perhaps `sys` below it, such as `/`, copies of both, or
@@ -129,6 +188,30 @@ impl HostFiles {
         files.version = files.text(tree, "proc/version");
         files.allocinfo = files.text(tree, "proc/allocinfo");
         files.page_owner = files.page_owner(tree);
+        files.slabinfo = files.text(tree, "proc/slabinfo");
+        files.sockstat = ["proc/net/sockstat", "proc/net/sockstat6"].map(|it| files.text(tree, it));
+        files.sysvipc_shm = files.text(tree, "proc/sysvipc/shm");
+        files.zfs = ["proc/spl/kstat/zfs/abdstats", "proc/spl/kstat/zfs/arcstats"]
+            .map(|it| files.text(tree, it));
+        files.iomem = files.text(tree, "proc/iomem");
+        files.read_iomem();
+        files.log = LOGS.iter().find_map(|path| files.text(tree, path));
+        let possible = procfs::read_line(tree, "sys/devices/system/cpu/possible");
+        files.possible_cpus = possible.and_then(|text| procfs::cpulist_count(&text));
+        files.zram = procfs::read_zram(tree);
+        files.zswap_pool = procfs::read_number(tree, "sys/kernel/debug/zswap/pool_total_size");
+        match procfs::read_trace_rings(tree) {
+            Ok(rings) => files.trace_rings = rings,
+            Err(Unread::Denied) => files.denied.push("tracing"),
+            Err(_) => {}
+        }
+        files.mlx5_pages = mlx5_pages(tree);
+        files.nodes = nodes(tree);
+        files.installed = procfs::read_installed(tree);
+        if tree.read("sys/firmware/dmi/tables/DMI", 0) == Err(Unread::Denied) {
+            files.denied.push("DMI");
+        }
+        files.dying_cgroups = dying_cgroups(tree);
         files.hugepages = procfs::read_hugepages(tree).ok();
         files.netdevs = procfs::read_netdevs(tree).ok();
         files.module_builds = procfs::read_module_builds(tree).ok();
@@ -151,6 +234,16 @@ impl HostFiles {
             Err(Unread::Other(reason)) => self.problems.push(format!("{name}: {reason}; left out")),
         }
         None
+    }
+
+    /// Takes back an iomem whose addresses are hidden.
+    fn read_iomem(&mut self) {
+        let text = self.iomem.as_deref().unwrap_or_default();
+        let ranges: Vec<procfs::Resource<'_>> = procfs::iomem(text).map_while(Result::ok).collect();
+        if procfs::addresses_hidden(&ranges) {
+            self.iomem = None;
+            self.denied.push("iomem");
+        }
     }
 
     /// Stacks with their pages, as the kernel adds them up; before 6.9 every
@@ -223,11 +316,28 @@ impl HostFiles {
                 "free pages on per-CPU lists",
             ),
             ("vmstat", self.vmstat.is_none(), "pages of zram"),
+            ("slabinfo", self.slabinfo.is_none(), "slab caches"),
+            ("tracing", self.trace_rings.is_empty(), "trace buffers"),
+            (
+                "processes",
+                self.denied.contains(&"processes"),
+                "memfd, rings, BPF maps and graphics of other users",
+            ),
+            (
+                "kernel log",
+                self.log.is_none(),
+                "the first per-CPU chunk, the kernel's image",
+            ),
+            ("iomem", self.iomem.is_none(), "the firmware's part"),
+            ("DMI", self.installed.modules.is_none(), "memory modules"),
         ];
         let list = |denied: bool| {
             would_add
                 .iter()
-                .filter(|&&(name, gone, _)| gone && self.denied.contains(&name) == denied)
+                .filter(|&&(name, gone, _)| {
+                    let given = NEEDED.contains(&name) || denied;
+                    gone && given && self.denied.contains(&name) == denied
+                })
                 .map(|(name, _, what)| format!("{name} ({what})"))
                 .collect::<Vec<_>>()
                 .join(", ")
@@ -259,6 +369,42 @@ fn read(path: &Path) -> Result<Vec<u8>, HostError> {
         });
     }
     Ok(text.bytes)
+}
+
+/// Pages of all mlx5 devices, by debugfs `mlx5/<device>/pages/fw_pages_total`.
+fn mlx5_pages(tree: &dyn Tree) -> u64 {
+    let folder = "sys/kernel/debug/mlx5";
+    let devices = tree.names(folder).unwrap_or_default();
+    let pages = |device: &String| {
+        let path = format!("{folder}/{device}/pages/fw_pages_total");
+        procfs::read_number(tree, &path)
+    };
+    devices
+        .iter()
+        .filter_map(pages)
+        .fold(0, u64::saturating_add)
+}
+
+fn nodes(tree: &dyn Tree) -> Vec<(NodeText, Vec<HugepagePool>)> {
+    let nodes = procfs::read_nodes(tree).into_iter();
+    let with_pools = nodes.map(|node| {
+        let folder = format!("sys/devices/system/node/node{}/hugepages", node.node);
+        let pools = procfs::read_hugepages_in(tree, &folder);
+        (node, pools.unwrap_or_default())
+    });
+    with_pools.collect()
+}
+
+/// The root group's `cgroup.stat` (4.14 and later), where the second version is mounted.
+fn dying_cgroups(tree: &dyn Tree) -> Option<u64> {
+    let text = procfs::read_line(tree, "sys/fs/cgroup/cgroup.stat")?;
+    let mut lines = text.lines();
+    lines.find_map(|line| {
+        line.strip_prefix("nr_dying_descendants ")?
+            .trim()
+            .parse()
+            .ok()
+    })
 }
 
 /// What a file of `/proc` is called: `proc/net/sockstat` is `sockstat`.

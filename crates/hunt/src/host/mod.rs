@@ -12,6 +12,7 @@ mod classic;
 mod facts;
 mod files;
 mod ledger;
+mod live;
 mod page_size;
 mod saved;
 mod terms;

@@ -10,6 +10,9 @@ fn plain_name(path: &str) -> Option<&str> {
     if let Some(name) = path.strip_prefix("sys/kernel/debug/") {
         return (!name.contains('/')).then_some(name);
     }
+    if path == "dmesg" {
+        return Some(path);
+    }
     let path = path.strip_prefix("proc/")?;
     let name = path.rsplit('/').next()?;
     (!path.starts_with("sys/")).then_some(name)
