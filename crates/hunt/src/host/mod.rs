@@ -8,12 +8,15 @@
 
 mod allocations;
 mod balloon;
+mod below;
 mod classic;
 mod facts;
 mod files;
 mod ledger;
 mod live;
+mod nodes;
 mod page_size;
+mod parts;
 mod saved;
 mod terms;
 #[cfg(test)]
@@ -21,9 +24,12 @@ mod tests;
 mod vmalloc;
 
 pub use allocations::HostAllocation;
+pub use below::BelowRow;
 pub use classic::{Classic, Note, Sign, Step, classic};
 pub use files::{HostFiles, host_folder, looks_like_host_files};
 pub use ledger::{HostLedger, HostRow, ledger};
+pub use nodes::NodeRow;
+pub use parts::{Bound, Part};
 
 use pagehound_procfs::{ParseError, Unread};
 use std::path::PathBuf;

@@ -1,0 +1,142 @@
+//! The kernel's own: slab caches, callers of vmalloc(), compressed pages, tables of
+//! IOMMUs, the memory map, trace buffers.
+
+use super::{Found, Part, SLAB, UNACCOUNTED, largest, pages_bytes, row_bytes};
+use crate::host::HostFiles;
+use crate::host::facts::Facts;
+use crate::host::ledger::HostRow;
+use crate::host::vmalloc;
+use pagehound_procfs as procfs;
+use std::collections::BTreeMap;
+
+/// Caches, and callers of vmalloc(), that are told.
+const TOLD: usize = 10;
+
+pub(super) fn find(files: &HostFiles, facts: &Facts<'_>, rows: &[HostRow], found: &mut Found) {
+    slab(files, facts, rows, found);
+    callers(files, facts, found);
+    compressed(files, facts, found);
+    counters(facts, found);
+    trace(files, facts, found);
+    if let Some(groups) = files.dying_cgroups.filter(|&groups| groups > 0) {
+        found.notes.push(format!(
+            "{groups} control groups were removed and are kept, with per-CPU memory and slabs, because memory is \
+             charged to them (cgroup.stat nr_dying_descendants)"
+        ));
+    }
+}
+
+fn slab(files: &HostFiles, facts: &Facts<'_>, rows: &[HostRow], found: &mut Found) {
+    let Some(text) = files.slabinfo.as_deref() else {
+        return;
+    };
+    let caches: Result<Vec<_>, _> = procfs::slabinfo(text).collect();
+    let caches = match caches {
+        Ok(caches) => caches,
+        Err(error) => {
+            let note = format!("{error}; the file is left out");
+            found.notes.push(note);
+            return;
+        }
+    };
+    let caches = caches.iter();
+    let caches: Vec<(String, u64)> = caches
+        .map(|cache| (cache.name.to_owned(), pages_bytes(facts, cache.pages())))
+        .collect();
+    let all = caches.iter().map(|(_, bytes)| *bytes);
+    let all = all.fold(0, u64::saturating_add);
+    let (told, rest) = largest(caches, TOLD);
+    let source = "slabinfo, slabs x pages";
+    let caches = told.into_iter().map(|(name, bytes)| {
+        let name = format!("cache {name}");
+        Part::exact(SLAB, name, bytes, source)
+    });
+    found.parts.extend(caches);
+    let others = Part::exact(SLAB, "other caches", rest, source);
+    found.parts.push(others);
+    // Large kmalloc() counts as slab since 5.4 (6a486c0ad4dc), and has no cache.
+    let large = row_bytes(rows, SLAB).saturating_sub(all);
+    let source = "meminfo Slab - slabinfo";
+    let large = Part::exact(SLAB, "in no cache: large kmalloc()", large, source);
+    found.parts.push(large);
+}
+
+fn callers(files: &HostFiles, facts: &Facts<'_>, found: &mut Found) {
+    let Some(text) = files
+        .vmallocinfo
+        .as_deref()
+        .filter(|_| facts.vmalloc.is_some())
+    else {
+        return;
+    };
+    let mut callers: BTreeMap<String, u64> = BTreeMap::new();
+    for area in procfs::vmallocinfo(text).map_while(Result::ok) {
+        let pages = vmalloc::own_pages(&area);
+        if pages == 0 || vmalloc::is_stack(&area, pages, facts.page.kb) {
+            continue;
+        }
+        let function = area.function().unwrap_or("unknown");
+        let module = area.caller.split_once(" [").map(|(_, module)| module);
+        let caller = match module {
+            Some(module) => format!("{function} [{module}"),
+            None => function.to_owned(),
+        };
+        let sum = callers.entry(caller).or_default();
+        *sum = sum.saturating_add(pages_bytes(facts, pages));
+    }
+    let (told, rest) = largest(callers.into_iter().collect(), TOLD);
+    let source = "vmallocinfo pages=";
+    let callers = told.into_iter();
+    let callers = callers.map(|(name, bytes)| Part::exact("vmalloc", name, bytes, source));
+    found.parts.extend(callers);
+    let others = Part::exact("vmalloc", "other callers", rest, source);
+    found.parts.push(others);
+}
+
+fn compressed(files: &HostFiles, facts: &Facts<'_>, found: &mut Found) {
+    for device in &files.zram {
+        let source = format!("/sys/block/{}/mm_stat", device.name);
+        let part = Part::exact("zsmalloc", device.name.clone(), device.memory, &source);
+        found.parts.push(part);
+    }
+    let zswap = u64::try_from(facts.kb("Zswap")).unwrap_or(0) * 1024;
+    let part = match files.zswap_pool {
+        Some(pool) if !facts.has("Zswap") => {
+            let pool = super::believed(pool);
+            Part::exact("zsmalloc", "zswap", pool, "debugfs zswap/pool_total_size")
+        }
+        _ => Part::exact("zsmalloc", "zswap", zswap, "meminfo Zswap"),
+    };
+    found.parts.push(part);
+}
+
+fn counters(facts: &Facts<'_>, found: &mut Found) {
+    // Counted in SecPageTables as well since these are (6.11).
+    let iommu = Part::exact(
+        "secondary page tables",
+        "of IOMMUs",
+        pages_bytes(facts, facts.pages.iommu),
+        "vmstat nr_iommu_pages",
+    );
+    // Memory maps of memory that came later, and page extensions (15995a352474, 6.11);
+    // those from boot are not part of MemTotal.
+    let memmap = Part::exact(
+        UNACCOUNTED,
+        "memory map",
+        pages_bytes(facts, facts.pages.memmap),
+        "vmstat nr_memmap_pages",
+    );
+    found.parts.extend([iommu, memmap]);
+}
+
+fn trace(files: &HostFiles, facts: &Facts<'_>, found: &mut Found) {
+    for rings in &files.trace_rings {
+        let bytes = rings.bytes(facts.page.kb * 1024);
+        let source = "tracing/per_cpu/cpu*/buffer_size_kb";
+        let part = Part::exact(UNACCOUNTED, "trace buffers", super::believed(bytes), source);
+        found.parts.push(match &rings.instance {
+            Some(instance) => part.of(format!("instance {instance}")),
+            None => part,
+        });
+    }
+}
