@@ -41,7 +41,7 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             let mut report = host_report::report(&args.target, &files, &ledger);
             report.timing.seconds = start.elapsed().as_secs_f64();
             deliver(args, file, report, |_, page| {
-                render::host::diagnosis(&ledger, page)
+                render::host::diagnosis(&ledger, Detail::of(args.all), page)
             })?;
             // Pages were never meant to be looked at here: the ledger is the answer.
             Ok(Exit::OK)

@@ -244,6 +244,7 @@ impl Diagnosis {
             holders: owned::holders(&pages),
             heap,
             cgroups: charged.groups,
+            explained: Vec::new(),
             dying_cgroups: charged.dying,
             netdevs: attribution.netdevs(),
             modules,
