@@ -14,6 +14,7 @@
 mod allocinfo;
 mod buddyinfo;
 mod cpulist;
+mod dmabuf;
 mod hugepages;
 mod installed;
 mod iomem;
@@ -43,6 +44,7 @@ mod zram;
 pub use allocinfo::{AllocSite, allocinfo};
 pub use buddyinfo::{FreeBlocks, buddyinfo};
 pub use cpulist::cpulist_count;
+pub use dmabuf::{DmaBufs, read_dmabufs};
 pub use hugepages::{HugepagePool, pool_page_size, read_hugepages, read_hugepages_in};
 pub use installed::{Installed, read_installed};
 pub use iomem::{Resource, addresses_hidden, iomem};

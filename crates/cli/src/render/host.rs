@@ -7,7 +7,6 @@ use super::{Detail, parts};
 use crate::host_report::{class, explained};
 use anstyle::Style;
 use pagehound_hunt::host::{BelowRow, Classic, HostAllocation, HostLedger, HostRow, NodeRow, Sign};
-use pagehound_model::Explained;
 use std::io;
 
 /// Columns of a name, where there is room.
@@ -51,27 +50,14 @@ pub fn diagnosis(ledger: &HostLedger, detail: Detail, page: &mut Page) -> io::Re
 pub fn ledger(ledger: &HostLedger, detail: Detail, page: &mut Page) -> io::Result<()> {
     let total = u64::try_from(ledger.total_bytes).unwrap_or(0);
     let explained = explained(ledger);
+    let classes = ledger.rows.iter();
+    let classes: Vec<(String, u64)> = classes
+        .map(|row| (class(row.name), u64::try_from(row.bytes).unwrap_or(0)))
+        .collect();
     let mut rows = Vec::new();
     for known in ledger.rows.iter().filter(|row| row.bytes != 0) {
         rows.push(row(known, total));
-        let class = class(known.name);
-        let of_part = |part: &Explained| {
-            let rows = ledger.rows.iter();
-            rows.filter(|row| row.bytes > 0 && part.is_of(&self::class(row.name)))
-                .collect::<Vec<_>>()
-        };
-        let all = |part: &Explained| {
-            let rows = of_part(part).into_iter();
-            rows.fold(0u64, |sum, row| {
-                sum.saturating_add(row.bytes.unsigned_abs())
-            })
-        };
-        let is_last = |part: &Explained| {
-            of_part(part)
-                .last()
-                .is_some_and(|row| row.name == known.name)
-        };
-        let lines = parts::lines(&explained, &class, all, is_last, detail, total);
+        let lines = parts::lines(&explained, &class(known.name), &classes, detail, total);
         rows.extend(lines.into_iter().map(|line| table::Row {
             style: FAINT,
             cells: vec![line.label, line.size, line.share, line.source],

@@ -3,7 +3,7 @@
 use super::page::{BAD, DOUBT, FAINT, LABEL, PLAIN, Page};
 use super::table::{self, Column, Kind};
 use super::{Detail, finding, number, parts};
-use pagehound_model::{Explained, Finding, LedgerRow, Report, State, UNACCOUNTED, Unaccounted};
+use pagehound_model::{Finding, LedgerRow, Report, State, UNACCOUNTED, Unaccounted};
 use std::io;
 
 /// Rows for what is held, where not all are asked for.
@@ -123,18 +123,13 @@ pub fn ledger(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()
 
 /// What the row of `class` consists of. Parts are bytes, and may be less than a page.
 fn explained(report: &Report, class: &str, detail: Detail) -> Vec<Row> {
-    let of_part = |part: &Explained| {
-        let rows = report.ledger.iter();
-        rows.filter(|row| part.is_of(&row.class))
-            .collect::<Vec<_>>()
-    };
-    let all = |part: &Explained| {
-        let rows = of_part(part).into_iter();
-        rows.fold(0u64, |sum, row| sum.saturating_add(row.bytes))
-    };
-    let is_last = |part: &Explained| of_part(part).last().is_some_and(|row| row.class == class);
+    if report.explained.is_empty() {
+        return Vec::new();
+    }
+    let rows = report.ledger.iter();
+    let rows: Vec<(String, u64)> = rows.map(|row| (row.class.clone(), row.bytes)).collect();
     let total = report.target.mem_total_bytes;
-    let lines = parts::lines(&report.explained, class, all, is_last, detail, total);
+    let lines = parts::lines(&report.explained, class, &rows, detail, total);
     let lines = lines.into_iter().map(|line| Row {
         size: Some(line.size),
         ..Row::new(FAINT, line.label, 0).noted(line.source)

@@ -45,6 +45,9 @@ pub(super) struct Pages {
     /// Given to a balloon, less what it gave back.
     pub(super) inflated: u64,
     pub(super) deflated: u64,
+    /// Pinned by drivers, and unpinned, since boot (5.7).
+    pub(super) pinned: u64,
+    pub(super) unpinned: u64,
 }
 
 /// What the files say.
@@ -224,6 +227,8 @@ impl<'a> Facts<'a> {
                 "nr_memmap_boot_pages" => self.pages.memmap_boot = counter.value,
                 "balloon_inflate" => self.pages.inflated = counter.value,
                 "balloon_deflate" => self.pages.deflated = counter.value,
+                "nr_foll_pin_acquired" => self.pages.pinned = counter.value,
+                "nr_foll_pin_released" => self.pages.unpinned = counter.value,
                 _ => {}
             }
         }

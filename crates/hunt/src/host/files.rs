@@ -5,8 +5,8 @@ use super::saved::{Companions, Sections};
 use super::{HostError, live};
 use pagehound_procfs as procfs;
 use procfs::{
-    HugepagePool, Installed, ModuleBuild, NetDevice, NodeText, Processes, Root, TraceRings, Tree,
-    Unread, ZramDevice,
+    DmaBufs, HugepagePool, Installed, ModuleBuild, NetDevice, NodeText, Processes, Root,
+    TraceRings, Tree, Unread, ZramDevice,
 };
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -74,6 +74,8 @@ pub struct HostFiles {
     pub trace_rings: Vec<TraceRings>,
     /// Pages that mlx5 devices have been given for their firmware, of debugfs (root only).
     pub mlx5_pages: u64,
+    /// Buffers that devices share.
+    pub dmabufs: Vec<DmaBufs>,
     /// Counters of NUMA nodes, and of each the pools of huge pages.
     pub nodes: Vec<(NodeText, Vec<HugepagePool>)>,
     /// Memory of the machine by those who know more than the page allocator.
@@ -206,6 +208,7 @@ impl HostFiles {
             Err(_) => {}
         }
         files.mlx5_pages = mlx5_pages(tree);
+        files.dmabufs = procfs::read_dmabufs(tree);
         files.nodes = nodes(tree);
         files.installed = procfs::read_installed(tree);
         if tree.read("sys/firmware/dmi/tables/DMI", 0) == Err(Unread::Denied) {
@@ -308,7 +311,7 @@ impl HostFiles {
             (
                 "vmallocinfo",
                 self.vmallocinfo.is_none(),
-                "whether kernel stacks lie in the vmalloc range, and vmalloc memory on 4.4 to 5.2",
+                "who has vmalloc memory, and whether it holds kernel stacks",
             ),
             (
                 "zoneinfo",

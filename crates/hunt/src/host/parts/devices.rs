@@ -9,6 +9,7 @@ use pagehound_procfs as procfs;
 pub(super) fn find(files: &HostFiles, facts: &Facts<'_>, found: &mut Found) {
     zfs(files, found);
     sockets(files, facts, found);
+    dmabufs(files, found);
     let mlx5 = Part::exact(
         UNACCOUNTED,
         "firmware of mlx5 devices",
@@ -56,4 +57,23 @@ fn sockets(files: &HostFiles, facts: &Facts<'_>, found: &mut Found) {
         "/proc/net/sockstat* FRAG memory",
     );
     found.parts.extend([sockets, fragments]);
+}
+
+/// The heap `system` allocates page by page. What drivers export is what they have
+/// already, in shmem or as graphics, so that it is only told.
+fn dmabufs(files: &HostFiles, found: &mut Found) {
+    let source = "/sys/kernel/dmabuf/buffers/*/size";
+    for buffers in &files.dmabufs {
+        if buffers.exporter.starts_with("system") {
+            let bytes = believed(buffers.bytes);
+            let part = Part::at_most(UNACCOUNTED, "buffers of DMA heaps", bytes, source);
+            found.parts.push(part);
+        } else {
+            found.notes.push(format!(
+                "buffers that {} shares have {} kB ({source})",
+                buffers.exporter,
+                buffers.bytes / 1024
+            ));
+        }
+    }
 }

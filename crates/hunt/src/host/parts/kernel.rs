@@ -18,6 +18,15 @@ pub(super) fn find(files: &HostFiles, facts: &Facts<'_>, rows: &[HostRow], found
     compressed(files, facts, found);
     counters(facts, found);
     trace(files, facts, found);
+    huge(files, found);
+    let pinned = facts.pages.pinned.saturating_sub(facts.pages.unpinned);
+    if pinned > 0 {
+        // A page is counted each time that it is pinned.
+        found.notes.push(format!(
+            "at most {} kB of user memory are pinned for devices (vmstat nr_foll_pin_*)",
+            facts.pages_kb(pinned)
+        ));
+    }
     if let Some(groups) = files.dying_cgroups.filter(|&groups| groups > 0) {
         found.notes.push(format!(
             "{groups} control groups were removed and are kept, with per-CPU memory and slabs, because memory is \
@@ -138,5 +147,20 @@ fn trace(files: &HostFiles, facts: &Facts<'_>, found: &mut Found) {
             Some(instance) => part.of(format!("instance {instance}")),
             None => part,
         });
+    }
+}
+
+/// Pools by size, and what of each nobody uses.
+fn huge(files: &HostFiles, found: &mut Found) {
+    for pool in files.hugepages.iter().flatten() {
+        let kb = pool.page_size / 1024;
+        let source = format!("/sys/kernel/mm/hugepages/hugepages-{kb}kB");
+        let free = pool.free.min(pool.total);
+        for (state, pages) in [("in use", pool.total - free), ("free", free)] {
+            let name = format!("pages of {kb} kB, {state}");
+            let bytes = super::believed(pages.saturating_mul(pool.page_size));
+            let part = Part::exact("huge pages", name, bytes, &source);
+            found.parts.push(part);
+        }
     }
 }

@@ -5,7 +5,7 @@
 use super::super::{Bound, HostFiles, HostLedger, Part};
 use super::{consistent, of_meminfo, row_kb};
 use pagehound_procfs::{
-    HugepagePool, Installed, NodeText, Owned, OwnedKind, Processes, TraceRings, ZramDevice,
+    DmaBufs, HugepagePool, Installed, NodeText, Owned, OwnedKind, Processes, TraceRings, ZramDevice,
 };
 use std::path::{Path, PathBuf};
 
@@ -229,6 +229,38 @@ fn compressed_pages_by_who_has_them() {
     let (_, ledger) = consistent(&HostFiles { meminfo, ..files });
     assert_eq!(kb(&ledger, "unaccounted", "zram0"), 50_000);
     assert_eq!(kb(&ledger, "unaccounted", "zswap"), 8_192);
+}
+
+#[test]
+fn huge_pages_by_size_and_use() {
+    let pool = |page_size, total, free| HugepagePool {
+        page_size,
+        total,
+        free,
+    };
+    let files = HostFiles {
+        hugepages: Some(vec![pool(2 << 20, 10, 4), pool(32 << 20, 1, 1)]),
+        dmabufs: vec![DmaBufs {
+            exporter: "system".to_owned(),
+            bytes: 12_288,
+        }],
+        ..host("HugePages_Total: 10\nHugepagesize: 2048 kB\n")
+    };
+    let (_, ledger) = consistent(&files);
+    assert_eq!(
+        kb(&ledger, "huge pages", "pages of 2048 kB, in use"),
+        6 * 2048
+    );
+    assert_eq!(
+        kb(&ledger, "huge pages", "pages of 2048 kB, free"),
+        4 * 2048
+    );
+    assert_eq!(
+        kb(&ledger, "huge pages", "pages of 1048576 kB, free"),
+        1 << 20
+    );
+    let heap = part(&ledger, "unaccounted", "buffers of DMA heaps");
+    assert_eq!((heap.bytes, heap.bound), (12_288, Bound::AtMost));
 }
 
 /// Two units more than CPUs, which have no pages although Percpu counts them.
