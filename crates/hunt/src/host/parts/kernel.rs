@@ -9,6 +9,9 @@ use crate::host::vmalloc;
 use pagehound_procfs as procfs;
 use std::collections::BTreeMap;
 
+/// Removed control groups that are worth a note: some linger on every host.
+const MANY_GROUPS: u64 = 500;
+
 /// Caches, and callers of vmalloc(), that are told.
 const TOLD: usize = 10;
 
@@ -20,14 +23,14 @@ pub(super) fn find(files: &HostFiles, facts: &Facts<'_>, rows: &[HostRow], found
     trace(files, facts, found);
     huge(files, found);
     let pinned = facts.pages.pinned.saturating_sub(facts.pages.unpinned);
-    if pinned > 0 {
-        // A page is counted each time that it is pinned.
+    // A page is counted each time that it is pinned.
+    if facts.pages_kb(pinned) > facts.mem_total_kb / 100 {
         found.notes.push(format!(
             "at most {} kB of user memory are pinned for devices (vmstat nr_foll_pin_*)",
             facts.pages_kb(pinned)
         ));
     }
-    if let Some(groups) = files.dying_cgroups.filter(|&groups| groups > 0) {
+    if let Some(groups) = files.dying_cgroups.filter(|&groups| groups >= MANY_GROUPS) {
         found.notes.push(format!(
             "{groups} control groups were removed and are kept, with per-CPU memory and slabs, because memory is \
              charged to them (cgroup.stat nr_dying_descendants)"
@@ -120,14 +123,14 @@ fn compressed(files: &HostFiles, facts: &Facts<'_>, found: &mut Found) {
 }
 
 fn counters(facts: &Facts<'_>, found: &mut Found) {
-    // Counted in SecPageTables as well since these are (6.11).
+    // They are in SecPageTables as well.
     let iommu = Part::exact(
         "secondary page tables",
         "of IOMMUs",
         pages_bytes(facts, facts.pages.iommu),
         "vmstat nr_iommu_pages",
     );
-    // Memory maps of memory that came later, and page extensions (15995a352474, 6.11);
+    // Memory maps of memory that came later, and page extensions (15995a352474);
     // those from boot are not part of MemTotal.
     let memmap = Part::exact(
         UNACCOUNTED,

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Owners of one kind that are told.
 const TOLD: usize = 5;
 
+/// Bytes of other BPF maps that are worth a note: every host has some.
+const MANY_MAPS: u64 = 16 << 20;
+
 /// `BPF_MAP_TYPE_RINGBUF` of include/uapi/linux/bpf.h: pages one by one. Other maps are
 /// slabs, per-CPU memory and vmalloc areas.
 const RING_BUFFER: u64 = 27;
@@ -52,7 +55,7 @@ pub(super) fn find(files: &HostFiles, rows: &[HostRow], found: &mut Found) {
         found.parts.extend(told);
         found.parts.push(part(rest).of("other processes"));
     }
-    if maps.1 > 0 {
+    if maps.1 >= MANY_MAPS {
         found.notes.push(format!(
             "{} BPF maps that processes have open take {} kB of slabs, vmalloc and percpu (fdinfo memlock); maps that are \
              only pinned are not seen",

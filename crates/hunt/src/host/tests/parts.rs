@@ -159,12 +159,15 @@ fn what_drivers_and_stacks_took_page_by_page() {
             size_kb: vec![1408, 1408],
             piece_kb: None,
         }],
-        vmstat: Some(b"nr_memmap_pages 512\nnr_iommu_pages 300\n".to_vec()),
+        vmstat: Some(
+            b"nr_memmap_pages 512\nnr_iommu_pages 300\nnr_foll_pin_acquired 50001\nnr_foll_pin_released 1\n".to_vec(),
+        ),
+        dying_cgroups: Some(4_711),
         processes: Some(Processes {
             owned: vec![
                 owned(OwnedKind::PacketRing, 4 << 20),
                 owned(OwnedKind::BpfMap(27), 1 << 20),
-                owned(OwnedKind::BpfMap(1), 2 << 20),
+                owned(OwnedKind::BpfMap(1), 32 << 20),
                 owned(OwnedKind::Drm("amdgpu".to_owned()), 8 << 20),
                 owned(OwnedKind::Drm("i915".to_owned()), 16 << 20),
             ],
@@ -194,9 +197,11 @@ fn what_drivers_and_stacks_took_page_by_page() {
     );
     assert_eq!(kb(&ledger, "secondary page tables", "of IOMMUs"), 1_200);
     for note in [
-        "2048 kB of slabs, vmalloc",
+        "32768 kB of slabs, vmalloc",
         "ARC of ZFS has 200 kB",
         "5 of 9 processes",
+        "200000 kB of user memory are pinned",
+        "4711 control groups were removed",
     ] {
         let told = ledger.notes.iter().any(|known| known.contains(note));
         assert!(told, "{note}: {:?}", ledger.notes);
