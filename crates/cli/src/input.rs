@@ -7,7 +7,7 @@ use crate::progress::Bar;
 use crate::saved;
 use crate::spool::{self, STDIN};
 use anyhow::{Context, anyhow, bail, ensure};
-use pagehound_hunt::host::{HostFiles, looks_like_host_files};
+use pagehound_hunt::host::{HostFiles, host_folder, looks_like_host_files};
 use pagehound_kernel::{KernelError, Searched};
 use pagehound_live as live;
 use pagehound_model::Report;
@@ -53,6 +53,10 @@ impl Input {
                     memory: None,
                 }
             }
+            Target::Path(path) if parts.is_empty() && host_folder(path).is_some() => Input::Host {
+                files: Box::new(HostFiles::from_folder(path)?),
+                memory: None,
+            },
             _ => Input::Dump(Box::new(open_dump(target, parts, reading)?)),
         })
     }

@@ -349,6 +349,47 @@ fn a_host_without_a_dump_is_undecided() {
     assert_eq!(report.verdict, pagehound_model::Verdict::Incomplete);
 }
 
+/// A folder of files as a live host has them; what is worked out from them by hand is in
+/// the tests of `host::parts`.
+fn saved_host() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/host")
+}
+
+#[test]
+fn the_ledger_of_a_folder_of_saved_files() {
+    let folder = saved_host();
+    let ran = pagehound(["ledger".as_ref(), folder.as_os_str()]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    insta::assert_snapshot!(ran.stdout);
+    let all = pagehound(["ledger".as_ref(), "--all".as_ref(), folder.as_os_str()]);
+    assert!(all.stdout.contains("    other callers "), "{}", all.stdout);
+}
+
+#[test]
+fn the_report_of_a_host_has_the_parts_of_its_rows() {
+    let folder = saved_host();
+    let ran = pagehound(["--json".as_ref(), folder.as_os_str()]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let value = json(&ran.stdout);
+    let schema = jsonschema::validator_for(pagehound_model::schema().as_value()).unwrap();
+    assert!(schema.is_valid(&value));
+    let mut report: pagehound_model::Report = serde_json::from_value(value).unwrap();
+    assert_eq!(report.contradictions(), Vec::<String>::new());
+    let inodes = report
+        .explained
+        .iter()
+        .find(|part| part.name == "cache ext4_inode_cache");
+    let inodes = inodes.unwrap();
+    assert_eq!(
+        (inodes.bytes, inodes.class.as_str()),
+        (273_504 << 10, "slab")
+    );
+    // Parts of more than there is.
+    report.explained[0].bytes = report.target.mem_total_bytes;
+    let told = report.contradictions();
+    assert!(told[0].starts_with("parts of slab: "), "{told:?}");
+}
+
 #[test]
 fn the_report_goes_where_it_is_told() {
     let truth = truth();

@@ -81,7 +81,7 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             let mut report = host_report::report(&args.target, &files, &ledger);
             report.timing.seconds = start.elapsed().as_secs_f64();
             deliver(args, file, report, |_, page| {
-                render::host::diagnosis(&ledger, page)
+                render::host::diagnosis(&ledger, Detail::of(args.all), page)
             })?;
             Ok(exit)
         }

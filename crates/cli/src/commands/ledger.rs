@@ -41,7 +41,7 @@ pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit
         Input::Host { files, .. } => {
             let ledger = ledger(&files)?;
             print(args, "pagehound.host-ledger/1", &ledger, |page| {
-                host::ledger(&ledger, page)
+                host::ledger(&ledger, Detail::of(args.all), page)
             })?;
         }
         Input::Dump(_) | Input::Report(_) if args.classic => {

@@ -260,6 +260,7 @@ impl Diagnosis {
             holders: owned::holders(&pages),
             heap,
             cgroups: charged.groups,
+            explained: Vec::new(),
             dying_cgroups: charged.dying,
             netdevs: attribution.netdevs(),
             modules,

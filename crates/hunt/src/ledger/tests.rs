@@ -9,7 +9,14 @@ fn warns(class: Class, found: u64, counted: u64) -> bool {
         name: "COUNTER".into(),
         pages: counted,
     };
-    let warning = compare(class, found, &counter, &DEMO.kernel, &DEMO.pages);
+    let warning = compare(
+        class,
+        found,
+        &counter,
+        &Counts::default(),
+        &DEMO.kernel,
+        &DEMO.pages,
+    );
     if let Some(text) = &warning {
         assert!(
             text.contains("COUNTER") && text.contains(&thousands(counted)),
