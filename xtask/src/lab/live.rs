@@ -236,7 +236,7 @@ fn one(
 
 /// What does not change while a kernel runs.
 fn info(live: &str, dump: &str, _: &Truth) -> Result<String> {
-    const SAME: [&str; 11] = [
+    const SAME: [&str; 10] = [
         "/arch",
         "/page_size",
         "/release",
@@ -244,7 +244,6 @@ fn info(live: &str, dump: &str, _: &Truth) -> Result<String> {
         "/kernel/version",
         "/kernel/build_id",
         "/kernel/boot_id",
-        "/kernel/vmcoreinfo_keys",
         "/kernel/symbols",
         "/kernel/btf_types",
         "/kernel/direct_map",
@@ -257,6 +256,18 @@ fn info(live: &str, dump: &str, _: &Truth) -> Result<String> {
             "{field}: {live:?}, the dump says {dump:?}"
         );
     }
+    // A kernel that crashes adds CRASHTIME.
+    let keys = |info: &Value| {
+        info.pointer("/kernel/vmcoreinfo_keys")
+            .and_then(Value::as_u64)
+    };
+    let more = keys(&dump)
+        .zip(keys(&live))
+        .and_then(|(dump, live)| dump.checked_sub(live));
+    ensure!(
+        matches!(more, Some(0 | 1)),
+        "{more:?} keys of VMCOREINFO more in the dump"
+    );
     let modules = |info: &Value| {
         let modules = info.pointer("/kernel/modules").and_then(Value::as_array);
         modules.map(|modules| {
