@@ -277,7 +277,13 @@ fn info(live: &str, dump: &str, _: &Truth) -> Result<String> {
                 .collect::<BTreeSet<_>>()
         })
     };
-    ensure!(modules(&live) == modules(&dump), "the modules differ");
+    // A guest that is to crash loads those of the folder it shares once more.
+    let of_live = modules(&live).context("no modules")?;
+    let of_dump = modules(&dump).context("the dump has no modules")?;
+    ensure!(
+        !of_live.is_empty() && of_live.is_subset(&of_dump),
+        "modules {of_live:?}, the dump says {of_dump:?}"
+    );
     ensure!(
         live["format"] == "live" && live["warnings"] == Value::Array(Vec::new()),
         "warnings: {}",
