@@ -58,6 +58,20 @@ fn word() -> impl Strategy<Value = String> {
         Just("#"),
         Just("slabinfo"),
         Just("2.1"),
+        Just("\nkey shmid cpid rss\n"),
+        Just(" - tmpfs tmpfs rw"),
+        Just("0:23 / /dev/shm"),
+        Just("\\040"),
+        Just("\npercpu: Embedded 18446744073709551615 pages/cpu"),
+        Just("\npcpu-alloc: [0] 0 1 -"),
+        Just("\nMemory: 1K/2K available (18446744073709551615K kernel code, 1K bss)"),
+        Just("\nTCP: mem"),
+        Just("\nFRAG: memory 18446744073709551615"),
+        Just("\nsize 4 "),
+        Just("\nmap_id:\t1\nmap_type:\t27\nmemlock:"),
+        Just("\ndrm-driver: x\ndrm-client-id: 1\ndrm-total-gtt: 18446744073709551615 MiB"),
+        Just("\n0-ffffffffffffffff rw-s 0 0:0 1 socket:[1]"),
+        Just("\nf-0 rw-s 0 0:0 1 anon_inode:[perf_event]"),
         Just("\n"),
         Just("\n"),
         Just("\r\n"),
@@ -95,6 +109,69 @@ proptest! {
         parse_all(&text);
         for line in text.split(|&byte| byte == b'\n') {
             parse_all(line);
+        }
+    }
+}
+
+/// Trees that anybody made: every reader over files and folders with odd content.
+mod trees {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// A tree of files with the same text, whatever is asked for.
+    struct Everywhere(Vec<u8>);
+
+    impl procfs::Tree for Everywhere {
+        fn read(&self, _: &str, most: u64) -> Result<procfs::Text, procfs::Unread> {
+            let bytes = self.0.iter().copied().take(most as usize).collect();
+            Ok(procfs::Text { bytes, cut: false })
+        }
+
+        fn names(&self, _: &str) -> Result<Vec<String>, procfs::Unread> {
+            let names = [
+                "node0",
+                "node4294967296",
+                "zram0",
+                "memory0",
+                "cpu0",
+                "hugepages-4kB",
+                "",
+            ];
+            Ok(names.map(str::to_owned).to_vec())
+        }
+
+        fn link(&self, _: &str) -> Option<String> {
+            String::from_utf8(self.0.clone()).ok()
+        }
+
+        fn resolve(&self, path: &str) -> Option<String> {
+            Some(path.to_owned())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn readers_of_folders(text in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            prop::collection::vec(word(), 0..20).prop_map(|words| words.join(" ").into_bytes()),
+            Just(b"0xffffffffffffffff\n".to_vec()),
+            Just(b"18446744073709551615 18446744073709551615 18446744073709551615\n".to_vec()),
+            Just(b"System RAM\n".to_vec()),
+        ]) {
+            let tree = Everywhere(text);
+            let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
+            for rings in procfs::read_trace_rings(&tree).unwrap_or_default() {
+                seen.insert(rings.bytes(4096), rings.bytes(u64::MAX));
+            }
+            let _ = procfs::read_zram(&tree);
+            let _ = procfs::read_installed(&tree);
+            let _ = procfs::read_dmabufs(&tree);
+            let _ = procfs::read_netdevs(&tree);
+            let _ = procfs::read_module_builds(&tree);
+            let _ = procfs::read_hugepages(&tree);
+            for node in procfs::read_nodes(&tree) {
+                let _ = procfs::meminfo(&node.meminfo);
+            }
         }
     }
 }

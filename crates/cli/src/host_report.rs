@@ -1,9 +1,9 @@
 //! The report of a host of which there are only counters.
 
 use crate::args::Target;
-use pagehound_hunt::host::{HostFiles, HostLedger};
+use pagehound_hunt::host::{Bound, HostFiles, HostLedger};
 use pagehound_model::{
-    Control, Counter, Coverage, Host, LedgerRow, Module, NetDevice, Report, SCHEMA,
+    Control, Counter, Coverage, Explained, Host, LedgerRow, Module, NetDevice, Report, SCHEMA,
     Target as ReportTarget, Timing, UNACCOUNTED, Unaccounted, Verdict,
 };
 use pagehound_procfs as procfs;
@@ -26,11 +26,7 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
             let raw = row.name == "unaccounted";
             let pages = pages(row.bytes);
             LedgerRow {
-                class: if raw {
-                    UNACCOUNTED[0].to_owned()
-                } else {
-                    class(row.name)
-                },
+                class: class(row.name),
                 pages,
                 bytes: pages.saturating_mul(ledger.page_size),
                 estimate: None,
@@ -100,6 +96,7 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
             dump_level: None,
         },
         ledger: rows,
+        explained: explained(ledger),
         unaccounted: Unaccounted {
             pages: raw,
             bytes: raw.saturating_mul(ledger.page_size),
@@ -117,6 +114,20 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
         warnings: ledger.notes.clone(),
         timing: Timing::default(),
     }
+}
+
+/// What rows consist of, by their class.
+pub(crate) fn explained(ledger: &HostLedger) -> Vec<Explained> {
+    let parts = ledger.parts.iter();
+    let explained = parts.map(|part| Explained {
+        class: class(part.within),
+        name: part.name.clone(),
+        owner: part.owner.clone(),
+        bytes: part.bytes,
+        at_most: part.bound == Bound::AtMost,
+        source: part.source.clone(),
+    });
+    explained.collect()
 }
 
 /// To the second, as dumps tell it.
@@ -170,8 +181,11 @@ fn modules(files: &HostFiles) -> Vec<Module> {
     modules
 }
 
-/// `slab, reclaimable` as a class: `slab_reclaimable`.
-fn class(name: &str) -> String {
+/// `slab, reclaimable` as a class: `slab_reclaimable`. What is unaccounted is raw.
+pub(crate) fn class(name: &str) -> String {
+    if name == "unaccounted" {
+        return UNACCOUNTED[0].to_owned();
+    }
     let words: Vec<&str> = name
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())

@@ -6,11 +6,12 @@ use crate::output;
 use crate::progress::Bar;
 use crate::saved;
 use crate::spool::{self, STDIN};
-use anyhow::{anyhow, bail, ensure};
-use pagehound_hunt::host::{HostFiles, looks_like_host_files};
+use anyhow::{Context, anyhow, bail, ensure};
+use pagehound_hunt::host::{HostFiles, host_folder, looks_like_host_files};
 use pagehound_kernel::{KernelError, Searched};
+use pagehound_live as live;
 use pagehound_model::Report;
-use pagehound_vmcore::{Advice, Dump, OpenError, OpenOptions, shell_path};
+use pagehound_vmcore::{Advice, Dump, Format, OpenError, OpenOptions, shell_path};
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -18,8 +19,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a target turns out to be.
 pub(crate) enum Input {
-    /// The kernel's counters, live or saved.
-    Host(Box<HostFiles>),
+    /// A host's counters; and how its memory is read, unless they are saved ones.
+    Host {
+        files: Box<HostFiles>,
+        memory: Option<live::OpenOptions>,
+    },
     /// A crash dump.
     Dump(Box<Dump>),
     /// A report that `diagnose --json` wrote.
@@ -27,38 +31,59 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    /// Opens `target`; what it is shows in its first bytes. A dump is read as
-    /// `options` say; `parts` are its other files if it is split.
+    /// Opens `target`; what it is shows in its first bytes. `parts` are the other files
+    /// of a split dump. The memory of a live host is left to who needs it.
     pub(crate) fn open(
         target: &Target,
         parts: &[PathBuf],
-        options: OpenOptions,
+        reading: Reading,
     ) -> anyhow::Result<Input> {
         target.check()?;
         Ok(match target {
-            Target::Live if parts.is_empty() => Input::Host(Box::new(HostFiles::live()?)),
+            Target::Live if parts.is_empty() => Input::Host {
+                files: Box::new(HostFiles::live()?),
+                memory: Some(reading.live),
+            },
             Target::Path(path) if parts.is_empty() && saved::is_json(path) => {
                 Input::Report(Box::new(saved::report(path)?))
             }
             Target::Path(path) if parts.is_empty() && looks_like_host_files(&head(path)) => {
-                Input::Host(Box::new(HostFiles::from_meminfo_path(path)?))
+                Input::Host {
+                    files: Box::new(HostFiles::from_meminfo_path(path)?),
+                    memory: None,
+                }
             }
-            _ => Input::Dump(Box::new(open_dump(target, parts, options)?)),
+            Target::Path(path) if parts.is_empty() && host_folder(path).is_some() => Input::Host {
+                files: Box::new(HostFiles::from_folder(path)?),
+                memory: None,
+            },
+            _ => Input::Dump(Box::new(open_dump(target, parts, reading)?)),
         })
     }
 }
 
-/// The dump at `target`, of which `parts` are other files; fails where it is this host,
-/// a report, or does not exist.
-pub(crate) fn dump(target: &Target, parts: &[PathBuf]) -> anyhow::Result<Dump> {
+/// How memory is read: that of a dump, and that of a live host.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Reading {
+    pub(crate) dump: OpenOptions,
+    pub(crate) live: live::OpenOptions,
+}
+
+/// The dump at `target`, of which `parts` are other files, or the memory of this host;
+/// fails where the target is a report, does not exist, or shows no memory.
+pub(crate) fn dump(target: &Target, parts: &[PathBuf], reading: Reading) -> anyhow::Result<Dump> {
     target.check()?;
-    open_dump(target, parts, OpenOptions::default())
+    open_dump(target, parts, reading)
 }
 
 /// The same for commands that print no warnings of their own: what is missing of the
 /// file is said before anything is looked for in it.
-pub(crate) fn dump_with_notes(target: &Target, parts: &[PathBuf]) -> anyhow::Result<Dump> {
-    let dump = dump(target, parts)?;
+pub(crate) fn dump_with_notes(
+    target: &Target,
+    parts: &[PathBuf],
+    reading: Reading,
+) -> anyhow::Result<Dump> {
+    let dump = dump(target, parts, reading)?;
     if dump.info.incomplete || dump.info.missing_parts {
         for warning in &dump.info.warnings {
             output::note(&format!("{target}: {warning}"));
@@ -67,11 +92,10 @@ pub(crate) fn dump_with_notes(target: &Target, parts: &[PathBuf]) -> anyhow::Res
     Ok(dump)
 }
 
-fn open_dump(target: &Target, parts: &[PathBuf], options: OpenOptions) -> anyhow::Result<Dump> {
+fn open_dump(target: &Target, parts: &[PathBuf], reading: Reading) -> anyhow::Result<Dump> {
+    let options = reading.dump;
     match target {
-        Target::Live if parts.is_empty() => {
-            bail!("live: this command needs a dump; give the path of one")
-        }
+        Target::Live if parts.is_empty() => live::open(&reading.live).context("live"),
         Target::Live => bail!("live: this host is no part of a dump; give the files of one dump"),
         Target::Stdin => {
             ensure!(
@@ -142,6 +166,15 @@ fn with_pipe(error: OpenError) -> anyhow::Error {
             anyhow!("{error}; or without a copy: {pipe} | pagehound diagnose -")
         }
         None => error.into(),
+    }
+}
+
+/// Says what of pages is less certain than of a dump's.
+pub(crate) fn note_moving(target: &Target, dump: &Dump) {
+    if dump.info.format == Format::Live {
+        output::note(&format!(
+            "{target}: the host goes on while it is looked at: pages on their way may look lost, so look twice"
+        ));
     }
 }
 

@@ -29,6 +29,11 @@ pub fn redact(report: &Report) -> anyhow::Result<Report> {
     for group in &mut report.cgroups {
         group.path = top(&group.path);
     }
+    for part in &mut report.explained {
+        // A mount point, or a process, whose name is left in other places too.
+        let owner = part.owner.take().filter(|owner| !owner.starts_with('/'));
+        part.owner = owner.map(|owner| secrets.without(&owner));
+    }
     let owners = report.findings.iter_mut();
     let owners = owners.flat_map(|finding| &mut finding.owners);
     let macs = owners.filter_map(|owner| owner.mac.as_mut());

@@ -349,6 +349,48 @@ fn a_host_without_a_dump_is_undecided() {
     assert_eq!(report.verdict, pagehound_model::Verdict::Incomplete);
 }
 
+/// A folder of files as a live host has them; what is worked out from them by hand is in
+/// the tests of `host::parts`.
+fn saved_host() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/host")
+}
+
+#[test]
+fn the_ledger_of_a_folder_of_saved_files() {
+    let folder = saved_host();
+    let ran = pagehound(["ledger".as_ref(), folder.as_os_str()]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    insta::assert_snapshot!(ran.stdout);
+    let all = pagehound(["ledger".as_ref(), "--all".as_ref(), folder.as_os_str()]);
+    let told = |text: &str| text.contains("    n_tty_open ");
+    assert!(told(&all.stdout) && !told(&ran.stdout), "{}", all.stdout);
+}
+
+#[test]
+fn the_report_of_a_host_has_the_parts_of_its_rows() {
+    let folder = saved_host();
+    let ran = pagehound(["--json".as_ref(), folder.as_os_str()]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let value = json(&ran.stdout);
+    let schema = jsonschema::validator_for(pagehound_model::schema().as_value()).unwrap();
+    assert!(schema.is_valid(&value));
+    let mut report: pagehound_model::Report = serde_json::from_value(value).unwrap();
+    assert_eq!(report.contradictions(), Vec::<String>::new());
+    let inodes = report
+        .explained
+        .iter()
+        .find(|part| part.name == "cache ext4_inode_cache");
+    let inodes = inodes.unwrap();
+    assert_eq!(
+        (inodes.bytes, inodes.class.as_str()),
+        (273_504 << 10, "slab")
+    );
+    // Parts of more than there is.
+    report.explained[0].bytes = report.target.mem_total_bytes;
+    let told = report.contradictions();
+    assert!(told[0].starts_with("parts of slab: "), "{told:?}");
+}
+
 #[test]
 fn the_report_goes_where_it_is_told() {
     let truth = truth();
@@ -437,4 +479,54 @@ fn a_closed_pipe_ends_quietly() {
         !stderr.contains("pipe") && !stderr.contains("panic"),
         "{stderr}"
     );
+}
+
+/// Where this runs there may be a `/proc/kcore` or none, for this user or not.
+#[test]
+fn a_live_host_has_memory_or_one_line_says_why_not() {
+    for target in ["live", "/proc/kcore"] {
+        let ran = pagehound(["info", target, "--json"]);
+        let info = json(&ran.stdout);
+        if ran.status == 0 {
+            assert_eq!(info["format"], "live");
+            assert!(info["coverage"]["present"].as_u64() > Some(1000));
+        } else {
+            assert_eq!((ran.status, ran.stderr.as_str()), (2, ""));
+            let error = info["error"].as_str().unwrap();
+            assert!(error.starts_with("live: "), "{error}");
+            assert!(error.contains("/proc/kcore"), "{error}");
+            // What the program does not know is no reason.
+            assert!(!error.contains("None"), "{error}");
+        }
+        let ran = pagehound(["info", target]);
+        assert_eq!(ran.stderr.lines().count(), usize::from(ran.status != 0));
+    }
+    // The counters tell what they can all the same.
+    let ran = pagehound(["diagnose", "live", "--json"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    let report = json(&ran.stdout);
+    let warnings = report["warnings"].as_array().unwrap();
+    let why = warnings
+        .iter()
+        .filter_map(|warning| warning.as_str())
+        .filter(|warning| warning.starts_with("pages were not looked at: "));
+    assert_eq!(why.count(), 1, "{warnings:?}");
+    assert!(report["ledger"].as_array().unwrap().len() > 5);
+    // Of this host alone.
+    let ran = pagehound(["info", "live", "--part", "/proc/meminfo"]);
+    assert_eq!(ran.status, 2);
+}
+
+#[test]
+fn a_rate_at_which_no_answer_would_come_is_refused() {
+    for (rate, status) in [("200M", 0), ("1M", 0), ("1M5", 2), ("1000", 2), ("0", 2)] {
+        let demo = demo();
+        let ran = pagehound([
+            "info".as_ref(),
+            demo.as_os_str(),
+            "--max-rate".as_ref(),
+            rate.as_ref(),
+        ]);
+        assert_eq!(ran.status, status, "{rate}: {}", ran.stderr);
+    }
 }

@@ -104,18 +104,21 @@ fn a_diagnosis_is_undecided_and_says_how_much_it_searched() {
     assert!(searched < 272, "{text}");
 }
 
-/// What has no signature may be raw memory: all of it is searched for a kernel, which of
+/// An image has no note that says where its kernel is: all of it is searched, which of
 /// a TiB takes longer than anybody waits.
 #[test]
-fn the_search_of_an_unknown_file_ends() {
+fn the_search_of_an_image_ends() {
     const TIB: u64 = 1 << 40;
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("unknown");
+    let path = folder.path().join("image");
+    // LiME's header of one range, behind which lies what the range says: zeroes.
+    let mut header = b"EMiL\x01\0\0\0".to_vec();
+    header.extend(0u64.to_le_bytes());
+    header.extend((TIB - 1).to_le_bytes());
+    header.extend([0; 8]);
     let file = File::create(&path).unwrap();
-    // No hole at its end, which would be no memory.
-    for at in [0, TIB - 4096] {
-        file.write_all_at(&[0xa5; 4096], at).unwrap();
-    }
+    file.write_all_at(&header, 0).unwrap();
+    file.set_len(32 + TIB).unwrap();
     let mut line = Command::new(assert_cmd::cargo::cargo_bin("pagehound"));
     line.arg("info")
         .arg(&path)

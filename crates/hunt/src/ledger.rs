@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use pagehound_kernel::layouts::Field;
 use pagehound_kernel::{Class, Kernel, Pages, Zone};
 use pagehound_model::{Counter, LedgerRow, thousands};
@@ -12,10 +14,44 @@ use pagehound_model::{Counter, LedgerRow, thousands};
 /// larger of these: pages, and parts of a thousand of the counter.
 const TOLERATED_PAGES: u64 = 64;
 const TOLERATED_PERMILLE: u64 = 5;
+/// How much more than that where pages move while they are counted.
+const MOVING_TIMES: u64 = 8;
+
+/// What the kernel counted of each class while the pages were looked at: the least and
+/// the most. Nothing where pages stand still.
+#[derive(Default)]
+pub(crate) struct Counts(BTreeMap<Class, (u64, u64)>);
+
+impl Counts {
+    /// Adds what it counts by now.
+    pub(crate) fn add_now(&mut self, kernel: &Kernel<'_>, pages: &Pages) {
+        for &class in Class::ALL {
+            if let Some(counter) = counter(kernel, pages, class) {
+                self.add(class, counter.pages, counter.pages);
+            }
+        }
+    }
+
+    /// Adds what it counted at other times.
+    pub(crate) fn add_all(&mut self, others: &Counts) {
+        for (&class, &(least, most)) in &others.0 {
+            self.add(class, least, most);
+        }
+    }
+
+    fn add(&mut self, class: Class, least: u64, most: u64) {
+        let bounds = self.0.entry(class).or_insert((least, most));
+        *bounds = (bounds.0.min(least), bounds.1.max(most));
+    }
+}
 
 /// The rows, which add up to all pages, and a warning for each that the kernel
-/// counts differently.
-pub fn ledger(kernel: &Kernel<'_>, pages: &Pages) -> (Vec<LedgerRow>, Vec<String>) {
+/// counts differently, also from what it `counted` while they were looked at.
+pub(crate) fn ledger(
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+    counted: &Counts,
+) -> (Vec<LedgerRow>, Vec<String>) {
     let counts = pages.map.counts();
     let mut rows = Vec::new();
     let mut warnings = Vec::new();
@@ -23,7 +59,7 @@ pub fn ledger(kernel: &Kernel<'_>, pages: &Pages) -> (Vec<LedgerRow>, Vec<String
         let found = counts.get(class as usize).copied().unwrap_or(0);
         let counter = counter(kernel, pages, class);
         if let Some(counter) = &counter
-            && let Some(warning) = compare(class, found, counter, kernel, pages)
+            && let Some(warning) = compare(class, found, counter, counted, kernel, pages)
         {
             warnings.push(warning);
         }
@@ -44,6 +80,7 @@ fn compare(
     class: Class,
     found: u64,
     counter: &Counter,
+    counted: &Counts,
     kernel: &Kernel<'_>,
     pages: &Pages,
 ) -> Option<String> {
@@ -71,8 +108,14 @@ fn compare(
             None => unknown = "; what CPUs had not added to it yet is not known",
         }
     }
-    let more = found > counter.pages.saturating_add(allowed);
-    let less = found < counter.pages.saturating_sub(allowed);
+    if pages.moving {
+        // What was seen is of no one moment.
+        allowed = allowed * MOVING_TIMES + pages.map.count(Class::Moving);
+    }
+    let now = counter.pages;
+    let (least, most) = counted.0.get(&class).copied().unwrap_or((now, now));
+    let more = found > most.max(now).saturating_add(allowed);
+    let less = found < least.min(now).saturating_sub(allowed);
     let differs = more || less && !at_most;
     differs.then(|| {
         format!(

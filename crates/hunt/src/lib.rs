@@ -28,7 +28,6 @@ pub use allocators::{Allocators, Recorded};
 pub use clock::{captured_at, rfc3339};
 pub use diagnose::{Diagnosis, DiagnosisError, Draw, Options, quick};
 pub use installed::Installed;
-pub use ledger::ledger;
 pub use limit::{MemoryLimit, TooLittleMemory};
 pub use referrers::{Referrer, Referrers, referrers};
 pub use standing::Standing;

@@ -114,6 +114,7 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
         holders: Vec::new(),
         heap: Vec::new(),
         cgroups: Vec::new(),
+        explained: Vec::new(),
         dying_cgroups: Default::default(),
         netdevs: Vec::new(),
         modules: Vec::new(),

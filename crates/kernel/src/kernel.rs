@@ -351,6 +351,13 @@ impl<'m> Kernel<'m> {
         space.direct.phys(addr).is_some() || !matches!(tables(), Ok(None))
     }
 
+    /// Forgets what was read of memory, for a host that goes on: see
+    /// [`PageCache::forget`]. What was made of it when the kernel was opened (symbols,
+    /// types, where memory lies) stands as long as the kernel runs.
+    pub fn forget(&self) {
+        self.memory.cache.forget();
+    }
+
     /// Physical address of a kernel virtual address.
     pub fn phys(&self, addr: VirtAddr) -> Result<PhysAddr, VirtFault> {
         self.memory.space.translate(&self.memory.cache, addr)

@@ -1,6 +1,7 @@
 //! What a report promises beyond its schema: the sums.
 
-use crate::{Report, State, UNACCOUNTED, Verdict};
+use crate::{Explained, LedgerRow, Report, State, UNACCOUNTED, Verdict};
+use std::collections::BTreeMap;
 
 impl Report {
     /// Every way in which the numbers contradict each other, a sentence each;
@@ -136,6 +137,18 @@ impl Report {
         for holder in self.holders.iter().chain(of_findings) {
             let nodes = holder.nodes.iter().map(|node| node.pages);
             part(&format!("nodes of {holder}"), sum(nodes), holder.pages);
+        }
+        let mut explained: BTreeMap<&str, Vec<&Explained>> = BTreeMap::new();
+        for counted in self.explained.iter().filter(|part| !part.at_most) {
+            explained.entry(&counted.class).or_default().push(counted);
+        }
+        for (class, parts) in explained {
+            let is_of = |row: &&LedgerRow| parts.first().is_some_and(|part| part.is_of(&row.class));
+            let rows = sum(self.ledger.iter().filter(is_of).map(|row| row.bytes));
+            let counted = sum(parts.iter().map(|part| part.bytes));
+            // Rows are whole pages.
+            let all = rows.saturating_add(size);
+            part(&format!("parts of {class}"), counted, all);
         }
         for loss in &self.heap {
             part(&format!("{} out of reach", loss.name), loss.count, loss.of);

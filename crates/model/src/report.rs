@@ -56,6 +56,10 @@ pub struct Report {
     pub target: Target,
     /// One row a class; the pages add up to `target.pages`.
     pub ledger: Vec<LedgerRow>,
+    /// What rows of a host's ledger consist of, as far as other files than the row's own
+    /// tell; empty for dumps. Parts are no rows, and change no sum.
+    #[serde(default)]
+    pub explained: Vec<Explained>,
     /// The pages no counter of the kernel shows.
     pub unaccounted: Unaccounted,
     /// How the census did on pages that are known to be held.
@@ -188,6 +192,31 @@ pub struct LedgerRow {
     pub estimate: Option<Estimate>,
     /// What the kernel itself counted.
     pub counter: Option<Counter>,
+}
+
+/// A part of a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Explained {
+    /// Class of the row; `slab` is both classes of slabs that counters tell apart.
+    pub class: String,
+    /// What it is, in the kernel's words, for example a slab cache.
+    pub name: String,
+    /// Whose it is, in people's words: a mount point, a process, an instance of tracing.
+    pub owner: Option<String>,
+    /// How much; no more than the row has, nor have all parts together that are counted.
+    pub bytes: u64,
+    /// Whether there may be less: a claim, or something that lies in other rows too.
+    pub at_most: bool,
+    /// File and field.
+    pub source: String,
+}
+
+impl Explained {
+    /// Whether it is a part of the row of `class`.
+    pub fn is_of(&self, class: &str) -> bool {
+        let rest = class.strip_prefix(self.class.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    }
 }
 
 /// A counter of the kernel.
@@ -618,6 +647,8 @@ impl Evidence {
     /// Why the verdict is as sure as it is; the numbers are those of the control group:
     /// pages known to be held, and those of them that the search found to be.
     pub const CERTAINTY: &str = "certainty";
+    /// What was seen of a host that runs is seen twice.
+    pub const MOTION: &str = "motion";
     /// The kernel says that it drops pages on purpose.
     pub const LOOK_ALIKE: &str = "look-alike";
     /// What the pages hold.

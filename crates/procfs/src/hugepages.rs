@@ -2,11 +2,10 @@
 //! a size. meminfo's `HugePages_*` show the default size only.
 
 use crate::line::decimal;
-use std::io::Read;
-use std::path::Path;
+use crate::tree::{Tree, Unread, read_number};
 
-/// Longest file in such a folder: a decimal number and a newline.
-const MAX_FILE: u64 = 64;
+/// Where they are.
+const FOLDER: &str = "sys/kernel/mm/hugepages";
 
 /// More sizes than any architecture has (powerpc has 5).
 const MAX_POOLS: usize = 64;
@@ -35,46 +34,38 @@ pub fn pool_page_size(folder: &str) -> Option<u64> {
     decimal(kb)?.checked_mul(1024)
 }
 
-/// The pools under `folder`, smallest page first. Folders that are not a pool, or
-/// whose counts cannot be read, are left out.
+/// The pools, smallest page first. Folders that are not a pool, or whose counts cannot
+/// be read, are left out.
 ///
 /// # Errors
-/// `folder` cannot be listed, for example because the kernel has no huge pages.
-pub fn read_hugepages(folder: &Path) -> std::io::Result<Vec<HugepagePool>> {
-    let mut pools = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let size = entry.file_name().to_str().and_then(pool_page_size);
-        let count = |name: &str| read_count(&entry.path().join(name));
-        if let (Some(page_size), Some(total)) = (size, count("nr_hugepages")) {
-            pools.push(HugepagePool {
-                page_size,
-                total,
-                free: count("free_hugepages").unwrap_or(0),
-            });
-        }
-        if pools.len() == MAX_POOLS {
-            break;
-        }
-    }
-    pools.sort_unstable_by_key(|pool| pool.page_size);
-    Ok(pools)
+/// They cannot be listed, for example because the kernel has no huge pages.
+pub fn read_hugepages(tree: &dyn Tree) -> Result<Vec<HugepagePool>, Unread> {
+    read_hugepages_in(tree, FOLDER)
 }
 
-fn read_count(path: &Path) -> Option<u64> {
-    let mut text = String::new();
-    // Opening a pipe would wait for somebody to write.
-    std::fs::symlink_metadata(path)
-        .is_ok_and(|file| file.is_file())
-        .then_some(())?;
-    let file = std::fs::File::open(path).ok()?;
-    file.take(MAX_FILE).read_to_string(&mut text).ok()?;
-    decimal(text.trim_ascii())
+/// The same of `folder`: nodes have pools of their own, in `node<number>/hugepages`.
+///
+/// # Errors
+/// They cannot be listed.
+pub fn read_hugepages_in(tree: &dyn Tree, folder: &str) -> Result<Vec<HugepagePool>, Unread> {
+    let pool = |name: &String| {
+        let count = |file| read_number(tree, &format!("{folder}/{name}/{file}"));
+        Some(HugepagePool {
+            page_size: pool_page_size(name)?,
+            total: count("nr_hugepages")?,
+            free: count("free_hugepages").unwrap_or(0),
+        })
+    };
+    let names = tree.names(folder)?;
+    let mut pools: Vec<HugepagePool> = names.iter().filter_map(pool).take(MAX_POOLS).collect();
+    pools.sort_unstable_by_key(|pool| pool.page_size);
+    Ok(pools)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Root;
 
     #[test]
     fn the_size_is_in_the_name() {
@@ -99,12 +90,12 @@ mod tests {
             ("hugepages-64kB", "what\n", "0\n"),
             ("other", "5\n", "5\n"),
         ] {
-            let path = root.path().join(folder);
-            std::fs::create_dir(&path).unwrap();
+            let path = root.path().join(FOLDER).join(folder);
+            std::fs::create_dir_all(&path).unwrap();
             std::fs::write(path.join("nr_hugepages"), total).unwrap();
             std::fs::write(path.join("free_hugepages"), free).unwrap();
         }
-        let pools = read_hugepages(root.path()).unwrap();
+        let pools = read_hugepages(&Root::open(root.path()).unwrap()).unwrap();
         assert_eq!(
             pools,
             [
@@ -121,6 +112,8 @@ mod tests {
             ]
         );
         assert_eq!(pools[0].bytes(), Some(600 << 20));
-        assert!(read_hugepages(&root.path().join("absent")).is_err());
+        let empty = tempfile::tempdir().unwrap();
+        let nothing = read_hugepages(&Root::open(empty.path()).unwrap());
+        assert_eq!(nothing, Err(Unread::NotThere));
     }
 }

@@ -1,7 +1,8 @@
 //! Parsers of the text the kernel prints under `/proc` and `/sys`, debugfs included.
 //!
 //! Input is always a byte slice, so one parser serves the live host, a saved file
-//! and a file inside an archive. What is returned borrows from that slice.
+//! and a file inside an archive. What is returned borrows from that slice. What lies
+//! in folders is read from a [`Tree`], which any of these can be.
 //!
 //! The text may come from anybody: no parser panics, none allocates more than a
 //! small multiple of its input, and an iterator ends after the first error, which
@@ -12,36 +13,64 @@
 
 mod allocinfo;
 mod buddyinfo;
+mod cpulist;
+mod dmabuf;
 mod hugepages;
+mod installed;
 mod iomem;
+mod klog;
+mod kstat;
 mod line;
+mod lockdown;
 mod meminfo;
 mod module_builds;
 mod modules;
+mod mountinfo;
 mod netdevs;
+mod nodes;
 mod page_owner;
+mod processes;
 mod sections;
 mod slabinfo;
-mod sysfs;
+mod sockstat;
+mod sysvipc;
+mod trace_rings;
+mod tree;
 mod version;
 mod vmallocinfo;
+mod vmcoreinfo;
 mod vmstat;
 mod zoneinfo;
+mod zram;
 
 pub use allocinfo::{AllocSite, allocinfo};
 pub use buddyinfo::{FreeBlocks, buddyinfo};
-pub use hugepages::{HugepagePool, pool_page_size, read_hugepages};
+pub use cpulist::cpulist_count;
+pub use dmabuf::{DmaBufs, read_dmabufs};
+pub use hugepages::{HugepagePool, pool_page_size, read_hugepages, read_hugepages_in};
+pub use installed::{Installed, read_installed};
 pub use iomem::{Resource, addresses_hidden, iomem};
+pub use klog::{FirstChunk, first_chunk, kernel_image_kb};
+pub use kstat::kstat;
 pub use line::{ParseError, Rows};
+pub use lockdown::lockdown;
 pub use meminfo::{Field, Meminfo, Unit, looks_like_meminfo, meminfo};
 pub use module_builds::{ModuleBuild, read_module_builds};
 pub use modules::{Module, ModuleState, modules};
+pub use mountinfo::{Mount, mountinfo};
 pub use netdevs::{NetDevice, read_netdevs};
+pub use nodes::{NodeText, read_nodes};
 pub use page_owner::{OwnedPages, OwnerRows, page_owner};
+pub use processes::{Owned, OwnedKind, Processes, parse_all as parse_processes, read_processes};
 pub use sections::{Section, looks_like_sections, sections};
 pub use slabinfo::{SlabCache, slabinfo};
-pub use sysfs::read_line;
+pub use sockstat::{SocketMemory, sockstat};
+pub use sysvipc::{ShmSegment, sysvipc_shm};
+pub use trace_rings::{TraceRings, read_trace_rings};
+pub use tree::{Root, Text, Tree, Unread, read_line, read_number, read_some};
 pub use version::{Version, version};
 pub use vmallocinfo::{Area, AreaFlags, vmallocinfo};
+pub use vmcoreinfo::vmcoreinfo_place;
 pub use vmstat::{Counter, vmstat, vmstat_value};
 pub use zoneinfo::{Zone, zoneinfo};
+pub use zram::{ZramDevice, read_zram};

@@ -1,7 +1,12 @@
 //! `/sys/module`: which builds of the modules are loaded.
 
-use crate::sysfs::Root;
-use std::path::Path;
+use crate::tree::{Tree, Unread, read_line};
+
+/// Where they are.
+const FOLDER: &str = "sys/module";
+
+/// More than the note of any build id has, in bytes.
+const MAX_NOTE: u64 = 4096;
 
 /// A module's build. Built-in code with parameters has a folder there too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,20 +21,19 @@ pub struct ModuleBuild {
     pub build_id: Option<String>,
 }
 
-/// The builds, by name. `sys` is `/sys` or a copy of it.
+/// The builds, by name.
 ///
 /// # Errors
-/// `module` cannot be listed.
-pub fn read_module_builds(sys: &Path) -> std::io::Result<Vec<ModuleBuild>> {
-    let root = Root::open(sys)?;
-    let names = root.names("module")?.into_iter();
+/// They cannot be listed.
+pub fn read_module_builds(tree: &dyn Tree) -> Result<Vec<ModuleBuild>, Unread> {
+    let names = tree.names(FOLDER)?.into_iter();
     let builds = names.map(|name| {
-        let at = |path: &str| format!("module/{name}/{path}");
-        let note = root.bytes(&at("notes/.note.gnu.build-id"));
+        let at = |path: &str| format!("{FOLDER}/{name}/{path}");
+        let note = tree.read(&at("notes/.note.gnu.build-id"), MAX_NOTE).ok();
         ModuleBuild {
-            version: root.text(&at("version")),
-            srcversion: root.text(&at("srcversion")),
-            build_id: note.as_deref().and_then(build_id),
+            version: read_line(tree, &at("version")),
+            srcversion: read_line(tree, &at("srcversion")),
+            build_id: note.and_then(|note| build_id(&note.bytes)),
             name,
         }
     });
@@ -55,19 +59,20 @@ fn build_id(note: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Root;
     use std::fs;
 
     #[test]
     fn builds_are_told_as_far_as_they_go() {
         let sys = tempfile::tempdir().unwrap();
-        let at = |path: &str| sys.path().join("module").join(path);
+        let at = |path: &str| sys.path().join(FOLDER).join(path);
         fs::create_dir_all(at("ice/notes")).unwrap();
         fs::create_dir_all(at("printk")).unwrap();
         fs::write(at("ice/version"), "1.5.2\n").unwrap();
         fs::write(at("ice/srcversion"), "3A9C0A8A3C5F2E0F7B6D5E1\n").unwrap();
         let note = b"\x04\0\0\0\x04\0\0\0\x03\0\0\0GNU\0\xde\xad\xbe\xef";
         fs::write(at("ice/notes/.note.gnu.build-id"), note).unwrap();
-        let builds = read_module_builds(sys.path()).unwrap();
+        let builds = read_module_builds(&Root::open(sys.path()).unwrap()).unwrap();
         let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();
         assert_eq!(names, ["ice", "printk"]);
         assert_eq!(builds[0].version.as_deref(), Some("1.5.2"));

@@ -1,7 +1,9 @@
 //! `/sys/class/net`: the network devices and their drivers.
 
-use crate::sysfs::Root;
-use std::path::Path;
+use crate::tree::{Tree, Unread, link_name, read_line};
+
+/// Where they are.
+const FOLDER: &str = "sys/class/net";
 
 /// A network device, as far as `/sys` tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,33 +24,29 @@ pub struct NetDevice {
     pub kind: Option<String>,
 }
 
-/// The devices with hardware behind them or devices below them, by name. `sys` is
-/// `/sys`, or a copy of it; what of a device cannot be read is left out.
+/// The devices with hardware behind them or devices below them, by name. What of a
+/// device cannot be read is left out.
 ///
 /// # Errors
-/// `class/net` cannot be listed.
-pub fn read_netdevs(sys: &Path) -> std::io::Result<Vec<NetDevice>> {
-    let root = Root::open(sys)?;
-    let names = root.names("class/net")?;
-    Ok(names
-        .iter()
-        .filter_map(|name| device(&root, name))
-        .collect())
+/// They cannot be listed.
+pub fn read_netdevs(tree: &dyn Tree) -> Result<Vec<NetDevice>, Unread> {
+    let names = tree.names(FOLDER)?;
+    Ok(names.iter().filter_map(|name| device(tree, name)).collect())
 }
 
-fn device(root: &Root, name: &str) -> Option<NetDevice> {
-    let at = |path: &str| format!("class/net/{name}/{path}");
-    let links = root.names(&format!("class/net/{name}")).ok()?;
+fn device(tree: &dyn Tree, name: &str) -> Option<NetDevice> {
+    let at = |path: &str| format!("{FOLDER}/{name}/{path}");
+    let links = tree.names(&format!("{FOLDER}/{name}")).ok()?;
     let linked = |prefix: &str| {
         let mut links = links.iter().filter_map(|link| link.strip_prefix(prefix));
         links.next().map(str::to_owned)
     };
-    let hardware = root.resolve(&at("device"));
+    let hardware = tree.resolve(&at("device"));
     let lower = linked("lower_");
     if hardware.is_none() && lower.is_none() {
         return None;
     }
-    let kind = root.text(&at("uevent")).and_then(|text| {
+    let kind = read_line(tree, &at("uevent")).and_then(|text| {
         let mut types = text
             .lines()
             .filter_map(|line| line.strip_prefix("DEVTYPE="));
@@ -56,9 +54,9 @@ fn device(root: &Root, name: &str) -> Option<NetDevice> {
     });
     Some(NetDevice {
         name: name.to_owned(),
-        mac: root.text(&at("address")).filter(|mac| is_mac(mac)),
-        driver: root.link_name(&at("device/driver")),
-        module: root.link_name(&at("device/driver/module")),
+        mac: read_line(tree, &at("address")).filter(|mac| is_mac(mac)),
+        driver: link_name(tree, &at("device/driver")),
+        module: link_name(tree, &at("device/driver/module")),
         bus: hardware.as_deref().and_then(bus),
         upper: linked("upper_"),
         kind,
@@ -74,10 +72,10 @@ fn is_mac(text: &str) -> bool {
 
 /// The PCI function that a device's folder lies in (a virtio device is one level
 /// further down), else its own name.
-fn bus(folder: &Path) -> Option<String> {
-    let names = folder.iter().rev().filter_map(|name| name.to_str());
+fn bus(folder: &str) -> Option<String> {
+    let mut names = folder.rsplit('/');
     let pci = names.clone().find(|name| is_pci(name));
-    pci.or(names.clone().next()).map(str::to_owned)
+    pci.or(names.next()).map(str::to_owned)
 }
 
 /// `0000:01:00.0`.
@@ -91,13 +89,19 @@ fn is_pci(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Root;
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    fn devices(root: &Path) -> Vec<NetDevice> {
+        read_netdevs(&Root::open(root).unwrap()).unwrap()
+    }
 
     /// A `/sys` with em1 (e1000, under bond0), eth0 (virtio), lo.
     fn sys() -> tempfile::TempDir {
         let sys = tempfile::tempdir().unwrap();
-        let at = |path: &str| sys.path().join(path);
+        let at = |path: &str| sys.path().join("sys").join(path);
         for folder in [
             "class/net",
             "module/e1000",
@@ -155,7 +159,7 @@ mod tests {
     #[test]
     fn devices_are_told_with_driver_and_place() {
         let sys = sys();
-        let devices = read_netdevs(sys.path()).unwrap();
+        let devices = devices(sys.path());
         let text = |text: &str| Some(text.to_owned());
         let em1 = NetDevice {
             name: "em1".into(),
@@ -178,22 +182,24 @@ mod tests {
             ..NetDevice::default()
         };
         assert_eq!(devices, [bond0, em1, eth0]);
-        assert!(read_netdevs(&sys.path().join("nowhere")).is_err());
+        let empty = tempfile::tempdir().unwrap();
+        let nothing = read_netdevs(&Root::open(empty.path()).unwrap());
+        assert_eq!(nothing, Err(Unread::NotThere));
     }
 
     #[test]
     fn links_out_of_a_copy_are_not_followed() {
         let (copy, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let eth0 = copy.path().join("class/net/eth0");
+        let eth0 = copy.path().join("sys/class/net/eth0");
         fs::create_dir_all(&eth0).unwrap();
         fs::write(other.path().join("address"), "24:6e:96:43:3e:38\n").unwrap();
         symlink(other.path(), eth0.join("device")).unwrap();
         symlink(other.path().join("address"), eth0.join("address")).unwrap();
-        assert_eq!(read_netdevs(copy.path()).unwrap(), []);
+        assert_eq!(devices(copy.path()), []);
         // Nor is anything read for ever.
         fs::create_dir(eth0.join("lower_em1")).unwrap();
         symlink("/dev/zero", eth0.join("uevent")).unwrap();
-        let devices = read_netdevs(copy.path()).unwrap();
+        let devices = devices(copy.path());
         assert_eq!((devices.len(), devices[0].mac.as_deref()), (1, None));
     }
 

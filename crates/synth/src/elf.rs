@@ -214,7 +214,7 @@ impl Image {
 
 /// A program header; `fields` are `p_offset`, `p_vaddr`, `p_paddr`, `p_filesz`
 /// and `p_memsz`.
-fn put_phdr(out: &mut Vec<u8>, at: usize, kind: u32, fields: [u64; 5]) {
+pub(crate) fn put_phdr(out: &mut Vec<u8>, at: usize, kind: u32, fields: [u64; 5]) {
     put_u32(out, at, kind);
     put_u32(out, at + 4, 7);
     for (index, field) in fields.into_iter().enumerate() {

@@ -157,6 +157,18 @@ impl<'m> PageCache<'m> {
         Ok(())
     }
 
+    /// Forgets every page: of memory that changes, what is read from now on is no
+    /// older than now.
+    pub fn forget(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            *shard = Shard {
+                capacity: shard.capacity,
+                ..Shard::default()
+            };
+        }
+    }
+
     fn shard(&self, pfn: Pfn) -> Option<MutexGuard<'_, Shard>> {
         let shard = self.shards.get(pfn.0 as usize % SHARDS)?;
         // A shard is consistent between any two of its statements.

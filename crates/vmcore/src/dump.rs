@@ -19,6 +19,8 @@ pub enum Format {
     Avml,
     /// Bytes of memory where an offset is a physical address.
     Raw,
+    /// No dump: the memory of the host this runs on (`/proc/kcore`).
+    Live,
 }
 
 impl Format {
@@ -32,6 +34,7 @@ impl Format {
             Format::Lime => "lime",
             Format::Avml => "avml",
             Format::Raw => "raw",
+            Format::Live => "live",
         }
     }
 }
@@ -79,6 +82,8 @@ pub struct LoadSegment {
     pub memsz: u64,
     /// Bytes in the file.
     pub filesz: u64,
+    /// Where in the file they begin.
+    pub offset: u64,
 }
 
 /// What a container says besides its pages.
@@ -86,7 +91,8 @@ pub struct LoadSegment {
 pub struct DumpInfo {
     /// The container.
     pub format: Format,
-    /// Length of the file, or of all files that were given, in bytes.
+    /// Length of the file, or of all files that were given, in bytes; of a live host,
+    /// of its memory.
     pub file_bytes: u64,
     /// Architecture, where the container names it.
     pub machine: Option<Machine>,
@@ -174,6 +180,7 @@ mod tests {
             paddr: PhysAddr(0),
             memsz,
             filesz,
+            offset: 0,
         };
         DumpInfo {
             dump_level: level,

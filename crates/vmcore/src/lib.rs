@@ -30,6 +30,7 @@ pub use cache::{PageCache, PageRef};
 pub use codec::{Codec, decompress};
 pub use detect::{HEAD, worth_reading};
 pub use dump::{Dump, DumpInfo, Format, LoadSegment, Machine, Utsname};
+pub use elf::{ElfHeaders, elf_headers};
 pub use error::{Advice, OpenError};
 pub use mac::{Mac, NoMac, hex};
 pub use memory::{Coverage, Fault, FaultReason, PageState, PhysicalMemory};

@@ -19,6 +19,9 @@ const MAX_ERASEINFO: u64 = 1 << 16;
 const MAX_ERASED: usize = 1024;
 /// Descriptors longer than this are device dumps (`NT_VMCOREDD`), not registers.
 const MAX_DESC: u64 = 1 << 16;
+/// All descriptors together. Those of a machine with 8,192 CPUs come to 6 MiB; a file
+/// with holes can claim as much as it likes.
+const MAX_DESCS: u64 = 64 << 20;
 /// Notes of a machine with more CPUs than Linux can number.
 const MAX_NOTES: usize = 1 << 16;
 
@@ -51,6 +54,7 @@ pub(crate) fn read_notes(source: &Source, offset: u64, len: u64, notes: &mut Vec
         return;
     };
     let mut pos = offset;
+    let mut kept: u64 = notes.iter().map(|note| note.desc.len() as u64).sum();
     while notes.len() < MAX_NOTES && pos.checked_add(HEADER).is_some_and(|next| next <= end) {
         let mut header = Header::new_zeroed();
         if source.read_at(pos, header.as_mut_bytes()).is_err() {
@@ -76,8 +80,10 @@ pub(crate) fn read_notes(source: &Source, offset: u64, len: u64, notes: &mut Vec
         } else {
             MAX_DESC
         };
-        let wanted = if descsz <= limit { descsz } else { 0 };
+        let fits = descsz <= limit && kept + descsz <= MAX_DESCS;
+        let wanted = if fits { descsz } else { 0 };
         let desc = source.read_prefix(desc_at, wanted);
+        kept += desc.len() as u64;
         notes.push(Note { name, kind, desc });
         pos = desc_at + descsz.next_multiple_of(4);
     }

@@ -158,3 +158,21 @@ fn threads_see_the_same_bytes() {
         }
     });
 }
+
+#[test]
+fn what_is_forgotten_is_read_again() {
+    let memory = Counting::default();
+    let cache = PageCache::new(&memory, END as usize + 400);
+    for passes in 1..=2 {
+        for pfn in (0..END).chain(0..END) {
+            assert_eq!(word(&cache, pfn), pfn);
+        }
+        assert_eq!(memory.reads.load(Ordering::Relaxed), passes * END);
+        cache.forget();
+    }
+    // It holds no more than before.
+    for pfn in (0..END).chain(0..END) {
+        assert_eq!(word(&cache, pfn), pfn);
+    }
+    assert_eq!(memory.reads.load(Ordering::Relaxed), 3 * END);
+}

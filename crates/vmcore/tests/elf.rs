@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::os::unix::fs::FileExt;
+
 use common::{Expected, check, file_of, noise, open_bytes, sample};
 use pagehound_synth::{ElfOptions, ElfStyle, Flatten, Image, Order};
 use pagehound_vmcore::{
@@ -124,7 +126,8 @@ fn program_headers_are_handed_on() {
         style: ElfStyle::Makedumpfile,
         ..ElfOptions::default()
     };
-    let info = open_bytes(&image.write_elf(&options)).expect("opens").info;
+    let dump = image.write_elf(&options);
+    let info = open_bytes(&dump).expect("opens").info;
     assert_eq!(info.machine, Some(Machine::Aarch64));
     let [segment] = info.segments[..] else {
         panic!("{:?}", info.segments)
@@ -132,6 +135,7 @@ fn program_headers_are_handed_on() {
     assert_eq!(segment.paddr, PhysAddr(0x4000_0000));
     assert_eq!(segment.vaddr, VirtAddr(0xffff_8880_4000_0000));
     assert_eq!((segment.filesz, segment.memsz), (4096, 8192));
+    assert!(dump[segment.offset as usize..].starts_with(b"text\0"));
 }
 
 /// Segments that begin and end in mid-page, meet there, and overlap.
@@ -236,6 +240,34 @@ fn notes_that_are_named_again_and_again_are_kept_once() {
     assert_eq!(opened.memory.state(Pfn(0x100)), PageState::Present);
     let kept: usize = opened.info.notes.iter().map(|note| note.desc.len()).sum();
     assert!(kept >= DESC && kept <= dump.len(), "{kept} bytes");
+}
+
+/// A file with holes is as long as anybody likes; what is kept of it is not.
+#[test]
+fn notes_in_holes_are_bounded() {
+    const NOTES: u64 = 4000;
+    const SIZE: u64 = 20 + 60_000;
+    let whole = Image::new(4096)
+        .page(0x100, noise(1, 4096))
+        .write_elf(&ElfOptions::default());
+    let file = file_of(&whole);
+    let notes = whole.len() as u64;
+    let write = |at: u64, bytes: &[u8]| file.as_file().write_all_at(bytes, at).expect("writes");
+    // The first program header is that of the notes.
+    for (field, value) in [(8, notes), (32, NOTES * SIZE)] {
+        write(64 + field, &value.to_le_bytes());
+    }
+    for note in 0..NOTES {
+        let header = [5u32, 60_000, 1].map(u32::to_le_bytes).concat();
+        write(
+            notes + note * SIZE,
+            &[&header[..], b"CORE\0\0\0\0"].concat(),
+        );
+    }
+    file.as_file().set_len(notes + NOTES * SIZE).expect("grows");
+    let dump = pagehound_vmcore::open(file.path()).expect("opens");
+    let kept: usize = dump.info.notes.iter().map(|note| note.desc.len()).sum();
+    assert!((1 << 20..=64 << 20).contains(&kept), "{kept} bytes");
 }
 
 /// A damaged `p_offset`: bytes of the file cannot be memory at two addresses, nor

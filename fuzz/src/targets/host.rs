@@ -1,7 +1,7 @@
 //! A host's files in one, to the ledger, to what people are told.
 
 use pagehound::output;
-use pagehound::render::{escape, host};
+use pagehound::render::{Detail, escape, host};
 use pagehound_hunt::Installed;
 use pagehound_hunt::host::{HostFiles, classic, ledger, looks_like_host_files};
 
@@ -13,8 +13,8 @@ pub(crate) fn run(text: &[u8]) {
     let _ = Installed::of_host(&files);
     if let Ok(ledger) = ledger(&files) {
         let told = output::text(|page| {
-            host::diagnosis(&ledger, page)?;
-            host::ledger(&ledger, page)
+            host::diagnosis(&ledger, Detail::Usual, page)?;
+            host::ledger(&ledger, Detail::All, page)
         });
         no_control(&told.expect("text into memory"));
     }

@@ -59,7 +59,23 @@ pub(crate) fn run(text: &[u8]) {
             Err(_) => errors += 1,
         }
     }
+    drain(procfs::mountinfo(text), |mount| {
+        assert!(mount.point.len() <= text.len() && !mount.device.is_empty());
+    });
+    if let Ok(segments) = procfs::sysvipc_shm(text) {
+        assert!(segments.len() <= text.len());
+    }
+    let _ = (procfs::first_chunk(text), procfs::kernel_image_kb(text));
+    let _ = procfs::sockstat(text);
+    let _ = procfs::kstat(text, "size");
+    let lossy = String::from_utf8_lossy(text);
+    assert!(procfs::parse_processes(&lossy) <= lossy.len() + 2);
+    let _ = procfs::cpulist_count(&lossy);
     let _ = procfs::version(text);
+    let _ = procfs::lockdown(text);
+    if let Some(place) = procfs::vmcoreinfo_place(text) {
+        assert!(place.start < place.end);
+    }
     let _ = procfs::looks_like_meminfo(text);
     if let Ok(name) = std::str::from_utf8(text) {
         let _ = procfs::pool_page_size(name);

@@ -22,11 +22,13 @@ pub(super) enum Way {
     /// The guest crashes, the host runs makedumpfile on the copy of
     /// `/proc/vmcore`: the same file as above, without emulation.
     HostMakedumpfile(String),
+    /// No dump: pagehound runs in the guest and tells of it, before the others.
+    Live,
 }
 
 /// For errors and `--help`.
 const WAYS: &str = "qemu-kdump-zlib, qemu-elf, vmcore-raw, makedumpfile:ARGS, \
-    host-makedumpfile:ARGS and incomplete:MIB:ARGS";
+    host-makedumpfile:ARGS, incomplete:MIB:ARGS and live";
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,6 +36,7 @@ impl fmt::Display for Way {
             Self::Qemu(Format::KdumpZlib) => f.write_str("qemu-kdump-zlib"),
             Self::Qemu(Format::Elf) => f.write_str("qemu-elf"),
             Self::Copy => f.write_str("vmcore-raw"),
+            Self::Live => f.write_str("live"),
             Self::Makedumpfile(args) => write!(f, "makedumpfile:{args}"),
             Self::HostMakedumpfile(args) => write!(f, "host-makedumpfile:{args}"),
             Self::Incomplete(mib, args) => write!(f, "incomplete:{mib}:{args}"),
@@ -50,6 +53,7 @@ impl FromStr for Way {
             ("qemu-kdump-zlib", "") => Ok(Self::Qemu(Format::KdumpZlib)),
             ("qemu-elf", "") => Ok(Self::Qemu(Format::Elf)),
             ("vmcore-raw", "") => Ok(Self::Copy),
+            ("live", "") => Ok(Self::Live),
             ("makedumpfile", args) => Ok(Self::Makedumpfile(arguments(args)?)),
             ("host-makedumpfile", args) => Ok(Self::HostMakedumpfile(arguments(args)?)),
             ("incomplete", rest) => match rest.split_once(':') {
@@ -77,11 +81,13 @@ fn arguments(args: &str) -> Result<String> {
 }
 
 impl Way {
-    /// The dump's file name, for a scenario called `scenario`.
+    /// The dump's file name, for a scenario called `scenario`; of answers, their
+    /// folder's.
     pub(super) fn file_name(&self, scenario: &str) -> String {
         match self {
             Self::Qemu(format) => format!("{scenario}.{}", format.extension()),
             Self::Copy => format!("{scenario}.vmcore"),
+            Self::Live => format!("{scenario}.live"),
             Self::Makedumpfile(args) => filtered(scenario, "", args),
             Self::Incomplete(mib, args) => filtered(scenario, &format!("-{mib}mib"), args),
             Self::HostMakedumpfile(args) => filtered(scenario, "-host", args),
@@ -90,7 +96,7 @@ impl Way {
 
     /// True when the guest must crash for it.
     pub(super) fn crashes(&self) -> bool {
-        !matches!(self, Self::Qemu(_))
+        !matches!(self, Self::Qemu(_) | Self::Live)
     }
 
     /// True when the dump is cut short on purpose.
@@ -103,7 +109,7 @@ impl Way {
     pub(super) fn capture(&self, scenario: &str) -> Option<String> {
         let name = self.file_name(scenario);
         match self {
-            Self::Qemu(_) | Self::HostMakedumpfile(_) => None,
+            Self::Qemu(_) | Self::HostMakedumpfile(_) | Self::Live => None,
             Self::Copy => Some(format!("{name} copy 0\n")),
             Self::Makedumpfile(args) => Some(format!("{name} makedumpfile 0 {args}\n")),
             Self::Incomplete(mib, args) => Some(format!("{name} incomplete {mib} {args}\n")),
@@ -135,6 +141,7 @@ mod tests {
             ("qemu-elf", "bond.elf"),
             ("qemu-kdump-zlib", "bond.kdump"),
             ("vmcore-raw", "bond.vmcore"),
+            ("live", "bond.live"),
             ("makedumpfile:-d 31 -l", "bond-d31-l.kdump"),
             ("makedumpfile:-E -d 31", "bond-E-d31.elf"),
             ("host-makedumpfile:-d 1 -c", "bond-host-d1-c.kdump"),

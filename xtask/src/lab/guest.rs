@@ -10,11 +10,12 @@ use anyhow::{Context, Result, ensure};
 
 use super::crash::Crash;
 use super::dump::Way;
+use super::initrd::More;
 use super::kernel::Kernel;
 use super::qemu::{Accelerator, Died, Guest};
 use super::scenario::{Scenario, Variant};
 use super::target::{Arch, Target};
-use super::{RunArguments, cache, initrd, score};
+use super::{RunArguments, cache, initrd, live, pagehound, score};
 
 /// How often a guest that died while it booted or planted is begun anew. That is
 /// no answer of pagehound's, and emulated machines do it now and then.
@@ -45,9 +46,23 @@ pub(super) fn take(
     let start = Instant::now();
     let crash = Crash::prepare(scenario, ways, &dir)?;
     let initrd = dir.join("initrd.cpio");
-    let lines = crash.as_ref().map_or("", Crash::lines);
-    let archive = initrd::build(&kernel, scenario, variant.mac, lines)?;
+    let program = match ways.contains(&Way::Live) {
+        true => Some(pagehound::build(target.arch, &dir)?),
+        false => None,
+    };
+    let scenario = &Scenario {
+        memory: scenario.memory + program.as_ref().map_or(0, |_| live::EXTRA),
+        ..scenario.clone()
+    };
+    let more = More {
+        captures: crash.as_ref().map_or("", Crash::lines),
+        pagehound: program.as_deref(),
+    };
+    let archive = initrd::build(&kernel, scenario, variant.mac, &more)?;
     fs::write(&initrd, archive).context("cannot write the initrd")?;
+    if let Some(program) = &program {
+        fs::remove_file(program).context("cannot remove the guest's pagehound")?;
+    }
     if let Some(crash) = &crash {
         crash.share(&kernel.image, &initrd)?;
     }
@@ -87,6 +102,10 @@ pub(super) fn take(
         start.elapsed().as_secs_f64(),
     );
     let truth = dir.join(format!("{}.truth.txt", scenario.name));
+    if ways.contains(&Way::Live) {
+        let answers = dir.join(Way::Live.file_name(scenario.name));
+        guest.truth = live::keep(&guest.truth, &answers)?;
+    }
     fs::write(&truth, &guest.truth).context("cannot write the truth")?;
     for way in ways {
         if let Way::Qemu(format) = way {
@@ -120,16 +139,25 @@ fn check(arch: Arch, scenario: &Scenario, ways: &[Way]) -> Result<()> {
     );
     let here = |way: &Way| matches!(way, Way::HostMakedumpfile(_));
     ensure!(
+        !ways.contains(&Way::Live) || ways.iter().any(is_comparable),
+        "live is compared with a dump of the same guest: take another way too, such as live,qemu-elf"
+    );
+    ensure!(
         arch.is_host() || !ways.iter().any(here),
         "the guest's makedumpfile does not run on this host: take makedumpfile:ARGS instead of host-makedumpfile:ARGS"
     );
     Ok(())
 }
 
+/// Whether what a live guest says can be held against the dump.
+fn is_comparable(way: &Way) -> bool {
+    *way != Way::Live && !way.is_cut()
+}
+
 /// A kernel built here has no folder to share with the host, by which the second
 /// kernel of a crash hands over its dumps.
 fn check_kernel(target: &Target, ways: &[Way]) -> Result<()> {
-    let qemu = |way: &Way| matches!(way, Way::Qemu(_));
+    let qemu = |way: &Way| !way.crashes();
     if let Some(name) = target.kernel.configuration() {
         ensure!(
             ways.iter().all(qemu),
@@ -168,7 +196,14 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
     let mut scores = Vec::new();
     if !arguments.no_score {
         for (way, dump) in arguments.dump.iter().zip(&taken.dumps) {
-            if way.is_cut() {
+            if *way == Way::Live {
+                let ways = arguments.dump.iter().zip(&taken.dumps);
+                let mut dumps = ways.filter(|(way, _)| is_comparable(way));
+                let (_, other) = dumps.next().context("no dump to compare with")?;
+                let truth = score::truth(&taken.truth)?;
+                let mac = arguments.variant.mac;
+                live::compare(&arguments.binary, dump, other, &truth, mac)?;
+            } else if way.is_cut() {
                 println!("{}: incomplete, so not scored", dump.display());
             } else {
                 scores.push(score::score(&arguments.binary, dump, &taken.truth)?);
@@ -200,5 +235,7 @@ mod tests {
             false => Arch::X86_64,
         };
         assert!(refused("lost", "host-makedumpfile:-d 31", other));
+        // What there is nothing to compare with.
+        assert!(refused("lost", "live", Arch::X86_64));
     }
 }

@@ -10,7 +10,7 @@ use super::frames::Mac;
 use super::kernel::Kernel;
 use super::modules::Module;
 use super::scenario::Scenario;
-use super::{cache, frames, holder};
+use super::{cache, frames, holder, live};
 
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
@@ -19,13 +19,22 @@ const FILE: u32 = 0o100_644;
 /// before devtmpfs is mounted.
 const CONSOLE: (u32, u32, u32) = (0o020_600, 5, 1);
 
-/// Packs busybox, the modules and the scenario's plan. With `captures`, lines
-/// for the guest's second kernel, also what it takes to load and run that one.
+/// What goes into an initrd for some ways of dumping only.
+#[derive(Default)]
+pub(super) struct More<'a> {
+    /// Lines for the guest's second kernel: then also what it takes to load and run
+    /// that one.
+    pub(super) captures: &'a str,
+    /// A static pagehound, to be run in the guest.
+    pub(super) pagehound: Option<&'a Path>,
+}
+
+/// Packs busybox, the modules and the scenario's plan.
 pub(super) fn build(
     kernel: &Kernel,
     scenario: &Scenario,
     mac: Mac,
-    captures: &str,
+    more: &More<'_>,
 ) -> Result<Vec<u8>> {
     let guest = cache::sources().join("guest");
     let mut archive = Archive::default();
@@ -41,16 +50,20 @@ pub(super) fn build(
     }
     archive.add("init", PROGRAM, (0, 0), &read(&guest.join("init"))?)?;
     let mut order = archive.modules(&kernel.load(scenario.modules)?)?;
-    if !captures.is_empty() {
+    if !more.captures.is_empty() {
         let share = archive.modules(&kernel.share()?)?;
         archive.add("modules/share", FILE, (0, 0), share.as_bytes())?;
         for name in ["capture", "share"] {
             archive.add(name, PROGRAM, (0, 0), &read(&guest.join(name))?)?;
         }
-        archive.add("captures", FILE, (0, 0), captures.as_bytes())?;
+        archive.add("captures", FILE, (0, 0), more.captures.as_bytes())?;
         for (name, content) in kernel.programs.crash_tools()? {
             archive.add(&name, PROGRAM, (0, 0), &content)?;
         }
+    }
+    if let Some(program) = more.pagehound {
+        archive.add("bin/pagehound", PROGRAM, (0, 0), &read(program)?)?;
+        archive.add("live", FILE, (0, 0), live::questions(mac).as_bytes())?;
     }
     archive.add("modules/pagelab.ko", FILE, (0, 0), &read(&kernel.module)?)?;
     order.push_str(&format!("pagelab port={}\n", frames::PORT));

@@ -20,10 +20,12 @@ mod holder;
 mod initrd;
 pub(crate) mod kdump;
 mod kernel;
+mod live;
 mod matrix;
 mod modules;
 mod named;
 mod packages;
+mod pagehound;
 mod process;
 mod programs;
 mod qemu;
@@ -80,7 +82,8 @@ struct RunArguments {
     keep: Option<PathBuf>,
     /// Ways of dumping the one guest, with commas between them: qemu-kdump-zlib,
     /// qemu-elf, vmcore-raw, makedumpfile:ARGS, host-makedumpfile:ARGS,
-    /// incomplete:MIB:ARGS, where ARGS are makedumpfile's own, such as -d 31 -l
+    /// incomplete:MIB:ARGS, where ARGS are makedumpfile's own, such as -d 31 -l; and
+    /// live: pagehound in the guest, compared with a dump
     #[arg(
         long,
         value_name = "WAY,...",

@@ -22,8 +22,9 @@ at once. --quick proves nothing: it ends with 3, and takes no --fail-on.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Diagnose {
-    /// Dump file, saved report, saved /proc/meminfo, `-` for a dump on
-    /// standard input, or `live` for this host
+    /// Dump file, saved report, saved /proc/meminfo, folder with copies of
+    /// /proc and /sys, `-` for a dump on standard input, or `live` for
+    /// this host
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,
 
@@ -60,7 +61,8 @@ pub struct Diagnose {
     pub seed: u64,
 
     /// Keep resident memory below SIZE (96M, 1G), at least 96M, as in the kernel that
-    /// kdump boots: the same answer, somewhat later
+    /// kdump boots: the same answer, somewhat later [default for `live`: a sixteenth of
+    /// what is available]
     #[arg(long, value_name = "SIZE", value_parser = mem_limit)]
     pub mem_limit: Option<MemoryLimit>,
 
@@ -72,6 +74,10 @@ pub struct Diagnose {
     /// 4096), or `never` [default: any page lost]
     #[arg(long, value_name = "LIMIT", value_parser = fail_on, conflicts_with = "quick")]
     pub fail_on: Option<FailOn>,
+
+    /// Be the process that looks at the pages of this host, for another one
+    #[arg(long, hide = true, requires = "json")]
+    pub as_child: bool,
 
     /// Write the report to FILE instead of standard output
     #[arg(long, short, value_name = "FILE")]

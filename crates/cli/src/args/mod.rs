@@ -36,6 +36,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 const STYLES: Styles = Styles::styled()
@@ -106,9 +107,28 @@ pub struct Global {
     #[arg(long, value_name = "FILE", global = true, help_heading = HEADING)]
     pub vmlinux: Option<PathBuf>,
 
+    /// Read at most so many bytes a second of a live host's memory, such as 200M
+    #[arg(
+        long,
+        value_name = "SIZE",
+        global = true,
+        value_parser = max_rate,
+        help_heading = HEADING
+    )]
+    pub max_rate: Option<NonZeroU64>,
+
     /// Do as if the dump held no BTF (to test the fallbacks)
     #[arg(long, global = true, hide = true)]
     pub without_btf: bool,
+}
+
+/// A size, large enough for an answer to come.
+fn max_rate(text: &str) -> Result<NonZeroU64, String> {
+    const LEAST: u64 = 1 << 20;
+    let rate = value::size(text)?;
+    NonZeroU64::new(rate)
+        .filter(|rate| rate.get() >= LEAST)
+        .ok_or_else(|| "at that rate no answer would come: give at least 1M".to_owned())
 }
 
 /// When to colour.

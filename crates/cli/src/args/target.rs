@@ -11,7 +11,7 @@ const ALIKE: f64 = 0.8;
 /// What to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// This host.
+    /// This host, or its memory, `/proc/kcore`.
     Live,
     /// What is piped into the program.
     Stdin,
@@ -25,6 +25,8 @@ impl From<OsString> for Target {
             Target::Live
         } else if text == "-" {
             Target::Stdin
+        } else if pagehound_live::is_kcore(Path::new(&text)) {
+            Target::Live
         } else {
             Target::Path(text.into())
         }
@@ -184,6 +186,7 @@ mod tests {
             Target::from(OsString::from("./live")),
             Target::Path("./live".into())
         );
+        assert_eq!(Target::from(OsString::from("/proc/kcore")), Target::Live);
         Target::Live.check().unwrap();
     }
 }

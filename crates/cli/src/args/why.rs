@@ -15,7 +15,7 @@ Examples:
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Why {
-    /// Dump file, or `-`: standard input
+    /// Dump file, `-`: standard input, or `live`: the memory of this host (root)
     #[arg(value_name = "TARGET")]
     pub target: Target,
 

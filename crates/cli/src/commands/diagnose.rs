@@ -2,14 +2,16 @@
 
 use super::{Context, is_about_vmlinux};
 use crate::args::{self, Target};
+use crate::child;
 use crate::destination::Destination;
 use crate::exit::{Exit, is_interruption};
 use crate::host_report;
-use crate::input::Input;
+use crate::input::{Input, Reading};
 use crate::output;
 use crate::redact::redact;
 use crate::render::{self, Detail, page::Page};
 use pagehound_hunt::{DiagnosisError, host, is_damaged};
+use pagehound_live as live;
 use pagehound_model::Report;
 use pagehound_vmcore::{Dump, OpenOptions};
 use std::io::{self, IsTerminal};
@@ -21,9 +23,12 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
     let file = destination(args)?;
     let context = &context.within(args.mem_limit);
     // Pages of a mapped file count as the program's memory.
-    let reading = OpenOptions {
-        map: args.mem_limit.is_none(),
-        ..OpenOptions::default()
+    let reading = Reading {
+        dump: OpenOptions {
+            map: args.mem_limit.is_none(),
+            ..OpenOptions::default()
+        },
+        ..context.reading()
     };
     match Input::open(&args.target, &args.others.parts, reading)? {
         Input::Report(report) => {
@@ -35,16 +40,50 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             })?;
             Ok(exit)
         }
-        Input::Host(files) => {
-            unused(args, "of a host only its counters are read");
-            let ledger = host::ledger(&files)?;
+        Input::Host {
+            memory: Some(_), ..
+        } if args.as_child => {
+            let report = child::look(args, context)?;
+            output::plain(|out| render::json(&report, out))?;
+            Ok(Exit::OK)
+        }
+        Input::Host { files, memory } => {
+            let mut ledger = host::ledger(&files)?;
+            let mut exit = Exit::OK;
+            match memory.map(|options| live::open(&options)) {
+                Some(Ok(_)) => match child::report(args, context) {
+                    Ok(mut report) => {
+                        report.timing.seconds = start.elapsed().as_secs_f64();
+                        let detail = Detail::of(args.all);
+                        let exit = Exit::of(&report, args.fail_on);
+                        deliver(args, file, report, |report, page| {
+                            render::report(report, detail, page)
+                        })?;
+                        return Ok(exit);
+                    }
+                    Err(error) => {
+                        let note = format!("pages were not looked at: {error:#}");
+                        ledger.notes.push(note);
+                        // They might have been, and the answer would be another.
+                        exit = match context.interrupted() {
+                            true => Exit::INTERRUPTED,
+                            false => Exit::UNSURE,
+                        };
+                    }
+                },
+                Some(Err(reason)) => {
+                    ledger
+                        .notes
+                        .push(format!("pages were not looked at: {reason}"));
+                }
+                None => unused(args, "of saved counters there are no pages"),
+            }
             let mut report = host_report::report(&args.target, &files, &ledger);
             report.timing.seconds = start.elapsed().as_secs_f64();
             deliver(args, file, report, |_, page| {
-                render::host::diagnosis(&ledger, page)
+                render::host::diagnosis(&ledger, Detail::of(args.all), page)
             })?;
-            // Pages were never meant to be looked at here: the ledger is the answer.
-            Ok(Exit::OK)
+            Ok(exit)
         }
         Input::Dump(dump) => {
             let path = args.target.to_string();

@@ -4,7 +4,7 @@ use super::Context;
 use crate::args::{self, Target};
 use crate::destination::Destination;
 use crate::exit::Exit;
-use crate::input::{self, Input};
+use crate::input::{self, Input, Reading};
 use crate::render::{self, Detail, page::Page};
 use crate::{host_report, output, saved};
 use anyhow::bail;
@@ -12,7 +12,6 @@ use pagehound_compare::{Conclusion, Group, compare};
 use pagehound_hunt::host;
 use pagehound_kernel::KernelError;
 use pagehound_model::Report;
-use pagehound_vmcore::OpenOptions;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io;
@@ -71,9 +70,9 @@ fn target_path(target: &Target) -> Option<&Path> {
 
 /// The report of a target, made here unless it is one.
 fn report(target: &Target, context: &Context) -> anyhow::Result<Report> {
-    match Input::open(target, &[], OpenOptions::default())? {
+    match Input::open(target, &[], Reading::default())? {
         Input::Report(report) => Ok(*report),
-        Input::Host(files) => {
+        Input::Host { files, .. } => {
             let ledger = host::ledger(&files)?;
             Ok(host_report::report(target, &files, &ledger))
         }

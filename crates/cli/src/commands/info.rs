@@ -10,7 +10,7 @@ use crate::render::page::Page;
 use pagehound_hunt::{captured_at, rfc3339};
 use pagehound_kernel::{HostInfo, Kernel};
 use pagehound_model::Coverage;
-use pagehound_vmcore::{Dump, Machine};
+use pagehound_vmcore::{Dump, Format, Machine};
 use serde::Serialize;
 use std::io;
 
@@ -22,7 +22,7 @@ const ERASED: usize = 16;
 struct Info {
     schema: &'static str,
     path: String,
-    /// Of the file, or of all that are given, in bytes.
+    /// Of the file, or of all that are given, in bytes; of a live host, of its memory.
     bytes: u64,
     format: &'static str,
     dump_level: Option<u32>,
@@ -69,7 +69,7 @@ struct KernelInfo {
 }
 
 pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> {
-    let dump = crate::input::dump(&args.target, &args.others.parts)?;
+    let dump = crate::input::dump(&args.target, &args.others.parts, context.reading())?;
     let info = info(&args.target, &dump, context)?;
     if args.json {
         output::plain(|out| render::json(&info, out))?;
@@ -166,7 +166,9 @@ fn kernel_info(kernel: &Kernel<'_>, host: HostInfo, dump: &Dump) -> KernelInfo {
 
 fn text(info: &Info, page: &mut Page) -> io::Result<()> {
     let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "not known".to_owned());
-    page.item("File", &format!("{}, {}", info.path, size(info.bytes)))?;
+    let is_live = info.format == Format::Live.name();
+    let what = if is_live { "Memory" } else { "File" };
+    page.item(what, &format!("{}, {}", info.path, size(info.bytes)))?;
     let level = info.dump_level.map(|level| format!(", dump level {level}"));
     let incomplete = if info.incomplete { ", incomplete" } else { "" };
     page.item(
@@ -186,7 +188,7 @@ fn text(info: &Info, page: &mut Page) -> io::Result<()> {
         page.item("Clock", &or_unknown(&kernel.clock))?;
     }
     page.item("Captured", &or_unknown(&info.captured_at))?;
-    page.item("Pages", &coverage(&info.coverage, info.page_size))?;
+    page.item("Pages", &coverage(&info.coverage, info.page_size, is_live))?;
     if let Some(kernel) = &info.kernel {
         let keys = count(kernel.vmcoreinfo_keys as u64, "key");
         let found = [
@@ -221,7 +223,7 @@ fn text(info: &Info, page: &mut Page) -> io::Result<()> {
     Ok(())
 }
 
-fn coverage(coverage: &Coverage, page_size: u64) -> String {
+fn coverage(coverage: &Coverage, page_size: u64, is_live: bool) -> String {
     let Coverage {
         present,
         excluded,
@@ -230,7 +232,7 @@ fn coverage(coverage: &Coverage, page_size: u64) -> String {
         outside: _,
     } = *coverage;
     let states = [
-        (present, "in the dump"),
+        (present, if is_live { "readable" } else { "in the dump" }),
         (excluded, "left out on purpose"),
         (absent, "missing"),
         (unreadable, "unreadable"),

@@ -3,13 +3,12 @@
 use super::Context;
 use crate::args::{self, Target};
 use crate::exit::Exit;
-use crate::input::{self, Input};
+use crate::input::{self, Input, Reading};
 use crate::output;
 use crate::render::{self, known};
 use anyhow::Context as _;
 use pagehound_hunt::Installed;
 use pagehound_known::{self as list, Affected, Kernel, Leak, LookAlike};
-use pagehound_vmcore::OpenOptions;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -58,7 +57,7 @@ fn search(words: &[String], json: bool) -> anyhow::Result<Exit> {
 }
 
 fn check(target: &Target, json: bool, context: &Context) -> anyhow::Result<Exit> {
-    let machine = match Input::open(target, &[], OpenOptions::default())? {
+    let machine = match Input::open(target, &[], Reading::default())? {
         Input::Dump(dump) => {
             input::note_part(target, &dump);
             let kernel = context.kernel(&dump)?;
@@ -66,7 +65,7 @@ fn check(target: &Target, json: bool, context: &Context) -> anyhow::Result<Exit>
             Installed::of_kernel(&kernel)
         }
         Input::Report(report) => Installed::of_report(&report),
-        Input::Host(files) => Installed::of_host(&files).with_context(|| {
+        Input::Host { files, .. } => Installed::of_host(&files).with_context(|| {
             format!(
                 "{}: `version` and `modules` are needed beside the meminfo, as /proc has them",
                 files.origin

@@ -3,13 +3,12 @@
 use super::Context;
 use crate::args;
 use crate::exit::Exit;
-use crate::input::Input;
+use crate::input::{Input, Reading};
 use crate::output;
 use crate::render::{self, Detail, host, page::Page};
 use anyhow::bail;
 use pagehound_hunt::host::{classic, ledger};
 use pagehound_model::{LedgerRow, Report, Unaccounted};
-use pagehound_vmcore::OpenOptions;
 use serde::Serialize;
 use std::io;
 
@@ -32,17 +31,17 @@ struct DumpLedger<'a> {
 
 pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit> {
     let target = args.target.to_string();
-    match Input::open(&args.target, &args.others.parts, OpenOptions::default())? {
-        Input::Host(files) if args.classic => {
+    match Input::open(&args.target, &args.others.parts, Reading::default())? {
+        Input::Host { files, .. } if args.classic => {
             let classic = classic(&files)?;
             print(args, "pagehound.classic/1", &classic, |page| {
                 host::classic(&classic, page)
             })?;
         }
-        Input::Host(files) => {
+        Input::Host { files, .. } => {
             let ledger = ledger(&files)?;
             print(args, "pagehound.host-ledger/1", &ledger, |page| {
-                host::ledger(&ledger, page)
+                host::ledger(&ledger, Detail::of(args.all), page)
             })?;
         }
         Input::Dump(_) | Input::Report(_) if args.classic => {

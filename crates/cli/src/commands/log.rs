@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use pagehound_kernel::LogRecord;
 
 pub(super) fn run(args: &args::Log, context: &Context) -> anyhow::Result<Exit> {
-    let dump = crate::input::dump_with_notes(&args.target, &args.others.parts)?;
+    let dump = crate::input::dump_with_notes(&args.target, &args.others.parts, context.reading())?;
     let kernel = context.kernel(&dump)?;
     let boot = if args.ctime {
         let boot = kernel

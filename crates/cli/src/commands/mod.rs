@@ -14,15 +14,17 @@ mod why;
 
 use crate::args::{Cli, Command, Global};
 use crate::exit::Exit;
+use crate::input::Reading;
 use crate::interrupt;
 use crate::output;
 use crate::progress::Bar;
 use anyhow::Context as _;
 use pagehound_hunt::{self as hunt, Diagnosis, MemoryLimit};
 use pagehound_kernel::{Class, Kernel, KernelError, Making, Options};
+use pagehound_live::OpenOptions as LiveOptions;
 use pagehound_model::{Report, UNACCOUNTED};
 use pagehound_vmcore::Dump;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,6 +41,8 @@ pub(crate) struct Context {
     pub(crate) without_btf: bool,
     /// The vmlinux of the dump's kernel.
     vmlinux: Option<PathBuf>,
+    /// Bytes a second to read of a live host.
+    pub(crate) max_rate: Option<NonZeroU64>,
     /// Resident memory to keep below, if there is little.
     pub(crate) memory: Option<MemoryLimit>,
 }
@@ -55,6 +59,7 @@ impl Context {
             cancel: &interrupt::RAISED,
             without_btf: global.without_btf,
             vmlinux: global.vmlinux.clone(),
+            max_rate: global.max_rate,
             memory: None,
         })
     }
@@ -70,6 +75,16 @@ impl Context {
         }
     }
 
+    /// How to read memory.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading {
+            live: LiveOptions {
+                max_rate: self.max_rate,
+            },
+            ..Reading::default()
+        }
+    }
+
     /// Whether Ctrl-C ended the work early.
     fn interrupted(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
@@ -77,7 +92,7 @@ impl Context {
 
     /// Opens the kernel in `dump`. What of it could not be had is in its
     /// warnings; [`Context::note`] says them where no report does.
-    fn kernel<'d>(&self, dump: &'d Dump) -> anyhow::Result<Kernel<'d>> {
+    pub(crate) fn kernel<'d>(&self, dump: &'d Dump) -> anyhow::Result<Kernel<'d>> {
         let options = Options {
             without_btf: self.without_btf,
             cache: self.memory.map(|limit| limit.cache()),
@@ -100,6 +115,17 @@ impl Context {
     /// The whole diagnosis of the target called `path`, with a bar.
     fn diagnose(&self, kernel: &Kernel<'_>, path: &str) -> anyhow::Result<Diagnosis> {
         Ok(self.with_bar(path, |options| Diagnosis::of(kernel, options))?)
+    }
+
+    /// The same of a host that runs, with a pause between two looks.
+    pub(crate) fn diagnose_live(
+        &self,
+        kernel: &Kernel<'_>,
+        path: &str,
+        pause: impl FnOnce(),
+    ) -> anyhow::Result<Report> {
+        let live = |options: &hunt::Options<'_>| Diagnosis::live(kernel, options, pause);
+        Ok(self.with_bar(path, live)?.report)
     }
 
     /// A first answer, from the sample that `seed` draws.

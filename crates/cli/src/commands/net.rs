@@ -40,7 +40,7 @@ struct Device {
 }
 
 pub(super) fn run(args: &args::Net, context: &Context) -> anyhow::Result<Exit> {
-    let dump = crate::input::dump_with_notes(&args.target, &args.others.parts)?;
+    let dump = crate::input::dump_with_notes(&args.target, &args.others.parts, context.reading())?;
     let kernel = context.kernel(&dump)?;
     let devices = kernel.net_devices()?.into_iter().map(device).collect();
     let devices = Devices {

@@ -25,7 +25,7 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
         "COUNT {} is more than {MOST} words",
         args.count
     );
-    let dump = crate::input::dump_with_notes(&args.target, &args.others.parts)?;
+    let dump = crate::input::dump_with_notes(&args.target, &args.others.parts, context.reading())?;
     let kernel = context.kernel(&dump)?;
     let address = match &place {
         Place::Address(address) => *address,

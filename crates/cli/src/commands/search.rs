@@ -31,7 +31,7 @@ pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit
         .map_err(|error| with_part(error.into(), &args.words))?;
     let addresses = args.addresses().map_err(anyhow::Error::msg)?;
     let classes = super::classes(&args.class)?;
-    let dump = crate::input::dump_with_notes(&args.target, &args.others.parts)?;
+    let dump = crate::input::dump_with_notes(&args.target, &args.others.parts, context.reading())?;
     let at = args.at.map(usize::try_from).transpose()?;
     let set = PatternSet::compile(&patterns, at, dump.memory.page_size())?;
 

@@ -3,15 +3,17 @@
 use super::number::{count, percent, signed, size, with_sign};
 use super::page::{DOUBT, FAINT, GOOD, LABEL, PLAIN, Page};
 use super::table::{self, Column, Kind};
+use super::{Detail, parts};
+use crate::host_report::{class, explained};
 use anstyle::Style;
-use pagehound_hunt::host::{Classic, HostAllocation, HostLedger, Sign};
+use pagehound_hunt::host::{BelowRow, Classic, HostAllocation, HostLedger, HostRow, NodeRow, Sign};
 use std::io;
 
 /// Columns of a name, where there is room.
 const LEAST: usize = 40;
 
 /// The answer for a host whose counters are all there is.
-pub fn diagnosis(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
+pub fn diagnosis(ledger: &HostLedger, detail: Detail, page: &mut Page) -> io::Result<()> {
     let lost = u64::try_from(ledger.unaccounted_bytes).unwrap_or(0);
     let total = u64::try_from(ledger.total_bytes).unwrap_or(0);
     if lost == 0 {
@@ -41,30 +43,35 @@ pub fn diagnosis(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
         page.item("Next", "take a dump (kdump; on a hypervisor `virsh dump --memory-only`), then `pagehound DUMP`")?;
     }
     page.gap()?;
-    self::ledger(ledger, page)
+    self::ledger(ledger, detail, page)
 }
 
-/// All of MemTotal, row by row.
-pub fn ledger(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
+/// All of MemTotal, row by row, with what rows consist of; nodes, and what lies below.
+pub fn ledger(ledger: &HostLedger, detail: Detail, page: &mut Page) -> io::Result<()> {
     let total = u64::try_from(ledger.total_bytes).unwrap_or(0);
-    let row = |style, name: &str, bytes: i64, source: &str| {
-        let (sign, bytes) = (if bytes < 0 { "-" } else { "" }, bytes.unsigned_abs());
-        table::Row {
-            style,
-            cells: vec![
-                format!("  {name}"),
-                format!("{sign}{}", size(bytes)),
-                format!("{sign}{}", percent(bytes, total)),
-                source.to_owned(),
-            ],
-        }
-    };
-    let style = |name| if name == "unaccounted" { DOUBT } else { PLAIN };
-    let known = ledger.rows.iter().filter(|row| row.bytes != 0);
-    let mut rows: Vec<table::Row> = known
-        .map(|known| row(style(known.name), known.name, known.bytes, &known.source))
+    let explained = explained(ledger);
+    let classes = ledger.rows.iter();
+    let classes: Vec<(String, u64)> = classes
+        .map(|row| (class(row.name), u64::try_from(row.bytes).unwrap_or(0)))
         .collect();
-    rows.push(row(LABEL, "total", ledger.total_bytes, "meminfo MemTotal"));
+    let mut rows = Vec::new();
+    for known in ledger.rows.iter().filter(|row| row.bytes != 0) {
+        rows.push(row(known, total));
+        let lines = parts::lines(&explained, &class(known.name), &classes, detail, total);
+        rows.extend(lines.into_iter().map(|line| table::Row {
+            style: FAINT,
+            cells: vec![line.label, line.size, line.share, line.source],
+        }));
+    }
+    rows.push(table::Row {
+        style: LABEL,
+        cells: vec![
+            "  total".to_owned(),
+            size(total),
+            percent(total, total),
+            "meminfo MemTotal".to_owned(),
+        ],
+    });
     let columns = [
         column("Where the memory is", Kind::Label { least: LEAST }),
         column("size", Kind::Right { label: 0 }),
@@ -72,9 +79,90 @@ pub fn ledger(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
         column("source", Kind::Rest),
     ];
     table::print(&columns, &rows, page)?;
+    nodes(ledger, page)?;
+    below(ledger, page)?;
     allocations(ledger, page)?;
     page.gap()?;
     notes(ledger.notes.iter(), page)
+}
+
+fn row(known: &HostRow, total: u64) -> table::Row {
+    let sign = if known.bytes < 0 { "-" } else { "" };
+    let bytes = known.bytes.unsigned_abs();
+    table::Row {
+        style: if known.name == "unaccounted" {
+            DOUBT
+        } else {
+            PLAIN
+        },
+        cells: vec![
+            format!("  {}", known.name),
+            format!("{sign}{}", size(bytes)),
+            format!("{sign}{}", percent(bytes, total)),
+            known.source.clone(),
+        ],
+    }
+}
+
+/// What no counter has, node by node.
+fn nodes(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
+    if ledger.nodes.is_empty() {
+        return Ok(());
+    }
+    page.gap()?;
+    let row = |node: &NodeRow| {
+        let sign = if node.unaccounted_bytes < 0 { "-" } else { "" };
+        let total = u64::try_from(node.total_bytes).unwrap_or(0);
+        let bytes = node.unaccounted_bytes.unsigned_abs();
+        table::Row {
+            style: PLAIN,
+            cells: vec![
+                format!("  node {}", node.node),
+                format!("{sign}{}", size(bytes)),
+                format!("{sign}{}", percent(bytes, total)),
+                format!("of {}", size(total)),
+            ],
+        }
+    };
+    let rows: Vec<table::Row> = ledger.nodes.iter().map(row).collect();
+    let columns = [
+        column("Unaccounted by node", Kind::Label { least: LEAST }),
+        column("size", Kind::Right { label: 0 }),
+        column("share", Kind::Right { label: 20 }),
+        column("", Kind::Rest),
+    ];
+    table::print(&columns, &rows, page)
+}
+
+/// What was taken before there was a MemTotal.
+fn below(ledger: &HostLedger, page: &mut Page) -> io::Result<()> {
+    if ledger.below.is_empty() {
+        return Ok(());
+    }
+    page.gap()?;
+    let last = ledger.below.len() - 1;
+    let row = |(index, row): (usize, &BelowRow)| {
+        let (style, sign) = match index {
+            0 => (PLAIN, ' '),
+            _ if index == last => (LABEL, '='),
+            _ => (PLAIN, '-'),
+        };
+        table::Row {
+            style,
+            cells: vec![
+                format!("{sign} {}", row.name),
+                size(row.bytes),
+                row.source.clone(),
+            ],
+        }
+    };
+    let rows: Vec<table::Row> = ledger.below.iter().enumerate().map(row).collect();
+    let columns = [
+        column("Taken before MemTotal", Kind::Label { least: LEAST }),
+        column("size", Kind::Right { label: 0 }),
+        column("source", Kind::Rest),
+    ];
+    table::print(&columns, &rows, page)
 }
 
 /// Who has allocated most, where the kernel keeps records.

@@ -1,8 +1,8 @@
 //! The table of all memory.
 
-use super::page::{BAD, DOUBT, LABEL, PLAIN, Page};
+use super::page::{BAD, DOUBT, FAINT, LABEL, PLAIN, Page};
 use super::table::{self, Column, Kind};
-use super::{Detail, finding, number};
+use super::{Detail, finding, number, parts};
 use pagehound_model::{Finding, LedgerRow, Report, State, UNACCOUNTED, Unaccounted};
 use std::io;
 
@@ -23,6 +23,8 @@ struct Row {
     style: anstyle::Style,
     label: String,
     pages: u64,
+    /// In place of what the pages come to.
+    size: Option<String>,
     counter: String,
     note: String,
 }
@@ -33,6 +35,7 @@ impl Row {
             style,
             label: label.into(),
             pages,
+            size: None,
             counter: String::new(),
             note: String::new(),
         }
@@ -56,11 +59,15 @@ pub fn ledger(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()
         .ledger
         .iter()
         .filter(|row| !is_apart(row))
-        .map(|row| class(row, report))
+        .flat_map(|row| {
+            let own = std::iter::once(class(row, report));
+            own.chain(explained(report, &row.class, detail))
+        })
         .collect();
     if report.unaccounted.pages > 0 {
         let classes = format!("classes {}", UNACCOUNTED.join(" and "));
         rows.push(Row::new(PLAIN, "  unaccounted", report.unaccounted.pages).noted(classes));
+        rows.extend(explained(report, UNACCOUNTED[0], detail));
         rows.extend(breakdown(report, detail));
     }
     let holes = report
@@ -76,16 +83,20 @@ pub fn ledger(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()
     let rows = rows.into_iter().map(|row| (share(&row), row));
     let rows: Vec<table::Row> = rows
         .chain(last.map(|row| (String::new(), row)))
-        .map(|(share, row)| table::Row {
-            style: row.style,
-            cells: vec![
-                table::cut(&row.label, LABEL_WIDTH),
-                number::thousands(row.pages),
-                number::size(row.pages.saturating_mul(report.target.page_size)),
-                share,
-                row.counter,
-                row.note,
-            ],
+        .map(|(share, row)| {
+            let (pages, size, share) = match row.size {
+                Some(size) => (String::new(), size, String::new()),
+                None => (
+                    number::thousands(row.pages),
+                    number::size(row.pages.saturating_mul(report.target.page_size)),
+                    share,
+                ),
+            };
+            let label = table::cut(&row.label, LABEL_WIDTH);
+            table::Row {
+                style: row.style,
+                cells: vec![label, pages, size, share, row.counter, row.note],
+            }
         })
         .collect();
     let right = |heading, label| Column {
@@ -108,6 +119,22 @@ pub fn ledger(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()
         },
     ];
     table::print(&columns, &rows, page)
+}
+
+/// What the row of `class` consists of. Parts are bytes, and may be less than a page.
+fn explained(report: &Report, class: &str, detail: Detail) -> Vec<Row> {
+    if report.explained.is_empty() {
+        return Vec::new();
+    }
+    let rows = report.ledger.iter();
+    let rows: Vec<(String, u64)> = rows.map(|row| (row.class.clone(), row.bytes)).collect();
+    let total = report.target.mem_total_bytes;
+    let lines = parts::lines(&report.explained, class, &rows, detail, total);
+    let lines = lines.into_iter().map(|line| Row {
+        size: Some(line.size),
+        ..Row::new(FAINT, line.label, 0).noted(line.source)
+    });
+    lines.collect()
 }
 
 fn class(row: &LedgerRow, report: &Report) -> Row {

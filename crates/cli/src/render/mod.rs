@@ -12,6 +12,7 @@ mod ledger;
 mod markdown;
 pub mod number;
 pub mod page;
+mod parts;
 mod report;
 pub(crate) mod table;
 

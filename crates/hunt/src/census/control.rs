@@ -4,7 +4,7 @@
 
 use pagehound_kernel::{Class, Pages};
 use pagehound_model::Control;
-use pagehound_vmcore::Pfn;
+use pagehound_vmcore::{Pfn, PfnRange};
 
 use super::Census;
 
@@ -13,6 +13,15 @@ impl Census {
     /// vmalloc areas by the area's array of pages.
     pub(super) fn check_control(&self, pages: &Pages) -> Control {
         let mut control = Control::default();
+        self.each_of_control(pages, |unit, is_missed| {
+            control.checked += unit.len();
+            control.missed += if is_missed { unit.len() } else { 0 };
+        });
+        control
+    }
+
+    /// Tells of each unit of the control group whether the pass missed it.
+    pub(crate) fn each_of_control(&self, pages: &Pages, mut tell: impl FnMut(PfnRange, bool)) {
         let mut pfn = Pfn(0);
         while pfn < pages.map.end() {
             let class = pages.map.class(pfn);
@@ -21,13 +30,9 @@ impl Census {
                 continue;
             }
             let unit = pages.map.unit(pfn);
-            let frames = (unit.start.0..unit.end.0).map(Pfn);
-            control.checked += unit.len();
-            if !frames.clone().any(|frame| self.named.get(frame)) {
-                control.missed += unit.len();
-            }
+            let mut frames = (unit.start.0..unit.end.0).map(Pfn);
+            tell(unit, !frames.any(|frame| self.named.get(frame)));
             pfn = unit.end;
         }
-        control
     }
 }

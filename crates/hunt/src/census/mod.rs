@@ -125,6 +125,8 @@ pub struct Census {
     pub objects_live: u64,
     /// See [`objects_live`](Self::objects_live).
     pub objects_reached: u64,
+    /// Units that nothing referred to in one of two looks only.
+    moving: Bits,
     /// Pages known to be held, put through the same pass (rule 10).
     pub control: Control,
     /// Pages that could bear pointers and cannot be read (rule 11).
@@ -165,6 +167,7 @@ impl Census {
             heap_too_large: !run.without.objects && !objects::is_small_enough(kernel, pages),
             objects_live: 0,
             objects_reached: 0,
+            moving: Bits::new(end),
             control: Control::default(),
             missing: missing_referrers(kernel, pages, zeroes_left_out),
             missing_block,
@@ -213,7 +216,7 @@ impl Census {
     pub fn fate(&self, pages: &Pages, head: Pfn) -> Fate {
         if self.held.get(head) {
             Fate::Held
-        } else if pages.map.is_in_transit(head) {
+        } else if pages.map.is_in_transit(head) || self.moving.get(head) {
             Fate::InTransit
         } else {
             Fate::Orphan
@@ -223,6 +226,17 @@ impl Census {
     /// The units whose fates these are.
     pub(crate) fn units(&self) -> &Arc<Units> {
         self.via.units()
+    }
+
+    /// Whether nothing that is in use refers to a unit: not even what only lost objects
+    /// name is referred to by it.
+    pub(crate) fn is_lost(&self, pages: &Pages, head: Pfn) -> bool {
+        self.fate(pages, head) == Fate::Orphan || self.is_lost_through_cache(head)
+    }
+
+    /// Takes a unit for one that changes hands, whatever was found of it.
+    pub(crate) fn set_moving(&self, head: Pfn) {
+        self.moving.set(head);
     }
 
     /// How a held unit was reached.

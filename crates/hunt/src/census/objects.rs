@@ -328,7 +328,7 @@ impl Census {
 
     /// Whether a held unit is named by unreachable slab objects alone.
     pub fn is_lost_through_cache(&self, head: Pfn) -> bool {
-        self.through.as_ref().is_some_and(|lost| lost.get(head))
+        self.through.as_ref().is_some_and(|lost| lost.get(head)) && !self.moving.get(head)
     }
 }
 

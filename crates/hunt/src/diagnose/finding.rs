@@ -250,8 +250,16 @@ impl Maker<'_> {
             kind: Evidence::REFERENCES.into(),
             checked: finding.pages,
             matched: finding.pages,
-            text: "no reference count and on no free list: being allocated or freed at that moment"
-                .into(),
+            text: match self.parts.pages.moving {
+                true => {
+                    "no reference count and on no free list, or without a reference in one of two looks \
+                     only: being allocated, freed or passed on at that moment"
+                }
+                false => {
+                    "no reference count and on no free list: being allocated or freed at that moment"
+                }
+            }
+            .into(),
         });
         finding
     }

@@ -5,7 +5,9 @@ mod coverage;
 mod finding;
 mod findings;
 mod groups;
+mod look;
 mod members;
+mod motion;
 mod nodes;
 mod owned;
 mod parts;
@@ -13,34 +15,33 @@ mod quick;
 mod signature;
 mod verdict;
 
-use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use pagehound_kernel::{Class, Kernel, KernelError, Log, Making, PageMap, Pages};
+use pagehound_kernel::{Class, Kernel, KernelError, PageMap, Pages};
 use pagehound_model as model;
 use pagehound_model::{Report, State, Unaccounted, thousands};
-use pagehound_scan::{Pass, Progress};
-use pagehound_vmcore::{Dump, Mac, Pfn};
+use pagehound_scan::Progress;
+use pagehound_vmcore::{Dump, Pfn};
 
 use crate::advice::advise;
-use crate::attribution::Attribution;
-use crate::census::{Census, Fate, Ground, NAMED_PART, Naming, Run, Without};
+use crate::census::{Census, Fate, Without};
 use crate::cgroups;
 use crate::clock::captured_at;
-use crate::fingerprint::{Fingerprints, GROUP, Key};
 use crate::heap;
 use crate::holders::Climb;
 use crate::identity;
 use crate::known;
-use crate::ledger::ledger;
+use crate::ledger::{Counts, ledger};
 use crate::limit::{MemoryLimit, TooLittleMemory};
 use crate::standing::Standing;
 use crate::units::Units;
 use findings::Seen;
 use groups::Groups;
+use look::{Look, pass};
+use motion::{Motion, Suspects};
 use parts::Parts;
 
 pub use quick::{Draw, quick};
@@ -97,56 +98,67 @@ impl Diagnosis {
     /// dump needs; whatever else is missing becomes a warning and lowers the verdict.
     pub fn of(kernel: &Kernel<'_>, options: &Options<'_>) -> Result<Diagnosis, DiagnosisError> {
         let begin = Instant::now();
-        let mut making = Making {
-            cancel: options.cancel,
-            ..Making::default()
+        let look = Look::at(kernel, options, false)?;
+        Ok(Self::tell(kernel, options, look, None, begin))
+    }
+
+    /// Diagnoses the memory of a host that goes on running. Pages that nothing refers
+    /// to are looked for again after `pause`, which is to let what is in flight arrive:
+    /// only those are lost that nothing refers to at either time, and whose `struct
+    /// page`s are the same from the end of the first look to that of the second.
+    ///
+    /// # Errors
+    /// See [`of`](Self::of).
+    pub fn live(
+        kernel: &Kernel<'_>,
+        options: &Options<'_>,
+        pause: impl FnOnce(),
+    ) -> Result<Diagnosis, DiagnosisError> {
+        let begin = Instant::now();
+        let first = Look::at(kernel, options, true)?;
+        if first.census.cancelled {
+            return Ok(Self::tell(kernel, options, first, None, begin));
+        }
+        let Some(suspects) = Suspects::of(kernel, &first) else {
+            return Ok(Self::tell(kernel, options, first, None, begin));
         };
-        if let Some(threads) = options.threads {
-            making.threads = threads;
-        }
-        let threads = making.threads.get();
-        if let Some(limit) = options.memory {
-            limit.check_frames(kernel.dump, threads)?;
-        }
-        let mut pages = Pages::of(kernel, making)?;
-        if let Some(limit) = options.memory {
-            limit.check_units(&pages, kernel.dump, threads)?;
-        }
-        let run = Run {
-            progress: options.progress,
-            cancel: options.cancel,
-            threads: options.threads,
-            without: options.without,
+        let mut before = Counts::default();
+        before.add_now(kernel, &first.pages);
+        let control = first.missed_of_control();
+        drop(first);
+        pause();
+        let mut second = Look::at(kernel, options, true)?;
+        second.counted.add_all(&before);
+        let motion = Motion {
+            seconds: begin.elapsed().as_secs(),
+            dropped: suspects.take_back(kernel, &second),
         };
-        let mut census = Census::run(kernel, &pages, &run);
-        let units = Arc::clone(census.units());
-        let naming = Naming::new(kernel, &pages);
-        let mut pass = Pass {
-            cancel: options.cancel,
-            ..Pass::new(kernel.dump.memory.as_ref())
-        };
-        if let Some(threads) = options.threads {
-            pass.threads = threads;
-        }
+        second.forgive(&control);
+        Ok(Self::tell(kernel, options, second, Some(&motion), begin))
+    }
+
+    /// The report of what was seen.
+    fn tell(
+        kernel: &Kernel<'_>,
+        options: &Options<'_>,
+        look: Look,
+        motion: Option<&Motion>,
+        begin: Instant,
+    ) -> Diagnosis {
+        let Look {
+            mut pages,
+            mut census,
+            units,
+            log,
+            attribution,
+            prints,
+            counted,
+        } = look;
+        let pass = pass(kernel, options);
         let mut warnings = kernel.dump.info.warnings.clone();
-        let log = kernel.log().unwrap_or_else(|error| Log {
-            problem: Some(error.to_string()),
-            ..Log::default()
-        });
-        let attribution = Attribution::of(kernel, &log);
         warnings.extend(attribution.warnings.iter().cloned());
-        let devices: Vec<Mac> = attribution.addresses().collect();
-        let prints = Fingerprints::of(kernel, &pages, &units, &naming, &pass, &devices);
-        let ground = Ground {
-            kernel,
-            pages: &pages,
-            naming: &naming,
-            pass: &pass,
-            without: options.without,
-        };
-        settle(&mut census, ground, &units, &prints);
         disown(&mut pages, &census, &units);
-        let (rows, mut differences) = ledger(kernel, &pages);
+        let (rows, mut differences) = ledger(kernel, &pages, &counted);
         differences.extend(in_transit(kernel, &pages, &census, &units));
         differences.extend(attribution.pool_in_hardware().map(|driver| {
             format!(
@@ -187,6 +199,10 @@ impl Diagnosis {
             let id = *ids.get(usize::from(groups.number_of(units.number(head)?)))?;
             (id as usize).checked_sub(1)
         };
+        if let Some(motion) = motion {
+            motion.explain(&mut found);
+            warnings.extend(motion.note());
+        }
         let charged = cgroups::charged(kernel, &pages, &units, &mut found, finding);
         let modules = identity::loaded(kernel);
         identity::name_modules(&modules, &mut found);
@@ -244,6 +260,7 @@ impl Diagnosis {
             holders: owned::holders(&pages),
             heap,
             cgroups: charged.groups,
+            explained: Vec::new(),
             dying_cgroups: charged.dying,
             netdevs: attribution.netdevs(),
             modules,
@@ -253,7 +270,7 @@ impl Diagnosis {
                 bytes_read: census.bytes_read + prints.bytes_read,
             },
         };
-        Ok(Diagnosis {
+        Diagnosis {
             report,
             pages,
             census,
@@ -261,7 +278,7 @@ impl Diagnosis {
             groups,
             findings: ids,
             units,
-        })
+        }
     }
 
     /// Index in the report's findings of the one a page belongs to.
@@ -287,64 +304,11 @@ impl Diagnosis {
     }
 }
 
-/// What only content can decide: runs behind held pages (rule 8), groups that
-/// live in tables of hardware (rule 6), pages the kernel dropped on purpose.
-fn settle(census: &mut Census, ground: Ground<'_>, units: &Units, prints: &Fingerprints) {
-    let pages = ground.pages;
-    // By group: units, and those of them that hardware tables name.
-    let mut groups: HashMap<Key, (usize, usize)> = HashMap::new();
-    for head in units.heads() {
-        if census.fate(pages, head) != Fate::Orphan || census.is_unsettled(head) {
-            continue;
-        }
-        let (units, named) = groups.entry(prints.key(head)).or_default();
-        *units += 1;
-        *named += usize::from(census.is_in_hardware(head));
-    }
-    let lost_elsewhere = |head| {
-        let key = prints.key(head);
-        let group = groups.get(&key);
-        key.is_telling() && group.is_some_and(|&(units, _)| units >= 4 * GROUP)
-    };
-    let alike = |one, other| prints.key(one) == prints.key(other);
-    let mut held = census.settle(lost_elsewhere, alike);
-    for head in units.heads() {
-        if census.fate(pages, head) != Fate::Orphan {
-            continue;
-        }
-        let group = groups.get(&prints.key(head));
-        if group.is_some_and(|&(units, named)| named > 0 && named * NAMED_PART >= units) {
-            census.hold_in_hardware(head);
-            held.push(head);
-        } else if prints.is_vmcoreinfo(head) {
-            census.hold_dropped(head);
-        }
-    }
-    // What is held holds what it names, and that may have blocks behind it.
-    for _ in 0..ROUNDS {
-        census.mark(ground, held);
-        if ground.without.split {
-            return;
-        }
-        held = census.hold_interiors(ground, units.heads(), lost_elsewhere);
-        census.split_blocks(pages);
-        held.extend(census.settle(lost_elsewhere, alike));
-        if held.is_empty() {
-            return;
-        }
-    }
-    // Chains of blocks that long are nobody's but a damaged dump's.
-    census.doubt("blocks behind blocks go on without an end");
-}
-
-/// Blocks behind blocks that are followed.
-const ROUNDS: usize = 64;
-
 /// What nothing in use refers to any more has no owner: what describes an owner may
 /// still have it, and so may a page of a page_pool its mark.
 fn disown(pages: &mut Pages, census: &Census, units: &Units) {
     for head in units.heads() {
-        if census.fate(pages, head) == Fate::Orphan || census.is_lost_through_cache(head) {
+        if census.is_lost(pages, head) {
             pages.claims.release(head, pages.map.unit(head).len());
             if !pages.map.class(head).is_unaccounted() {
                 pages.map.disown(head);
@@ -365,17 +329,22 @@ fn in_transit(
     if pages.nodes.is_empty() {
         return None;
     }
-    let caught = units
-        .heads()
-        .filter(|&head| census.fate(pages, head) == Fate::InTransit);
+    let caught = units.heads().filter(|&head| {
+        census.fate(pages, head) == Fate::InTransit && pages.map.is_in_transit(head)
+    });
     let caught = caught.count() as u64;
-    (caught > verdict::stray(kernel, pages)).then(|| {
+    let tolerated = verdict::stray(kernel, pages) * if pages.moving { MOVING_TIMES } else { 1 };
+    (caught > tolerated).then(|| {
         format!(
             "{} pages are neither free nor referred to: page._refcount is in doubt",
             thousands(caught)
         )
     })
 }
+
+/// How many more pages are between free and used where they move while they are looked
+/// at.
+const MOVING_TIMES: u64 = 8;
 
 fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted {
     let sum = |state: State| -> u64 {

@@ -79,8 +79,8 @@ pub struct Classic {
 /// # Errors
 /// There is no meminfo, or it lacks what nothing can be said without.
 pub fn classic(files: &HostFiles) -> Result<Classic, HostError> {
-    let facts = Facts::new(files)?;
-    let (terms, notes) = terms(&facts);
+    let mut facts = Facts::new(files)?;
+    let (terms, notes) = terms(&mut facts);
     let mut sum = Sum::default();
     let meminfo = |name: &str| format!("meminfo {name}");
     sum.step(

@@ -4,7 +4,51 @@ use super::page_size::{Belonging, PageSize, belonging, managed_pages, page_size}
 use super::vmalloc::{self, VmallocSums};
 use super::{HostError, HostFiles, MAX_KB, balloon};
 use pagehound_procfs as procfs;
-use procfs::{HugepagePool, Meminfo, ParseError};
+use procfs::{HugepagePool, Meminfo, ParseError, Zone};
+
+/// The first chunk of per-CPU memory, which there was before there was a MemTotal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunk {
+    pub(super) pages_per_cpu: u64,
+    /// Of as many units `Percpu` counts the pages,
+    pub(super) units: u64,
+    /// and so many of them have pages.
+    pub(super) cpus: u64,
+}
+
+impl Chunk {
+    pub(super) fn pages(&self) -> u64 {
+        self.pages_per_cpu.saturating_mul(self.cpus)
+    }
+}
+
+/// The log tells units where it was begun early enough; a unit a CPU is usual.
+fn chunk(files: &HostFiles) -> Option<Chunk> {
+    let chunk = procfs::first_chunk(files.log.as_deref()?)?;
+    let of_cpus = files.possible_cpus.map(|cpus| (cpus, cpus));
+    let (units, cpus) = chunk.units.or(of_cpus)?;
+    Some(Chunk {
+        pages_per_cpu: chunk.pages_per_cpu,
+        units,
+        cpus,
+    })
+}
+
+/// Counters of vmstat that no row is made of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pages {
+    /// Tables of IOMMUs.
+    pub(super) iommu: u64,
+    /// Memory maps, of pages and from boot.
+    pub(super) memmap: u64,
+    pub(super) memmap_boot: u64,
+    /// Given to a balloon, less what it gave back.
+    pub(super) inflated: u64,
+    pub(super) deflated: u64,
+    /// Pinned by drivers, and unpinned, since boot (5.7).
+    pub(super) pinned: u64,
+    pub(super) unpinned: u64,
+}
 
 /// What the files say.
 #[derive(Clone, Debug)]
@@ -17,9 +61,19 @@ pub(super) struct Facts<'a> {
     pub(super) pcp_kb: Option<i64>,
     /// Most CPUs any zone has lists for.
     pub(super) cpus: Option<i64>,
+    /// Memory that there is.
+    pub(super) present_kb: Option<i64>,
     /// Memory that is present but not managed: boot allocations, balloons.
     pub(super) reserved_kb: Option<i64>,
+    /// The zones; none where they are another machine's.
+    pub(super) zones: Vec<Zone<'a>>,
     pub(super) vmalloc: Option<VmallocSums>,
+    /// The first chunk of per-CPU memory.
+    pub(super) first_chunk: Option<Chunk>,
+    /// Pages by counters of vmstat.
+    pub(super) pages: Pages,
+    /// A balloon that is no part of MemTotal; known when the terms are.
+    pub(super) balloon_outside_kb: Option<i64>,
     /// Pages of zsmalloc: zram, and zswap's compressed data.
     pub(super) zspages_kb: Option<i64>,
     /// Pages taken off the LRU lists for a moment.
@@ -46,7 +100,12 @@ impl<'a> Facts<'a> {
             mem_free_kb,
             pcp_kb: None,
             cpus: None,
+            present_kb: None,
             reserved_kb: None,
+            zones: Vec::new(),
+            first_chunk: chunk(files),
+            pages: Pages::default(),
+            balloon_outside_kb: None,
             vmalloc: None,
             zspages_kb: None,
             isolated_kb: 0,
@@ -112,7 +171,7 @@ impl<'a> Facts<'a> {
     }
 
     /// Whether the zones, and so the other files, are of the machine meminfo shows.
-    fn take_zones(&mut self, text: Option<&[u8]>) -> bool {
+    fn take_zones(&mut self, text: Option<&'a [u8]>) -> bool {
         let Some(zones) = text.and_then(|text| self.noted(procfs::zoneinfo(text))) else {
             return true;
         };
@@ -133,7 +192,7 @@ impl<'a> Facts<'a> {
                 return false;
             }
         }
-        let sum = |count: fn(&procfs::Zone<'_>) -> Option<u64>| {
+        let sum = |count: fn(&Zone<'_>) -> Option<u64>| {
             let pages = zones
                 .iter()
                 .map(count)
@@ -141,10 +200,13 @@ impl<'a> Facts<'a> {
             pages.map(|pages| self.pages_kb(pages))
         };
         let pcp_kb = sum(|zone| Some(zone.pcp_count));
+        let present_kb = sum(|zone| Some(zone.present));
         let reserved_kb = sum(|zone| Some(zone.present.saturating_sub(zone.managed?)));
         self.pcp_kb = pcp_kb;
+        self.present_kb = present_kb;
         self.reserved_kb = reserved_kb;
         self.cpus = zones.iter().map(|zone| i64::from(zone.pcp_cpus)).max();
+        self.zones = zones;
         true
     }
 
@@ -160,6 +222,13 @@ impl<'a> Facts<'a> {
                 "nr_isolated_anon" | "nr_isolated_file" => {
                     isolated = isolated.saturating_add(counter.value);
                 }
+                "nr_iommu_pages" => self.pages.iommu = counter.value,
+                "nr_memmap_pages" => self.pages.memmap = counter.value,
+                "nr_memmap_boot_pages" => self.pages.memmap_boot = counter.value,
+                "balloon_inflate" => self.pages.inflated = counter.value,
+                "balloon_deflate" => self.pages.deflated = counter.value,
+                "nr_foll_pin_acquired" => self.pages.pinned = counter.value,
+                "nr_foll_pin_released" => self.pages.unpinned = counter.value,
                 _ => {}
             }
         }

@@ -1,11 +1,15 @@
 //! Where the text comes from: the running host, a saved file with its companions
 //! beside it, or one file with sections.
 
-use super::HostError;
+use super::saved::{Companions, Sections};
+use super::{HostError, live};
 use pagehound_procfs as procfs;
-use procfs::{HugepagePool, ModuleBuild, NetDevice};
-use std::io::Read;
-use std::path::Path;
+use procfs::{
+    DmaBufs, HugepagePool, Installed, ModuleBuild, NetDevice, NodeText, Processes, Root,
+    TraceRings, Tree, Unread, ZramDevice,
+};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Longest file that is read, in bytes: a vmallocinfo of half a million areas.
 const MAX_FILE: u64 = 64 << 20;
@@ -13,6 +17,18 @@ const MAX_FILE: u64 = 64 << 20;
 /// How much of a live page_owner is read: the kernel makes it while it is read, and
 /// there is a paragraph for every page in use.
 const MAX_RECORDS: u64 = 16 << 20;
+
+/// Companions without which rows are wrong or missing; others only say more of a row.
+const NEEDED: [&str; 3] = ["vmallocinfo", "zoneinfo", "vmstat"];
+
+/// Where a saved kernel log lies: the first two are a sos archive's.
+const LOGS: [&str; 3] = ["sos_commands/kernel/dmesg", "dmesg", "log"];
+
+/// How long processes are looked at.
+const PROCESSES_TIME: Duration = Duration::from_secs(2);
+
+/// Where more lie in a folder, no host is looked for below it.
+const MAX_SUBFOLDERS: usize = 1 << 10;
 
 /// The text of a host's files, unparsed. Only the meminfo is indispensable.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +52,40 @@ pub struct HostFiles {
     /// `/sys/kernel/debug/page_owner_stacks/show_stacks` or `/sys/kernel/debug/page_owner`
     /// (root only), on kernels booted with `page_owner=on`.
     pub page_owner: Option<Vec<u8>>,
+    /// `/proc/slabinfo` (root only).
+    pub slabinfo: Option<Vec<u8>>,
+    /// `/proc/iomem` (addresses for root only).
+    pub iomem: Option<Vec<u8>>,
+    /// The kernel log.
+    pub log: Option<Vec<u8>>,
+    /// `/proc/net/sockstat` and `sockstat6`.
+    pub sockstat: [Option<Vec<u8>>; 2],
+    /// `/proc/sysvipc/shm`.
+    pub sysvipc_shm: Option<Vec<u8>>,
+    /// `/proc/spl/kstat/zfs/abdstats` and `arcstats`.
+    pub zfs: [Option<Vec<u8>>; 2],
+    /// CPUs there can be, of `/sys/devices/system/cpu/possible`.
+    pub possible_cpus: Option<u64>,
+    /// zram devices.
+    pub zram: Vec<ZramDevice>,
+    /// Bytes of zswap's pool, of debugfs (root only); `Zswap` of meminfo since 5.19.
+    pub zswap_pool: Option<u64>,
+    /// Ring buffers of tracing (root only).
+    pub trace_rings: Vec<TraceRings>,
+    /// Pages that mlx5 devices have been given for their firmware, of debugfs (root only).
+    pub mlx5_pages: u64,
+    /// Buffers that devices share.
+    pub dmabufs: Vec<DmaBufs>,
+    /// Counters of NUMA nodes, and of each the pools of huge pages.
+    pub nodes: Vec<(NodeText, Vec<HugepagePool>)>,
+    /// Memory of the machine by those who know more than the page allocator.
+    pub installed: Installed,
+    /// Control groups that were removed and stay because memory is charged to them.
+    pub dying_cgroups: Option<u64>,
+    /// What processes have (of all for root only); none where there was no time to look.
+    pub processes: Option<Processes>,
+    /// Bytes of each tmpfs that is mounted, by where.
+    pub tmpfs: Vec<(String, u64)>,
     /// Pools of `/sys/kernel/mm/hugepages`.
     pub hugepages: Option<Vec<HugepagePool>>,
     /// Devices of `/sys/class/net`.
@@ -52,6 +102,20 @@ pub struct HostFiles {
     pub problems: Vec<String>,
 }
 
+/// The folder that [`HostFiles::from_folder`] reads when given `folder`: itself, or the
+/// only folder in it that has a `proc/meminfo`, as where a sos archive was unpacked.
+pub fn host_folder(folder: &Path) -> Option<PathBuf> {
+    let has_files = |folder: &Path| folder.join("proc/meminfo").is_file();
+    if has_files(folder) {
+        return Some(folder.to_owned());
+    }
+    let entries = std::fs::read_dir(folder).ok()?.take(MAX_SUBFOLDERS);
+    let folders = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut folders = folders.filter(|folder| has_files(folder));
+    let only = folders.next()?;
+    folders.next().is_none().then_some(only)
+}
+
 /// Whether a file that starts with `head` can be given to
 /// [`HostFiles::from_meminfo_path`]: a meminfo, or a file with `== name` sections.
 pub fn looks_like_host_files(head: &[u8]) -> bool {
@@ -65,50 +129,151 @@ impl HostFiles {
     /// # Errors
     /// `/proc/meminfo` cannot be read.
     pub fn live() -> Result<HostFiles, HostError> {
-        let proc = Path::new("/proc");
-        let mut files = HostFiles {
-            origin: "/proc".to_owned(),
-            meminfo: read(&proc.join("meminfo"))?,
-            ..HostFiles::default()
-        };
-        files.read_companions(proc, |name| name.to_owned());
-        files.read_host(proc, Path::new("/sys"));
-        files.read_page_owner(Path::new("/sys/kernel/debug"));
+        let mut files = HostFiles::from_folder(Path::new("/"))?;
+        match live::kernel_log() {
+            Ok(log) => files.log = Some(log),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                files.denied.push("kernel log");
+            }
+            Err(_) => {}
+        }
+        files.tmpfs = live::tmpfs();
+        let end = Instant::now() + PROCESSES_TIME;
+        files.processes = procfs::read_processes(Path::new("/proc"), end).ok();
+        if files.processes.as_ref().is_some_and(|found| found.hidden) {
+            files.denied.push("processes");
+        }
         Ok(files)
     }
 
-    /// What tells hosts apart, and the huge pages, from `/proc` and `/sys` or copies of
-    /// them side by side.
-    fn read_host(&mut self, proc: &Path, sys: &Path) {
-        self.hugepages = procfs::read_hugepages(&sys.join("kernel/mm/hugepages")).ok();
-        self.netdevs = procfs::read_netdevs(sys).ok();
-        self.module_builds = procfs::read_module_builds(sys).ok();
-        self.hostname = procfs::read_line(proc, "sys/kernel/hostname");
-        self.boot_id = procfs::read_line(proc, "sys/kernel/random/boot_id");
+    /// A folder with `proc` and perhaps `sys` below it, such as `/`, copies of both, or
+    /// an unpacked sos archive; or the folder that such a one is in, see [`host_folder`].
+    ///
+    /// # Errors
+    /// There is no `proc/meminfo` in it, or it cannot be read.
+    pub fn from_folder(folder: &Path) -> Result<HostFiles, HostError> {
+        let found = host_folder(folder);
+        let folder = found.as_deref().unwrap_or(folder);
+        let io = |source| HostError::Io {
+            path: folder.to_owned(),
+            source,
+        };
+        let root = Root::open(folder).map_err(io)?;
+        HostFiles::of(&root, folder.join("proc").display().to_string())
+    }
+
+    /// What there is in `tree`. `origin` is for messages.
+    ///
+    /// # Errors
+    /// There is no `proc/meminfo` in it, or it cannot be read.
+    pub fn of(tree: &dyn Tree, origin: String) -> Result<HostFiles, HostError> {
+        let meminfo = match tree.read("proc/meminfo", MAX_FILE) {
+            Ok(text) if text.cut => {
+                return Err(HostError::TooLong {
+                    path: origin.into(),
+                    limit: MAX_FILE,
+                });
+            }
+            Ok(text) => text.bytes,
+            Err(reason) => return Err(HostError::NoMeminfo { origin, reason }),
+        };
+        let mut files = HostFiles {
+            origin,
+            meminfo,
+            ..HostFiles::default()
+        };
+        // First what changes fastest, so that it fits the meminfo.
+        files.zoneinfo = files.text(tree, "proc/zoneinfo");
+        files.vmstat = files.text(tree, "proc/vmstat");
+        files.vmallocinfo = files.text(tree, "proc/vmallocinfo");
+        files.modules = files.text(tree, "proc/modules");
+        files.version = files.text(tree, "proc/version");
+        files.allocinfo = files.text(tree, "proc/allocinfo");
+        files.page_owner = files.page_owner(tree);
+        files.slabinfo = files.text(tree, "proc/slabinfo");
+        files.sockstat = ["proc/net/sockstat", "proc/net/sockstat6"].map(|it| files.text(tree, it));
+        files.sysvipc_shm = files.text(tree, "proc/sysvipc/shm");
+        files.zfs = ["proc/spl/kstat/zfs/abdstats", "proc/spl/kstat/zfs/arcstats"]
+            .map(|it| files.text(tree, it));
+        files.iomem = files.text(tree, "proc/iomem");
+        files.read_iomem();
+        files.log = LOGS.iter().find_map(|path| files.text(tree, path));
+        let possible = procfs::read_line(tree, "sys/devices/system/cpu/possible");
+        files.possible_cpus = possible.and_then(|text| procfs::cpulist_count(&text));
+        files.zram = procfs::read_zram(tree);
+        files.zswap_pool = procfs::read_number(tree, "sys/kernel/debug/zswap/pool_total_size");
+        match procfs::read_trace_rings(tree) {
+            Ok(rings) => files.trace_rings = rings,
+            Err(Unread::Denied) => files.denied.push("tracing"),
+            Err(_) => {}
+        }
+        files.mlx5_pages = mlx5_pages(tree);
+        files.dmabufs = procfs::read_dmabufs(tree);
+        files.nodes = nodes(tree);
+        files.installed = procfs::read_installed(tree);
+        if tree.read("sys/firmware/dmi/tables/DMI", 0) == Err(Unread::Denied) {
+            files.denied.push("DMI");
+        }
+        files.dying_cgroups = dying_cgroups(tree);
+        files.hugepages = procfs::read_hugepages(tree).ok();
+        files.netdevs = procfs::read_netdevs(tree).ok();
+        files.module_builds = procfs::read_module_builds(tree).ok();
+        files.hostname = procfs::read_line(tree, "proc/sys/kernel/hostname");
+        files.boot_id = procfs::read_line(tree, "proc/sys/kernel/random/boot_id");
+        Ok(files)
+    }
+
+    /// The text at `path`. That there is none is no problem.
+    fn text(&mut self, tree: &dyn Tree, path: &'static str) -> Option<Vec<u8>> {
+        let name = file_name(path);
+        match tree.read(path, MAX_FILE) {
+            Ok(text) if !text.cut => return Some(text.bytes),
+            Ok(_) => self.problems.push(format!(
+                "{name}: longer than {} MiB; left out",
+                MAX_FILE >> 20
+            )),
+            Err(Unread::NotThere) => {}
+            Err(Unread::Denied) => self.denied.push(name),
+            Err(Unread::Other(reason)) => self.problems.push(format!("{name}: {reason}; left out")),
+        }
+        None
+    }
+
+    /// Takes back an iomem whose addresses are hidden.
+    fn read_iomem(&mut self) {
+        let text = self.iomem.as_deref().unwrap_or_default();
+        let ranges: Vec<procfs::Resource<'_>> = procfs::iomem(text).map_while(Result::ok).collect();
+        if procfs::addresses_hidden(&ranges) {
+            self.iomem = None;
+            self.denied.push("iomem");
+        }
     }
 
     /// Stacks with their pages, as the kernel adds them up; before 6.9 every
     /// allocation, of which the first tell what there is.
-    fn read_page_owner(&mut self, debug: &Path) {
-        let stacks = read(&debug.join("page_owner_stacks/show_stacks"));
-        self.page_owner = stacks.ok().or_else(|| {
-            let (text, cut) = read_some(&debug.join("page_owner"), MAX_RECORDS).ok()?;
-            if cut {
-                self.problems.push(format!(
-                    "page_owner is long: its first {} MiB were read, so the sums are of the lowest pages",
-                    MAX_RECORDS >> 20
-                ));
-            }
-            Some(text)
-        });
+    fn page_owner(&mut self, tree: &dyn Tree) -> Option<Vec<u8>> {
+        let stacks = tree.read(
+            "sys/kernel/debug/page_owner_stacks/show_stacks",
+            MAX_RECORDS,
+        );
+        if let Ok(stacks) = stacks.as_ref().map(|text| &text.bytes) {
+            return Some(stacks.clone());
+        }
+        let text = tree.read("sys/kernel/debug/page_owner", MAX_RECORDS).ok()?;
+        if text.cut {
+            self.problems.push(format!(
+                "page_owner is long: its first {} MiB were read, so the sums are of the lowest pages",
+                MAX_RECORDS >> 20
+            ));
+        }
+        Some(text.bytes)
     }
 
     /// A saved meminfo, or a file with sections `== meminfo`, `== vmallocinfo` and so
     /// on. Companions of a meminfo are looked for beside it under the same name with
     /// `meminfo` replaced (`host1-meminfo.txt`, `host1-zoneinfo.txt`); beside a file
-    /// whose name has no `meminfo` in it, under their plain names. A folder `sys` beside
-    /// `proc`, as in a sos report, gives the huge pages, the network devices and the
-    /// builds of modules.
+    /// whose name has no `meminfo` in it, under their plain names. `proc/meminfo` stands
+    /// for the whole folder that `proc` lies in, see [`HostFiles::from_folder`].
     ///
     /// # Errors
     /// The file cannot be read, is too long, or has sections but no meminfo.
@@ -118,30 +283,14 @@ impl HostFiles {
         if procfs::looks_like_sections(&text) {
             return HostFiles::from_sections(&text, origin);
         }
-        let mut files = HostFiles {
-            origin,
-            meminfo: text,
-            ..HostFiles::default()
-        };
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let own_name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        files.read_companions(folder, |name| {
-            if own_name.contains("meminfo") {
-                own_name.replacen("meminfo", name, 1)
-            } else {
-                name.to_owned()
-            }
-        });
-        let sys = folder.join("../sys");
-        // A link would lead to the machine that this runs on.
-        let is_folder = std::fs::symlink_metadata(&sys).is_ok_and(|sys| sys.is_dir());
-        if is_folder && folder.file_name().is_some_and(|name| name == "proc") {
-            files.read_host(folder, &sys);
+        let absolute = std::path::absolute(path).unwrap_or_default();
+        if absolute.ends_with("proc/meminfo")
+            && let Some(folder) = absolute.ancestors().nth(2)
+            && let Ok(root) = Root::open(folder)
+        {
+            return HostFiles::of(&root, origin);
         }
-        Ok(files)
+        HostFiles::of(&Companions::of(path, text), origin)
     }
 
     /// A text with sections, see [`HostFiles::from_meminfo_path`]. Of sections with the
@@ -150,40 +299,9 @@ impl HostFiles {
     /// # Errors
     /// No section is called `meminfo`.
     pub fn from_sections(text: &[u8], origin: String) -> Result<HostFiles, HostError> {
-        let mut files = HostFiles {
-            origin,
-            ..HostFiles::default()
-        };
-        let mut meminfo = None;
-        for part in procfs::sections(text) {
-            let slot = if part.name == "meminfo" {
-                &mut meminfo
-            } else if let Some(slot) = files.slot(part.name) {
-                slot
-            } else {
-                continue;
-            };
-            slot.get_or_insert_with(|| part.text.to_vec());
-        }
-        match meminfo {
-            Some(meminfo) => Ok(HostFiles { meminfo, ..files }),
-            None => Err(HostError::NoMeminfo {
-                origin: files.origin,
-            }),
-        }
-    }
-
-    /// Where the text of the companion `name` belongs.
-    fn slot(&mut self, name: &str) -> Option<&mut Option<Vec<u8>>> {
-        Some(match name {
-            "vmallocinfo" => &mut self.vmallocinfo,
-            "zoneinfo" => &mut self.zoneinfo,
-            "vmstat" => &mut self.vmstat,
-            "modules" => &mut self.modules,
-            "version" => &mut self.version,
-            "allocinfo" => &mut self.allocinfo,
-            "page_owner" => &mut self.page_owner,
-            _ => return None,
+        HostFiles::of(&Sections::of(text), origin).map_err(|error| match error {
+            HostError::NoMeminfo { origin, .. } => HostError::NoSection { origin },
+            error => error,
         })
     }
 
@@ -193,7 +311,7 @@ impl HostFiles {
             (
                 "vmallocinfo",
                 self.vmallocinfo.is_none(),
-                "whether kernel stacks lie in the vmalloc range, and vmalloc memory on 4.4 to 5.2",
+                "who has vmalloc memory, and whether it holds kernel stacks",
             ),
             (
                 "zoneinfo",
@@ -201,11 +319,28 @@ impl HostFiles {
                 "free pages on per-CPU lists",
             ),
             ("vmstat", self.vmstat.is_none(), "pages of zram"),
+            ("slabinfo", self.slabinfo.is_none(), "slab caches"),
+            ("tracing", self.trace_rings.is_empty(), "trace buffers"),
+            (
+                "processes",
+                self.denied.contains(&"processes"),
+                "memfd, rings, BPF maps and graphics of other users",
+            ),
+            (
+                "kernel log",
+                self.log.is_none(),
+                "the first per-CPU chunk, the kernel's image",
+            ),
+            ("iomem", self.iomem.is_none(), "the firmware's part"),
+            ("DMI", self.installed.modules.is_none(), "memory modules"),
         ];
         let list = |denied: bool| {
             would_add
                 .iter()
-                .filter(|&&(name, gone, _)| gone && self.denied.contains(&name) == denied)
+                .filter(|&&(name, gone, _)| {
+                    let given = NEEDED.contains(&name) || denied;
+                    gone && given && self.denied.contains(&name) == denied
+                })
                 .map(|(name, _, what)| format!("{name} ({what})"))
                 .collect::<Vec<_>>()
                 .join(", ")
@@ -220,74 +355,64 @@ impl HostFiles {
         .collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
-
-    /// Reads what there is of the companions; first what changes fastest, so that it
-    /// fits the meminfo. Their absence is no problem.
-    fn read_companions(&mut self, folder: &Path, file_name: impl Fn(&str) -> String) {
-        for name in [
-            "zoneinfo",
-            "vmstat",
-            "vmallocinfo",
-            "modules",
-            "version",
-            "allocinfo",
-            "page_owner",
-        ] {
-            let path = folder.join(file_name(name));
-            // A link may lead to anything, and opening a pipe waits for somebody to write.
-            match std::fs::symlink_metadata(&path) {
-                Ok(file) if !file.is_file() => {
-                    self.problems
-                        .push(format!("{name}: no regular file; left out"));
-                    continue;
-                }
-                _ => {}
-            }
-            match read(&path) {
-                Ok(text) => {
-                    if let Some(slot) = self.slot(name) {
-                        *slot = Some(text);
-                    }
-                }
-                Err(HostError::Io { source, .. })
-                    if source.kind() == std::io::ErrorKind::NotFound => {}
-                Err(HostError::Io { source, .. })
-                    if source.kind() == std::io::ErrorKind::PermissionDenied =>
-                {
-                    self.denied.push(name);
-                }
-                Err(HostError::Io { source, .. }) => {
-                    self.problems.push(format!("{name}: {source}; left out"));
-                }
-                Err(error) => self.problems.push(format!("{error}; left out")),
-            }
-        }
-    }
 }
 
-/// Files under /proc have no length, so reading is what bounds it.
+/// The whole file.
 fn read(path: &Path) -> Result<Vec<u8>, HostError> {
     let io = |source| HostError::Io {
         path: path.to_owned(),
         source,
     };
-    match read_some(path, MAX_FILE).map_err(io)? {
-        (text, false) => Ok(text),
-        (_, true) => Err(HostError::TooLong {
+    let file = std::fs::File::open(path).map_err(io)?;
+    let text = procfs::read_some(file, MAX_FILE).map_err(io)?;
+    if text.cut {
+        return Err(HostError::TooLong {
             path: path.to_owned(),
             limit: MAX_FILE,
-        }),
+        });
     }
+    Ok(text.bytes)
 }
 
-/// The first bytes of a file, at most `limit`, and whether there are more.
-fn read_some(path: &Path, limit: u64) -> std::io::Result<(Vec<u8>, bool)> {
-    let mut text = Vec::new();
-    let file = std::fs::File::open(path)?;
-    file.take(limit + 1).read_to_end(&mut text)?;
-    let cut = text.len() as u64 > limit;
-    text.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok((text, cut))
+/// Pages of all mlx5 devices, by debugfs `mlx5/<device>/pages/fw_pages_total`.
+fn mlx5_pages(tree: &dyn Tree) -> u64 {
+    let folder = "sys/kernel/debug/mlx5";
+    let devices = tree.names(folder).unwrap_or_default();
+    let pages = |device: &String| {
+        let path = format!("{folder}/{device}/pages/fw_pages_total");
+        procfs::read_number(tree, &path)
+    };
+    devices
+        .iter()
+        .filter_map(pages)
+        .fold(0, u64::saturating_add)
+}
+
+fn nodes(tree: &dyn Tree) -> Vec<(NodeText, Vec<HugepagePool>)> {
+    let nodes = procfs::read_nodes(tree).into_iter();
+    let with_pools = nodes.map(|node| {
+        let folder = format!("sys/devices/system/node/node{}/hugepages", node.node);
+        let pools = procfs::read_hugepages_in(tree, &folder);
+        (node, pools.unwrap_or_default())
+    });
+    with_pools.collect()
+}
+
+/// The root group's `cgroup.stat` (4.14 and later), where the second version is mounted.
+fn dying_cgroups(tree: &dyn Tree) -> Option<u64> {
+    let text = procfs::read_line(tree, "sys/fs/cgroup/cgroup.stat")?;
+    let mut lines = text.lines();
+    lines.find_map(|line| {
+        line.strip_prefix("nr_dying_descendants ")?
+            .trim()
+            .parse()
+            .ok()
+    })
+}
+
+/// What a file of `/proc` is called: `proc/net/sockstat` is `sockstat`.
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -363,6 +488,30 @@ mod tests {
         );
         assert_eq!(files.vmstat.as_deref(), Some(&b"nr_zspages 1\n"[..]));
         assert_eq!(files.hugepages.unwrap()[0].bytes(), Some(3 << 30));
+    }
+
+    #[test]
+    fn a_folder_is_a_host_if_it_or_its_only_folder_with_proc_is() {
+        let outer = tempfile::tempdir().unwrap();
+        let at = |path: &str| outer.path().join(path);
+        assert_eq!(host_folder(outer.path()), None);
+        std::fs::create_dir_all(at("sosreport-db7/proc")).unwrap();
+        std::fs::create_dir_all(at("other/proc")).unwrap();
+        std::fs::write(at("sosreport-db7/proc/meminfo"), "MemTotal: 1 kB\n").unwrap();
+        let found = host_folder(outer.path()).unwrap();
+        assert_eq!(found, at("sosreport-db7"));
+        assert_eq!(host_folder(&found), Some(found.clone()));
+        let files = HostFiles::from_folder(outer.path()).unwrap();
+        assert_eq!(files.meminfo, b"MemTotal: 1 kB\n");
+        assert_eq!(files.origin, found.join("proc").display().to_string());
+        // Which of two is meant, nobody knows.
+        std::fs::write(at("other/proc/meminfo"), "MemTotal: 2 kB\n").unwrap();
+        assert_eq!(host_folder(outer.path()), None);
+        let error = HostFiles::from_folder(outer.path()).unwrap_err();
+        assert!(
+            error.to_string().ends_with("proc: meminfo: not there"),
+            "{error}"
+        );
     }
 
     #[test]

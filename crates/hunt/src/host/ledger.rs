@@ -1,8 +1,12 @@
 //! The host's memory as a table that adds up.
 
 use super::allocations::{HostAllocation, allocations};
+use super::below::{BelowRow, below};
 use super::facts::Facts;
-use super::terms::{detached_kb, terms, unaccounted_kb};
+use super::nodes::{NodeRow, WholeHost, nodes};
+use super::parts::{Part, parts};
+use super::terms::{Term, detached_kb, terms, unaccounted_kb};
+use super::vmalloc::{stacks, vmalloc};
 use super::{HostError, HostFiles};
 use serde::Serialize;
 
@@ -24,6 +28,12 @@ pub struct HostRow {
 pub struct HostLedger {
     /// The rows; their bytes add up to `total_bytes`. The last one is `unaccounted`.
     pub rows: Vec<HostRow>,
+    /// What rows consist of, as far as other files tell, in the order of the rows.
+    pub parts: Vec<Part>,
+    /// From the memory of the machine to MemTotal, where it is told.
+    pub below: Vec<BelowRow>,
+    /// The same sum for each NUMA node, where there are several.
+    pub nodes: Vec<NodeRow>,
     /// MemTotal.
     pub total_bytes: i64,
     /// The last row's bytes: memory no counter shows. Negative where counters lag behind
@@ -45,9 +55,10 @@ pub struct HostLedger {
 /// # Errors
 /// There is no meminfo, or it lacks what nothing can be said without.
 pub fn ledger(files: &HostFiles) -> Result<HostLedger, HostError> {
-    let facts = Facts::new(files)?;
-    let (terms, term_notes) = terms(&facts);
+    let mut facts = Facts::new(files)?;
+    let (terms, term_notes) = terms(&mut facts);
     let unaccounted_bytes = unaccounted_kb(&facts, &terms) * 1024;
+    let (nodes, node_notes) = nodes(files, &facts, &whole_host(&facts, &terms));
     let mut rows: Vec<_> = terms
         .into_iter()
         .map(|term| HostRow {
@@ -67,7 +78,11 @@ pub fn ledger(files: &HostFiles) -> Result<HostLedger, HostError> {
         ),
     });
     let detached = detached_kb(&facts);
+    let (parts, part_notes) = parts(files, &facts, &rows);
+    let below = below(files, &facts);
     let mut notes: Vec<_> = facts.notes.into_iter().chain(term_notes).collect();
+    notes.extend(part_notes);
+    notes.extend(node_notes);
     if let Some(kb) = detached {
         notes.push(format!(
             "{kb} kB on the LRU lists are neither mapped nor in the page or swap cache: pages of files that \
@@ -80,10 +95,29 @@ pub fn ledger(files: &HostFiles) -> Result<HostLedger, HostError> {
     Ok(HostLedger {
         allocations,
         rows,
+        parts,
+        below,
+        nodes,
         total_bytes: facts.mem_total_kb * 1024,
         unaccounted_bytes,
         page_size: facts.page.kb * 1024,
         page_size_source: facts.page.source,
         notes,
     })
+}
+
+/// What of the rows the nodes need.
+fn whole_host(facts: &Facts<'_>, terms: &[Term]) -> WholeHost {
+    let kb = |name| {
+        let term = terms.iter().find(|term| term.name == name);
+        term.map(|term| term.kb)
+    };
+    let areas = vmalloc(facts);
+    WholeHost {
+        mapped_swap_cache_kb: facts.kb("SwapCached") - kb("swap cache").unwrap_or(0),
+        stacks_in_vmalloc: stacks(facts, areas.kb).in_vmalloc,
+        vmalloc_kb: areas.kb,
+        spread_kb: kb("percpu").unwrap_or(0),
+        balloon_in_total: kb("balloon").is_some(),
+    }
 }

@@ -8,22 +8,30 @@
 
 mod allocations;
 mod balloon;
+mod below;
 mod classic;
 mod facts;
 mod files;
 mod ledger;
+mod live;
+mod nodes;
 mod page_size;
+mod parts;
+mod saved;
 mod terms;
 #[cfg(test)]
 mod tests;
 mod vmalloc;
 
 pub use allocations::HostAllocation;
+pub use below::BelowRow;
 pub use classic::{Classic, Note, Sign, Step, classic};
-pub use files::{HostFiles, looks_like_host_files};
+pub use files::{HostFiles, host_folder, looks_like_host_files};
 pub use ledger::{HostLedger, HostRow, ledger};
+pub use nodes::NodeRow;
+pub use parts::{Bound, Part};
 
-use pagehound_procfs::ParseError;
+use pagehound_procfs::{ParseError, Unread};
 use std::path::PathBuf;
 
 /// Largest counter that is believed, in kB: 64 PiB, 16 times what the page tables of
@@ -59,9 +67,17 @@ pub enum HostError {
     },
     /// The sections of the file do not include a meminfo.
     #[error("{origin}: no section `== meminfo`")]
-    NoMeminfo {
+    NoSection {
         /// Where the text came from.
         origin: String,
+    },
+    /// The files do not include a meminfo.
+    #[error("{origin}: meminfo: {reason}")]
+    NoMeminfo {
+        /// Where they came from.
+        origin: String,
+        /// Why there is none.
+        reason: Unread,
     },
     /// A field nothing can be said without.
     #[error("{origin}: meminfo has no {field} in kB: is the file cut?")]

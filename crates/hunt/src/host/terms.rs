@@ -2,7 +2,7 @@
 //! formula takes for it and what is right; the difference is what the formula misses.
 
 use super::balloon;
-use super::facts::Facts;
+use super::facts::{Chunk, Facts};
 use super::vmalloc::{stacks, vmalloc};
 
 /// A part of MemTotal that a counter accounts for. Terms do not overlap.
@@ -42,7 +42,7 @@ fn missed(name: &'static str, kb: i64, source: &str, note: &str) -> Term {
 }
 
 /// All terms, and notes about figures that are no terms.
-pub(super) fn terms(facts: &Facts<'_>) -> (Vec<Term>, Vec<String>) {
+pub(super) fn terms(facts: &mut Facts<'_>) -> (Vec<Term>, Vec<String>) {
     let mut terms = Vec::new();
     let mut notes = overlaps(facts);
     free(facts, &mut terms);
@@ -236,22 +236,43 @@ fn percpu(facts: &Facts<'_>, terms: &mut Vec<Term>, notes: &mut Vec<String>) {
     }
     // pcpu_setup_first_chunk adds the first chunk, which memblock gave before there was
     // a MemTotal, to what Percpu shows (7e8a6304d541, 4.20).
-    let (kb, note) = if chunks_kb == Some(0) {
+    let (kb, source, note) = if chunks_kb == Some(0) {
         (
             0,
+            "meminfo Percpu",
             format!(
                 "all of Percpu ({field} kB) is the first chunk, which is not part of MemTotal: vmallocinfo has no other"
+            ),
+        )
+    } else if let Some((kb, first_kb)) = facts.first_chunk.and_then(|first| beyond(facts, first)) {
+        (
+            kb,
+            "meminfo Percpu - the first chunk (kernel log)",
+            format!(
+                "not in VmallocUsed; the first chunk, {first_kb} kB of Percpu, is not part of MemTotal"
             ),
         )
     } else {
         (
             field,
+            "meminfo Percpu",
             "not in VmallocUsed; holds the first chunk too, which is not part of MemTotal (its size: `percpu: Embedded` in the kernel log), \
              so unaccounted memory is understated by that much"
                 .to_owned(),
         )
     };
-    terms.push(missed("percpu", kb, "meminfo Percpu", &note));
+    terms.push(missed("percpu", kb, source, &note));
+}
+
+/// kB of later chunks, and what of Percpu is not. Percpu counts the pages of a unit once
+/// for each unit (`pcpu_nr_pages`), though only those of a CPU have any.
+fn beyond(facts: &Facts<'_>, first: Chunk) -> Option<(i64, i64)> {
+    let field = facts.kb("Percpu");
+    let pages = u64::try_from(field).ok()? / facts.page.kb;
+    let in_unit = pages.checked_div(first.units)?;
+    let later = in_unit.checked_sub(first.pages_per_cpu)?;
+    let kb = facts.pages_kb(later.saturating_mul(first.cpus));
+    (kb <= field).then(|| (kb, field - kb))
 }
 
 /// Counters that came later, or that few kernels have.
@@ -312,8 +333,19 @@ fn newer(facts: &Facts<'_>, terms: &mut Vec<Term>) {
     terms.push(same("bounce buffers", facts.kb("Bounce"), "meminfo Bounce"));
 }
 
-fn balloon_term(facts: &Facts<'_>, terms: &mut Vec<Term>, notes: &mut Vec<String>) {
-    let kb = facts.kb("Balloon");
+/// Before 6.17 vmstat tells what the drivers that count there have: virtio's and VMware's
+/// (mm/balloon_compaction.c, `balloon_page_enqueue_one`).
+fn balloon_kb(facts: &Facts<'_>) -> (i64, &'static str) {
+    if facts.has("Balloon") {
+        return (facts.kb("Balloon"), "meminfo Balloon");
+    }
+    let pages = facts.pages.inflated.saturating_sub(facts.pages.deflated);
+    let source = "vmstat balloon_inflate - balloon_deflate";
+    (facts.pages_kb(pages), source)
+}
+
+fn balloon_term(facts: &mut Facts<'_>, terms: &mut Vec<Term>, notes: &mut Vec<String>) {
+    let (kb, source) = balloon_kb(facts);
     if kb == 0 {
         return;
     }
@@ -322,10 +354,11 @@ fn balloon_term(facts: &Facts<'_>, terms: &mut Vec<Term>, notes: &mut Vec<String
         terms.push(missed(
             "balloon",
             kb,
-            "meminfo Balloon",
+            source,
             &format!("pages given back to the host: {}", balloon.why),
         ));
     } else {
+        facts.balloon_outside_kb = Some(kb);
         notes.push(format!("Balloon, {kb} kB, is no row: {}", balloon.why));
     }
 }

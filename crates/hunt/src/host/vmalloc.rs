@@ -1,7 +1,7 @@
 //! What lies in the vmalloc range, and whether kernel stacks do.
 
 use super::facts::Facts;
-use pagehound_procfs::{AreaFlags, ParseError, vmallocinfo};
+use pagehound_procfs::{Area, AreaFlags, ParseError, vmallocinfo};
 
 /// Functions vmallocinfo shows as the caller of a stack: the one that called
 /// copy_process(), which takes the return address of its own caller
@@ -30,24 +30,35 @@ pub(super) struct VmallocSums {
     pub(super) named: bool,
 }
 
+/// Pages that the area took. vmap() with VM_MAP_PUT_PAGES (5.10) has pages=, but they can
+/// be somebody's: i915 maps shmem so. The kernel does not count them either.
+pub(super) fn own_pages(area: &Area<'_>) -> u64 {
+    let pages = area.pages.unwrap_or(0);
+    if area.flags.contains(AreaFlags::VMAP) {
+        0
+    } else {
+        pages
+    }
+}
+
+/// Whether the area, of `pages` pages, is a stack. arm64's shadow call stacks come from
+/// fork too, but are one page of 4 KiB.
+pub(super) fn is_stack(area: &Area<'_>, pages: u64, page_kb: u64) -> bool {
+    area.function().is_some_and(|it| FORKS.contains(&it)) && pages.saturating_mul(page_kb) >= 8
+}
+
 /// Adds up a vmallocinfo.
 pub(super) fn sums(text: &[u8], page_kb: u64) -> Result<VmallocSums, ParseError> {
     let mut sums = VmallocSums::default();
     for area in vmallocinfo(text) {
         let area = area?;
-        // vmap() with VM_MAP_PUT_PAGES (5.10) has pages=, but they can be somebody's:
-        // i915 maps shmem so. The kernel does not count them either.
-        let pages = area
-            .pages
-            .filter(|_| !area.flags.contains(AreaFlags::VMAP))
-            .unwrap_or(0);
+        let pages = own_pages(&area);
         sums.pages = sums.pages.saturating_add(pages);
         let Some(function) = area.function() else {
             continue;
         };
         sums.named = true;
-        // arm64's shadow call stacks come from fork too, but are one page of 4 KiB.
-        if FORKS.contains(&function) && pages.saturating_mul(page_kb) >= 8 {
+        if is_stack(&area, pages, page_kb) {
             sums.stack_pages = sums.stack_pages.saturating_add(pages);
         }
         if function == "pcpu_get_vm_areas" {

@@ -9,7 +9,14 @@ fn warns(class: Class, found: u64, counted: u64) -> bool {
         name: "COUNTER".into(),
         pages: counted,
     };
-    let warning = compare(class, found, &counter, &DEMO.kernel, &DEMO.pages);
+    let warning = compare(
+        class,
+        found,
+        &counter,
+        &Counts::default(),
+        &DEMO.kernel,
+        &DEMO.pages,
+    );
     if let Some(text) = &warning {
         assert!(
             text.contains("COUNTER") && text.contains(&thousands(counted)),
@@ -54,7 +61,7 @@ fn page_tables_are_compared_by_those_that_are_marked() {
 
 #[test]
 fn rows_add_up_and_agree_with_the_kernel_of_the_dump() {
-    let (rows, warnings) = ledger(&DEMO.kernel, &DEMO.pages);
+    let (rows, warnings) = ledger(&DEMO.kernel, &DEMO.pages, &Counts::default());
     let sum: u64 = rows.iter().map(|row| row.pages).sum();
     assert_eq!(sum, DEMO.pages.map.end().0);
     assert!(rows.iter().all(|row| row.bytes == row.pages * 4096));

@@ -52,6 +52,9 @@ pub enum Class {
     Detached,
     /// Allocated, and none of the above: what no counter shows.
     Raw,
+    /// Changed hands while a live host was looked at: words in it count as references,
+    /// whoever has it.
+    Moving,
 }
 
 impl Class {
@@ -79,6 +82,7 @@ impl Class {
         Class::CrashKernel,
         Class::Hole,
         Class::Unknown,
+        Class::Moving,
         Class::Detached,
         Class::Raw,
     ];
@@ -110,6 +114,7 @@ impl Class {
             Class::Zsmalloc => "zsmalloc",
             Class::Detached => "detached",
             Class::Raw => "raw",
+            Class::Moving => "moving",
         }
     }
 
@@ -150,7 +155,8 @@ impl Class {
             | Class::KernelStack
             | Class::PerCpu
             | Class::KernelImage
-            | Class::Reserved => true,
+            | Class::Reserved
+            | Class::Moving => true,
             Class::Hole
             | Class::Unknown
             | Class::Free

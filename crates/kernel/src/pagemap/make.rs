@@ -8,7 +8,7 @@ use pagehound_vmcore::{Pfn, PfnRange};
 
 use super::decode::Decoder;
 use super::scan::scan;
-use super::{PageMap, Pages};
+use super::{Class, PageMap, Pages};
 use crate::claims::Claims;
 use crate::kernel::{Kernel, KernelError};
 use crate::memmap::MemMap;
@@ -32,6 +32,9 @@ pub struct Making<'a> {
     /// Which frames to look at; all others are [`Class::Unknown`](super::Class::Unknown),
     /// and slabs and what is stale are not gone into. Without it all are looked at.
     pub sample: Option<&'a Sampler<'a>>,
+    /// The memory is that of a host that runs: what breaks may have been changed while
+    /// it was read, and is read again.
+    pub moving: bool,
 }
 
 impl Default for Making<'_> {
@@ -40,9 +43,16 @@ impl Default for Making<'_> {
             threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             cancel: &NEVER,
             sample: None,
+            moving: false,
         }
     }
 }
+
+/// How often what may have been changed while it was read is read.
+const TRIES: usize = 4;
+
+/// One in so many slabs of a host that runs may change while it is read.
+const MOVING_PART: u64 = 200;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -92,6 +102,7 @@ impl Pages {
         let scanned = scan(kernel, &memmap, &decoder, &mut map, frames, making);
         making.go_on()?;
         let mut pages = Pages {
+            moving: making.moving,
             nodes,
             typed_tables: scanned.typed_tables,
             mapped_anon: scanned.mapped_anon,
@@ -101,7 +112,7 @@ impl Pages {
         };
         pages.per_cpu_lists(kernel);
         pages.map.join_plain_blocks();
-        match kernel.vmap_areas() {
+        match pages.steady(kernel, || kernel.vmap_areas(), Result::is_ok) {
             Ok(areas) => pages.areas = areas,
             Err(error) => pages.doubt("vmalloc areas", &error),
         }
@@ -111,7 +122,10 @@ impl Pages {
             pages.slabs(kernel, scanned.slabs);
             making.go_on()?;
         }
-        match kernel.tasks() {
+        let whole = |tasks: &Result<(_, Vec<_>), _>| {
+            tasks.as_ref().is_ok_and(|(_, breaks)| breaks.is_empty())
+        };
+        match pages.steady(kernel, || kernel.tasks(), whole) {
             Ok((tasks, breaks)) => {
                 pages.tasks = tasks;
                 if let Some(first) = breaks.first() {
@@ -132,7 +146,50 @@ impl Pages {
             pages.stale = kernel.stale(&pages);
             pages.claims = Claims::of(kernel, &pages);
         }
+        if making.moving {
+            pages.resettle(kernel);
+        }
         Ok(pages)
+    }
+
+    /// What `read` reads. Of a host that runs, what is not `whole` is read again: it may
+    /// have been changed meanwhile.
+    fn steady<T>(
+        &self,
+        kernel: &Kernel<'_>,
+        read: impl Fn() -> T,
+        whole: impl Fn(&T) -> bool,
+    ) -> T {
+        let mut found = read();
+        for _ in 1..if self.moving { TRIES } else { 1 } {
+            if whole(&found) {
+                break;
+            }
+            kernel.forget();
+            found = read();
+        }
+        found
+    }
+
+    /// Looks again at frames that were neither free nor in use, or could not be told.
+    /// Those that are something else by now changed hands.
+    fn resettle(&mut self, kernel: &Kernel<'_>) {
+        kernel.forget();
+        let caught = |&pfn: &Pfn| {
+            let class = self.map.class(pfn);
+            class.is_censused() && self.map.is_in_transit(pfn) || class == Class::Unknown
+        };
+        let caught: Vec<Pfn> = (0..self.map.end().0).map(Pfn).filter(caught).collect();
+        let mut structs = self.memmap.struct_pages(kernel);
+        for pfn in caught {
+            let Some(page) = structs.get(pfn) else {
+                continue;
+            };
+            let now = self.decoder.decode(pfn, page, None);
+            if now.class != self.map.class(pfn) || !now.zero_ref {
+                self.map.set_moving(pfn);
+            }
+        }
     }
 
     /// Takes out the free pages on per-CPU lists.
@@ -141,8 +198,18 @@ impl Pages {
             self.free_by_links(kernel);
             return;
         }
-        let (pcp, problems) = kernel.pcp_pages(&self.nodes);
-        self.damaged |= !problems.is_empty();
+        let (pcp, problems) = if self.moving {
+            // As soon after the memory map as may be, and not from before it.
+            kernel.forget();
+            self.steady(
+                kernel,
+                || kernel.pcp_pages(&self.nodes),
+                |(_, problems)| problems.is_empty(),
+            )
+        } else {
+            kernel.pcp_pages(&self.nodes)
+        };
+        self.damaged |= !problems.is_empty() && !self.moving;
         self.warnings.extend(problems);
         for (page, order) in pcp {
             if let Some(pfn) = self.memmap.pfn(page) {
@@ -167,8 +234,13 @@ impl Pages {
                     ));
                 }
                 // A cache that is being destroyed is on no list any more.
-                self.damaged |=
-                    slabs.broken > 0 || slabs.astray > 0 || strangers * 100 > slabs.len();
+                let broken = slabs.broken + slabs.astray;
+                let tolerated = if self.moving {
+                    slabs.len() as u64 / MOVING_PART
+                } else {
+                    0
+                };
+                self.damaged |= broken > tolerated || strangers * 100 > slabs.len();
                 self.slabs = slabs;
             }
             Err(error) => self.doubt("free slab objects cannot be told from live ones", &error),

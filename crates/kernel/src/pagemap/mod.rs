@@ -80,6 +80,8 @@ pub struct Pages {
     pub stale: Stale,
     /// Whose pages are by the kernel's own structures.
     pub claims: Claims,
+    /// The memory is that of a host that runs.
+    pub moving: bool,
     /// Something does not hold together: the memory is damaged, or read by a
     /// wrong layout, and references may be among what was missed.
     pub damaged: bool,
@@ -107,6 +109,7 @@ impl Pages {
             mapped_anon: 0,
             stale: Stale::default(),
             claims: Claims::default(),
+            moving: false,
             damaged: false,
             warnings: Vec::new(),
         }
@@ -168,6 +171,13 @@ impl PageMap {
     /// Whether a frame belongs to a compound page.
     pub fn is_compound(&self, pfn: Pfn) -> bool {
         self.cell(pfn) & COMPOUND != 0
+    }
+
+    /// Takes a frame for itself out of whatever it was in: it changed hands.
+    fn set_moving(&mut self, pfn: Pfn) {
+        if let Some(cell) = self.cells.get_mut(pfn.0 as usize) {
+            *cell = Class::Moving as u8;
+        }
     }
 
     /// Whether a frame has no reference and yet is on no free list: caught in

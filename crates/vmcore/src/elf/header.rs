@@ -18,6 +18,8 @@ pub(super) struct Headers {
     /// The segments that have a physical address.
     pub(super) ranges: Vec<Range>,
     pub(super) notes: Vec<Note>,
+    /// Offset behind the table of program headers.
+    end: u64,
     /// The table of program headers ends beyond the file.
     pub(super) cut_short: bool,
     /// Segments contradict each other.
@@ -53,8 +55,8 @@ fn defect(field: &'static str, offset: u64, problem: String) -> Defect {
 }
 
 impl Headers {
-    /// Reads and checks the headers, and the notes they point to.
-    pub(super) fn read(source: &Source) -> Result<Self, Mismatch> {
+    /// Reads the headers, at most `most` of them, and the notes they point to.
+    pub(super) fn read(source: &Source, most: u64) -> Result<Self, Mismatch> {
         let mut ehdr = Ehdr::new_zeroed();
         source
             .read_at(0, ehdr.as_mut_bytes())
@@ -78,10 +80,12 @@ impl Headers {
                 "e_machine {other} is neither x86_64 (62) nor aarch64 (183)"
             )),
         }
-        headers.read_program_headers(source, ehdr.e_phoff.get(), phnum(source, &ehdr)?)?;
-        if headers.is_process() {
-            return Err(Mismatch::Process);
+        let phnum = phnum(source, &ehdr)?;
+        if phnum > most {
+            let problem = format!("{phnum}, expected at most {most}");
+            return Err(defect("e_phnum", 56, problem).into());
         }
+        headers.read_program_headers(source, ehdr.e_phoff.get(), phnum)?;
         if headers.segments.is_empty() {
             let problem = "no PT_LOAD segment".to_owned();
             return Err(defect("e_phnum", 56, problem).into());
@@ -108,6 +112,7 @@ impl Headers {
             let at = phoff + index * SIZE; // within the file
             if source.read_at(at, phdr.as_mut_bytes()).is_err() {
                 self.cut_short = true;
+                self.end = at;
                 return Ok(());
             }
             match phdr.p_type.get() {
@@ -125,13 +130,13 @@ impl Headers {
                 _ => {}
             }
         }
-        self.leave_out_contradictions(phoff + phnum.min(stored) * SIZE);
+        self.end = phoff + phnum.min(stored) * SIZE;
         Ok(())
     }
 
     /// No byte of a core is memory at two addresses, or the headers' own. Of segments
     /// that say so one is wrong, and nobody knows which: none is memory.
-    fn leave_out_contradictions(&mut self, headers_end: u64) {
+    pub(super) fn leave_out_contradictions(&mut self) {
         let mut by_offset: Vec<usize> = (0..self.ranges.len()).collect();
         by_offset.retain(|&index| self.ranges.get(index).is_some_and(|range| range.stored > 0));
         by_offset.sort_by_key(|&index| self.ranges.get(index).map(|range| range.at));
@@ -145,7 +150,7 @@ impl Headers {
             let mut set =
                 |index: usize| wrong.iter_mut().skip(index).take(1).for_each(|w| *w = true);
             // Then it is this one, whatever else it meets.
-            if range.at < headers_end {
+            if range.at < self.end {
                 set(index);
                 continue;
             }
@@ -188,6 +193,7 @@ impl Headers {
             paddr: PhysAddr(paddr),
             memsz,
             filesz,
+            offset,
         });
         // Kernels mark segments without a physical address by -1.
         if paddr == u64::MAX {
@@ -211,7 +217,7 @@ impl Headers {
     }
 
     /// Cores of processes have no physical addresses.
-    fn is_process(&self) -> bool {
+    pub(super) fn is_process(&self) -> bool {
         self.segments.len() > 1 && self.segments.iter().all(|segment| segment.paddr.0 == 0)
     }
 }

@@ -4,6 +4,7 @@
 mod header;
 mod layout;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,8 +14,8 @@ use crate::addr::DEFAULT_PAGE_SHIFT;
 use crate::error::{Advice, OpenError};
 use crate::notes::{erased_in, erased_warning, page_shift_in, vmcoreinfo_in};
 use crate::ranges::RangeMemory;
-use crate::source::{CUT_SHORT, Source};
-use crate::{Dump, DumpInfo, Format, PhysicalMemory};
+use crate::source::{CUT_SHORT, RawFile, Source};
+use crate::{Dump, DumpInfo, Format, LoadSegment, Machine, Note, PhysicalMemory};
 
 /// Opens the ELF core in `source`, whose name is `path`; `page_shift` is what
 /// the caller knows of the page size.
@@ -24,7 +25,11 @@ pub(crate) fn open(
     page_shift: Option<u32>,
 ) -> Result<Dump, OpenError> {
     let source = Arc::new(source);
-    let headers = Headers::read(&source).map_err(|mismatch| mismatch.of(path))?;
+    let mut headers = Headers::read(&source, u64::MAX).map_err(|mismatch| mismatch.of(path))?;
+    if headers.is_process() {
+        return Err(Mismatch::Process.of(path));
+    }
+    headers.leave_out_contradictions();
     let vmcoreinfo = vmcoreinfo_in(&headers.notes);
     let page_shift = page_shift
         .or_else(|| vmcoreinfo.as_deref().and_then(page_shift_in))
@@ -67,6 +72,42 @@ pub(crate) fn open(
     Ok(Dump {
         info,
         memory: Box::new(memory),
+    })
+}
+
+/// The headers of an ELF core by themselves.
+#[derive(Clone, Debug)]
+pub struct ElfHeaders {
+    /// Architecture, where it is one of ours.
+    pub machine: Option<Machine>,
+    /// Every `PT_LOAD`, in the file's order, whatever its physical address says.
+    pub segments: Vec<LoadSegment>,
+    /// All notes, in the file's order.
+    pub notes: Vec<Note>,
+    /// Text of the VMCOREINFO note, if there is one.
+    pub vmcoreinfo: Option<Vec<u8>>,
+}
+
+/// Reads the headers of the core in `file`, which errors call `name`, and not a byte of
+/// memory. Physical addresses are not looked at: `/proc/kcore` has none before 4.11
+/// (464920104bf7) and says no more of many segments since.
+///
+/// # Errors
+///
+/// The file is no core of a 64-bit little-endian machine, has more program headers than
+/// `e_phnum` can count, or cannot be read.
+pub fn elf_headers(file: File, name: &Path) -> Result<ElfHeaders, OpenError> {
+    const MOST: u64 = 0xfffe;
+    let raw = RawFile::new(file, false).map_err(|error| OpenError::Io {
+        path: name.to_owned(),
+        error,
+    })?;
+    let headers = Headers::read(&Source::plain(raw), MOST).map_err(|mismatch| mismatch.of(name))?;
+    Ok(ElfHeaders {
+        machine: headers.machine,
+        vmcoreinfo: vmcoreinfo_in(&headers.notes),
+        segments: headers.segments,
+        notes: headers.notes,
     })
 }
 

@@ -30,7 +30,8 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
     args.target
         .stands_first("why", std::slice::from_ref(&args.page))?;
     let asked = args.page().map_err(anyhow::Error::msg)?;
-    let dump = crate::input::dump(&args.target, &args.others.parts)?;
+    let dump = crate::input::dump(&args.target, &args.others.parts, context.reading())?;
+    crate::input::note_moving(&args.target, &dump);
     let kernel = context.kernel(&dump)?;
     let shift = kernel.page_shift();
     let pfn = match asked {
@@ -270,6 +271,7 @@ fn explained(class: Class) -> &'static str {
         Class::PagePool => "in a page_pool of a network driver",
         Class::Zsmalloc => "compressed memory (zsmalloc)",
         Class::Detached => "user or cache page without an owner, but still referenced",
+        Class::Moving => "changed hands while it was looked at",
         Class::Raw => "allocated page by page, in no counter of the kernel",
     }
 }

@@ -161,6 +161,7 @@ pub fn quick(
         holders: Vec::new(),
         heap: Vec::new(),
         cgroups: Vec::new(),
+        explained: Vec::new(),
         dying_cgroups: Default::default(),
         netdevs: attribution.netdevs(),
         modules: identity::loaded(kernel),

@@ -4,9 +4,10 @@
 #[cfg(feature = "corpus")]
 mod corpus;
 mod eras;
+mod parts;
 mod properties;
 
-use super::{Classic, HostFiles, HostLedger, Note, classic, ledger};
+use super::{Bound, Classic, HostFiles, HostLedger, Note, classic, ledger};
 
 /// A host of which only the meminfo is known.
 fn of_meminfo(text: &str) -> HostFiles {
@@ -30,6 +31,21 @@ fn consistent(files: &HostFiles) -> (Classic, HostLedger) {
         (last.name, last.bytes),
         ("unaccounted", ledger.unaccounted_bytes)
     );
+    for part in &ledger.parts {
+        let rows = ledger.rows.iter();
+        let rows = rows.filter(|row| row.name.starts_with(part.within) && row.bytes > 0);
+        let all: i64 = rows.map(|row| row.bytes).sum();
+        let counted = ledger.parts.iter().filter(|other| {
+            other.within == part.within && (*other == part || other.bound == Bound::Exact)
+        });
+        let counted: u64 = counted.map(|part| part.bytes).sum();
+        assert!(i64::try_from(counted).unwrap() <= all, "{part:?} of {all}");
+    }
+    if let [first, between @ .., last] = ledger.below.as_slice() {
+        let taken: u64 = between.iter().map(|row| row.bytes).sum();
+        assert_eq!(first.bytes - taken, last.bytes, "{:?}", ledger.below);
+        assert_eq!(i64::try_from(last.bytes).unwrap(), ledger.total_bytes);
+    }
     let missed: i64 = classic.missed.iter().map(|note| note.kb).sum();
     assert_eq!(classic.unaccounted_kb + missed, classic.corrected_kb);
     assert_eq!(classic.corrected_kb * 1024, ledger.unaccounted_bytes);

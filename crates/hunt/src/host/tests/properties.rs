@@ -2,7 +2,9 @@
 
 use super::super::{HostFiles, classic, ledger};
 use super::{consistent, of_meminfo};
-use pagehound_procfs::HugepagePool;
+use pagehound_procfs::{
+    HugepagePool, Installed, NodeText, Owned, OwnedKind, Processes, TraceRings, ZramDevice,
+};
 use proptest::prelude::*;
 
 const FIELDS: [&str; 36] = [
@@ -94,10 +96,65 @@ fn files() -> impl Strategy<Value = HostFiles> {
         })
 }
 
+/// The same with files that tell what rows consist of: figures that fit nothing.
+fn with_parts(files: HostFiles, more: [u64; 8], nodes: u32) -> HostFiles {
+    let [a, b, c, d, e, f, g, h] = more;
+    let node = |node| {
+        let meminfo =
+            format!("MemTotal: {a} kB\nMemFree: {b} kB\nFilePages: {c} kB\nSwapCached: {d} kB\n");
+        let text = NodeText {
+            node,
+            meminfo: meminfo.into_bytes(),
+        };
+        (
+            text,
+            vec![HugepagePool {
+                page_size: e,
+                total: f,
+                free: 0,
+            }],
+        )
+    };
+    let owned = |kind, bytes| Owned {
+        kind,
+        bytes,
+        pid: 1,
+        comm: "x".to_owned(),
+    };
+    HostFiles {
+        slabinfo: Some(
+            format!("a 1 2 3 4 5 : tunables 0 0 0 : slabdata 6 {a} 8\nb 1 2 3 4 {b} : tunables 0 0 0 : slabdata 6 {c} 8\n")
+                .into_bytes(),
+        ),
+        log: Some(format!("percpu: Embedded {d} pages/cpu s1\nMemory: 1K/2K available ({e}K kernel code, {f}K bss)\n").into_bytes()),
+        possible_cpus: Some(g),
+        sockstat: [Some(format!("TCP: mem {h}\nUDP: mem {a}\nFRAG: memory {b}\n").into_bytes()), None],
+        tmpfs: vec![("/a".to_owned(), c), ("/b".to_owned(), d)],
+        zram: vec![ZramDevice { name: "zram0".to_owned(), data: e, memory: f }],
+        trace_rings: vec![TraceRings { instance: None, size_kb: vec![g, h], piece_kb: Some(a) }],
+        mlx5_pages: b,
+        zswap_pool: Some(c),
+        nodes: (0..nodes).map(node).collect(),
+        installed: Installed { modules: Some(d), firmware: Some(e), blocks: Some(f), crash_kernel: Some(g) },
+        processes: Some(Processes {
+            owned: vec![
+                owned(OwnedKind::Memfd, h),
+                owned(OwnedKind::PacketRing, a),
+                owned(OwnedKind::BpfMap(27), b),
+                owned(OwnedKind::BpfMap(1), c),
+                owned(OwnedKind::Drm("i915".to_owned()), d),
+                owned(OwnedKind::Drm("xe".to_owned()), e),
+            ],
+            ..Processes::default()
+        }),
+        ..files
+    }
+}
+
 proptest! {
     #[test]
-    fn rows_add_up(files in files()) {
-        consistent(&files);
+    fn rows_add_up(files in files(), more in prop::array::uniform8(kb()), pages in 0u32..5) {
+        consistent(&with_parts(files, more, pages));
     }
 
     #[test]
@@ -109,6 +166,11 @@ proptest! {
             vmallocinfo: Some(other.clone()),
             zoneinfo: Some(other.clone()),
             vmstat: Some(other.clone()),
+            slabinfo: Some(other.clone()),
+            log: Some(other.clone()),
+            iomem: Some(other.clone()),
+            sysvipc_shm: Some(other.clone()),
+            zfs: [Some(other.clone()), Some(other.clone())],
             modules: Some(other),
             ..of_meminfo("MemTotal: 4000 kB\nMemFree: 4 kB\n")
         };

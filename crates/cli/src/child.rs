@@ -1,0 +1,78 @@
+//! The pages of this host, looked at by a child process: it gives way to everything
+//! else, and whatever becomes of it, the counters are told.
+
+use crate::args;
+use crate::commands::Context;
+use crate::interrupt;
+use crate::saved;
+use anyhow::{Context as _, bail, ensure};
+use pagehound_hunt::MemoryLimit;
+use pagehound_model::Report;
+use pagehound_procfs as procfs;
+use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+/// The longest report a child is listened to for.
+const LONGEST: u64 = 256 << 20;
+
+/// How long what is in flight has to arrive between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Of the memory that is available, the part a look may take where nobody says.
+const PART: u64 = 16;
+
+/// What a child reports of this host's pages.
+pub(crate) fn report(args: &args::Diagnose, context: &Context) -> anyhow::Result<Report> {
+    let limit = args.mem_limit.unwrap_or_else(default_limit);
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["diagnose", "live", "--json", "--as-child"]);
+    command.args(["--mem-limit", &limit.0.to_string()]);
+    command.args(["--threads", &threads(context).to_string()]);
+    if let Some(rate) = context.max_rate {
+        command.args(["--max-rate", &rate.to_string()]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().context("cannot begin another process")?;
+    let mut text = Vec::new();
+    if let Some(output) = child.stdout.take() {
+        output.take(LONGEST).read_to_end(&mut text)?;
+    }
+    let status = child.wait()?;
+    if interrupt::RAISED.load(Ordering::Relaxed) {
+        bail!("ended early");
+    }
+    ensure!(
+        !text.is_empty(),
+        "the process that looked at them ended with {status}"
+    );
+    saved::parse(&text)
+}
+
+/// Looks at the pages, as the child.
+pub(crate) fn look(args: &args::Diagnose, context: &Context) -> anyhow::Result<Report> {
+    let limit = args.mem_limit.unwrap_or(MemoryLimit::LEAST);
+    ensure!(
+        pagehound_live::give_way(limit.0, context.threads.get()),
+        "whoever asked is gone"
+    );
+    let dump = crate::input::dump(&args.target, &[], context.reading())?;
+    let kernel = context.kernel(&dump)?;
+    context.diagnose_live(&kernel, &args.target.to_string(), || thread::sleep(PAUSE))
+}
+
+/// A quarter of the processors, at least one: looking is to be noticed by nobody.
+fn threads(context: &Context) -> usize {
+    context.threads.get().div_ceil(4)
+}
+
+fn default_limit() -> MemoryLimit {
+    let text = fs::read("/proc/meminfo").unwrap_or_default();
+    let available = procfs::meminfo(&text).ok();
+    let available = available.and_then(|info| info.kb("MemAvailable"));
+    let part = available.unwrap_or(0).saturating_mul(1024) / PART;
+    MemoryLimit(part.max(MemoryLimit::LEAST.0))
+}

@@ -1,0 +1,43 @@
+//! A process that looks at a host's memory, and that the host can do without: it gives
+//! way to all others, is the first to go where memory runs out, and ends with whoever
+//! began it.
+//!
+//! Neither the idle class of the scheduler nor that of I/O has a safe wrapper; the
+//! lowest priority is the most that is asked for. Reading memory does no I/O.
+
+use std::fs;
+
+use rustix::process::{
+    Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit,
+};
+
+/// The lowest priority there is.
+const LOWEST: i32 = 19;
+
+/// What the allocator and each thread may take beside what is accounted for.
+const SLACK: u64 = 64 << 20;
+const OF_A_THREAD: u64 = 2 << 20;
+
+/// Makes this process give way, and ends it when its parent does. `memory` is what it
+/// may take for itself, in bytes, with so many `threads`; a request for more fails,
+/// which ends it.
+///
+/// What cannot be had is left: the process is a worse neighbour then, and no more.
+/// Returns whether the parent is still there.
+pub fn give_way(memory: u64, threads: usize) -> bool {
+    let parent = getppid();
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    let _ = nice(LOWEST);
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    // Private memory that can be written counts as data since 4.7: setrlimit(2).
+    let most = memory
+        .saturating_add(SLACK)
+        .saturating_add(OF_A_THREAD * threads as u64);
+    let limit = Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    let _ = setrlimit(Resource::Data, limit);
+    // It may have ended before it was asked for a signal.
+    getppid() == parent
+}
