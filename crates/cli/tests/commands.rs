@@ -9,7 +9,7 @@
 
 use assert_cmd::Command;
 use pagehound_testdata::demo;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the demo's guest said of itself.
 fn truth() -> PathBuf {
@@ -351,8 +351,8 @@ fn a_host_without_a_dump_is_undecided() {
 
 /// A folder of files as a live host has them; what is worked out from them by hand is in
 /// the tests of `host::parts`.
-fn saved_host() -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/host")
+fn saved_host() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/host")
 }
 
 #[test]
