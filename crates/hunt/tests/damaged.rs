@@ -74,7 +74,10 @@ fn pages_that_do_not_unpack_are_told_and_prove_nothing() {
     let kernel = common::kernel(&dump);
     let report = common::diagnose(&kernel, Without::default()).report;
     assert_eq!(report.target.coverage.unreadable, BROKEN as u64);
-    assert_eq!(report.verdict, Verdict::Suspect, "{:?}", report.warnings);
+    // The trees of the page cache were in what is damaged: the search is blind.
+    let control = report.control;
+    assert!(control.missed * 2 > control.checked, "{control:?}");
+    assert_eq!(report.verdict, Verdict::Incomplete, "{:?}", report.warnings);
     assert!(!report.complete);
     let told = report
         .warnings
