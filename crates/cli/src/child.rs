@@ -3,16 +3,14 @@
 
 use crate::args;
 use crate::commands::Context;
-use crate::interrupt;
 use crate::saved;
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use pagehound_hunt::MemoryLimit;
 use pagehound_model::Report;
 use pagehound_procfs as procfs;
 use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -25,7 +23,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Of the memory that is available, the part a look may take where nobody says.
 const PART: u64 = 16;
 
-/// What a child reports of this host's pages.
+/// What a child reports of this host's pages; what it has seen so far where Ctrl-C, which
+/// reaches both, ended it.
 pub(crate) fn report(args: &args::Diagnose, context: &Context) -> anyhow::Result<Report> {
     let limit = args.mem_limit.unwrap_or_else(default_limit);
     let mut command = Command::new("/proc/self/exe");
@@ -35,6 +34,12 @@ pub(crate) fn report(args: &args::Diagnose, context: &Context) -> anyhow::Result
     if let Some(rate) = context.max_rate {
         command.args(["--max-rate", &rate.to_string()]);
     }
+    if let Some(file) = &context.vmlinux {
+        command.arg("--vmlinux").arg(file);
+    }
+    if context.without_btf {
+        command.arg("--without-btf");
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot begin another process")?;
     let mut text = Vec::new();
@@ -42,9 +47,6 @@ pub(crate) fn report(args: &args::Diagnose, context: &Context) -> anyhow::Result
         output.take(LONGEST).read_to_end(&mut text)?;
     }
     let status = child.wait()?;
-    if interrupt::RAISED.load(Ordering::Relaxed) {
-        bail!("ended early");
-    }
     ensure!(
         !text.is_empty(),
         "the process that looked at them ended with {status}"

@@ -51,16 +51,10 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             let mut ledger = host::ledger(&files)?;
             let mut exit = Exit::OK;
             match memory.map(|options| live::open(&options)) {
+                // The counters are the quick answer.
+                Some(_) if args.quick => {}
                 Some(Ok(_)) => match child::report(args, context) {
-                    Ok(mut report) => {
-                        report.timing.seconds = start.elapsed().as_secs_f64();
-                        let detail = Detail::of(args.all);
-                        let exit = Exit::of(&report, args.fail_on);
-                        deliver(args, file, report, |report, page| {
-                            render::report(report, detail, page)
-                        })?;
-                        return Ok(exit);
-                    }
+                    Ok(report) => return answer(args, file, report, start, context),
                     Err(error) => {
                         let note = format!("pages were not looked at: {error:#}");
                         ledger.notes.push(note);
@@ -99,7 +93,7 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
                 }
                 Ok(context.diagnose(&kernel, &path)?.report)
             });
-            let mut report = match report {
+            let report = match report {
                 Ok(report) => report,
                 // Of a dump that broke off, what there is is worth telling.
                 Err(reason)
@@ -112,18 +106,29 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
                 }
                 Err(error) => return Err(error),
             };
-            // From the first byte of the file on, not only the census.
-            report.timing.seconds = start.elapsed().as_secs_f64();
-            let detail = Detail::of(args.all);
-            let exit = Exit::of(&report, args.fail_on);
-            deliver(args, file, report, |report, page| {
-                render::report(report, detail, page)
-            })?;
-            if context.interrupted() {
-                return Ok(Exit::INTERRUPTED);
-            }
-            Ok(exit)
+            answer(args, file, report, start, context)
         }
+    }
+}
+
+/// Delivers what was worked out since `start`.
+fn answer(
+    args: &args::Diagnose,
+    file: Option<Destination>,
+    mut report: Report,
+    start: Instant,
+    context: &Context,
+) -> anyhow::Result<Exit> {
+    // From the first byte of the file on, not only the census.
+    report.timing.seconds = start.elapsed().as_secs_f64();
+    let detail = Detail::of(args.all);
+    let exit = Exit::of(&report, args.fail_on);
+    deliver(args, file, report, |report, page| {
+        render::report(report, detail, page)
+    })?;
+    match context.interrupted() {
+        true => Ok(Exit::INTERRUPTED),
+        false => Ok(exit),
     }
 }
 

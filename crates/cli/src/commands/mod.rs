@@ -40,7 +40,7 @@ pub(crate) struct Context {
     /// Do as if the dump held no BTF.
     pub(crate) without_btf: bool,
     /// The vmlinux of the dump's kernel.
-    vmlinux: Option<PathBuf>,
+    pub(crate) vmlinux: Option<PathBuf>,
     /// Bytes a second to read of a live host.
     pub(crate) max_rate: Option<NonZeroU64>,
     /// Resident memory to keep below, if there is little.

@@ -6,8 +6,9 @@
 //! address in one place. So a page is taken for lost only if two looks find no
 //! reference to it and its `struct page` stands still from the end of the first look
 //! to the end of the second: whoever takes, frees or passes on a page writes to it.
+//! That it is the same at both ends does not show that nobody wrote to it between; the
+//! page would have to be on its way in both looks besides.
 
-use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher};
 
 use pagehound_kernel::{Kernel, Pages};
@@ -15,6 +16,7 @@ use pagehound_model::{Evidence, Finding, Reach, State, thousands};
 use pagehound_vmcore::Pfn;
 
 use super::look::Look;
+use crate::census::Bits;
 use crate::units::Units;
 
 /// What is known of the time between the first look and the second.
@@ -36,7 +38,7 @@ impl Motion {
                     checked: finding.pages,
                     matched: finding.pages,
                     text: format!(
-                        "so in both of two looks within {} s, and between them no struct page changed",
+                        "so in both of two looks within {} s, at whose ends the struct pages are the same",
                         self.seconds
                     ),
                 });
@@ -121,12 +123,12 @@ fn digests(kernel: &Kernel<'_>, pages: &Pages, heads: impl Iterator<Item = Pfn>)
 const UNREAD: u32 = 0;
 
 impl Look {
-    /// Frames of the control group that the search missed.
-    pub(super) fn missed_of_control(&self) -> HashSet<Pfn> {
-        let mut missed = HashSet::new();
+    /// Units of the control group that the search missed.
+    pub(super) fn missed_of_control(&self) -> Bits {
+        let missed = Bits::new(self.pages.map.end());
         self.census.each_of_control(&self.pages, |unit, is_missed| {
             if is_missed {
-                missed.insert(unit.start);
+                missed.set(unit.start);
             }
         });
         missed
@@ -134,10 +136,10 @@ impl Look {
 
     /// Judges the control group as what is lost is judged: the search missed what it
     /// missed in both looks.
-    pub(super) fn forgive(&mut self, missed_before: &HashSet<Pfn>) {
+    pub(super) fn forgive(&mut self, missed_before: &Bits) {
         let mut missed = 0;
         self.census.each_of_control(&self.pages, |unit, is_missed| {
-            if is_missed && missed_before.contains(&unit.start) {
+            if is_missed && missed_before.get(unit.start) {
                 missed += unit.len();
             }
         });

@@ -51,7 +51,8 @@ impl Default for Making<'_> {
 /// How often what may have been changed while it was read is read.
 const TRIES: usize = 4;
 
-/// One in so many slabs of a host that runs may change while it is read.
+/// One in so many slabs of a host that runs may change while it is read: all objects of
+/// such a slab count as live, so more is held for it and nothing less.
 const MOVING_PART: u64 = 200;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -198,18 +199,16 @@ impl Pages {
             self.free_by_links(kernel);
             return;
         }
-        let (pcp, problems) = if self.moving {
+        if self.moving {
             // As soon after the memory map as may be, and not from before it.
             kernel.forget();
-            self.steady(
-                kernel,
-                || kernel.pcp_pages(&self.nodes),
-                |(_, problems)| problems.is_empty(),
-            )
-        } else {
-            kernel.pcp_pages(&self.nodes)
-        };
-        self.damaged |= !problems.is_empty() && !self.moving;
+        }
+        let (pcp, problems) = self.steady(
+            kernel,
+            || kernel.pcp_pages(&self.nodes),
+            |(_, problems)| problems.is_empty(),
+        );
+        self.damaged |= !problems.is_empty();
         self.warnings.extend(problems);
         for (page, order) in pcp {
             if let Some(pfn) = self.memmap.pfn(page) {

@@ -17,7 +17,7 @@ use crate::vmalloc::{VmStruct, VmapArea, area_at};
 
 impl Pages {
     pub(super) fn doubt(&mut self, what: &str, error: &KernelError) {
-        self.damaged |= error.is_doubtful() && !self.moving;
+        self.damaged |= error.is_doubtful();
         self.warnings.push(format!("{what}: {error}"));
     }
 
