@@ -73,18 +73,7 @@ pub(crate) fn deps() -> anyhow::Result<()> {
 
 /// Builds a package's static release binary and returns its path.
 pub(crate) fn static_binary(package: &str) -> anyhow::Result<PathBuf> {
-    let mut build = cargo([
-        "build",
-        "--locked",
-        "--release",
-        "--target",
-        TARGET,
-        "--package",
-        package,
-    ]);
-    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
-    run(build)?;
-    let binary = target_folder().join(TARGET).join("release").join(package);
+    let binary = static_binary_for(package, TARGET, &[])?;
     let ldd = Command::new("ldd").arg(&binary).output().context("ldd")?;
     let said = [ldd.stdout, ldd.stderr].concat();
     let said = String::from_utf8_lossy(&said);
@@ -94,6 +83,28 @@ pub(crate) fn static_binary(package: &str) -> anyhow::Result<PathBuf> {
         binary.display()
     );
     Ok(binary)
+}
+
+/// The same for another `target` than this host, with the `tools` that link for it in
+/// the environment.
+pub(crate) fn static_binary_for(
+    package: &str,
+    target: &str,
+    tools: &[(&str, PathBuf)],
+) -> anyhow::Result<PathBuf> {
+    let mut build = cargo([
+        "build",
+        "--locked",
+        "--release",
+        "--target",
+        target,
+        "--package",
+        package,
+    ]);
+    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    build.envs(tools.iter().cloned());
+    run(build)?;
+    Ok(target_folder().join(target).join("release").join(package))
 }
 
 /// Where cargo builds.

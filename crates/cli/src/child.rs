@@ -11,14 +11,9 @@ use pagehound_procfs as procfs;
 use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
 /// The longest report a child is listened to for.
 const LONGEST: u64 = 256 << 20;
-
-/// How long what is in flight has to arrive between two looks.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Of the memory that is available, the part a look may take where nobody says.
 const PART: u64 = 16;
@@ -63,7 +58,7 @@ pub(crate) fn look(args: &args::Diagnose, context: &Context) -> anyhow::Result<R
     );
     let dump = crate::input::dump(&args.target, &[], context.reading())?;
     let kernel = context.kernel(&dump)?;
-    context.diagnose_live(&kernel, &args.target.to_string(), || thread::sleep(PAUSE))
+    Ok(context.diagnose(&kernel, &args.target.to_string())?.report)
 }
 
 /// A quarter of the processors, at least one: looking is to be noticed by nobody.

@@ -11,7 +11,7 @@ use pagehound_hunt::host::{HostFiles, host_folder, looks_like_host_files};
 use pagehound_kernel::{KernelError, Searched};
 use pagehound_live as live;
 use pagehound_model::Report;
-use pagehound_vmcore::{Advice, Dump, Format, OpenError, OpenOptions, shell_path};
+use pagehound_vmcore::{Advice, Dump, OpenError, OpenOptions, shell_path};
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -166,15 +166,6 @@ fn with_pipe(error: OpenError) -> anyhow::Error {
             anyhow!("{error}; or without a copy: {pipe} | pagehound diagnose -")
         }
         None => error.into(),
-    }
-}
-
-/// Says what of pages is less certain than of a dump's.
-pub(crate) fn note_moving(target: &Target, dump: &Dump) {
-    if dump.info.format == Format::Live {
-        output::note(&format!(
-            "{target}: the host goes on while it is looked at: pages on their way may look lost, so look twice"
-        ));
     }
 }
 

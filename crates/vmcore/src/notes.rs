@@ -17,6 +17,8 @@ const ERASEINFO: &[u8] = b"ERASEINFO";
 /// many as in the configuration that somebody wrote by hand.
 const MAX_ERASEINFO: u64 = 1 << 16;
 const MAX_ERASED: usize = 1024;
+/// Longest line of it that is kept whole.
+const MAX_ERASED_LINE: usize = 1024;
 /// Descriptors longer than this are device dumps (`NT_VMCOREDD`), not registers.
 const MAX_DESC: u64 = 1 << 16;
 /// All descriptors together. Those of a machine with 8,192 CPUs come to 6 MiB; a file
@@ -122,7 +124,14 @@ pub(crate) fn read_erased(source: &Source, offset: u64, len: u64) -> Vec<String>
 fn erased_lines(text: &[u8]) -> Vec<String> {
     let text = text_of(text).unwrap_or_default();
     text.split(|&byte| byte == b'\n')
-        .map(|line| String::from_utf8_lossy(line).trim().to_owned())
+        .map(|line| {
+            let kept = line.get(..MAX_ERASED_LINE).unwrap_or(line);
+            let mut text = String::from_utf8_lossy(kept).trim().to_owned();
+            if kept.len() < line.len() {
+                text.push('…');
+            }
+            text
+        })
         .filter(|line| !line.is_empty())
         .take(MAX_ERASED)
         .collect()

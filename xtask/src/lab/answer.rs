@@ -52,6 +52,9 @@ pub(super) struct Owner {
     pub(super) pid: Option<u32>,
 }
 
+/// How `pages` is asked.
+pub(super) const PAGES: [&str; 3] = ["--format", "jsonl", "--allocators"];
+
 /// Its answer to one dump.
 pub(super) struct Answer {
     /// Frame numbers of all pages it calls lost.
@@ -80,14 +83,19 @@ impl Answer {
         let mut rows = Vec::new();
         // Without page structs to be read no page is called anything.
         if report.verdict != Verdict::Incomplete {
-            let pages = ask(Command::new(&program).arg("pages").arg(dump).args([
-                "--format",
-                "jsonl",
-                "--allocators",
-            ]))?;
-            rows = runs(&pages)?;
+            rows = runs(&ask(Command::new(&program)
+                .arg("pages")
+                .arg(dump)
+                .args(PAGES))?)?;
         }
         Ok(Self::new(&rows, seconds, report))
+    }
+
+    /// What it said elsewhere: what `diagnose --json` printed, and `pages` with [`PAGES`].
+    pub(super) fn told(report: &str, pages: &str) -> Result<Self> {
+        let report = parse(report)?;
+        let seconds = report.timing.seconds;
+        Ok(Self::new(&runs(pages)?, seconds, report))
     }
 
     fn new(rows: &[Row], seconds: f64, report: Report) -> Self {

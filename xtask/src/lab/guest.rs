@@ -47,7 +47,7 @@ pub(super) fn take(
     let crash = Crash::prepare(scenario, ways, &dir)?;
     let initrd = dir.join("initrd.cpio");
     let program = match ways.contains(&Way::Live) {
-        true => Some(pagehound::build(target.arch, &dir)?),
+        true => Some(pagehound::build(&kernel, &dir)?),
         false => None,
     };
     let scenario = &Scenario {
@@ -202,7 +202,8 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
                 let (_, other) = dumps.next().context("no dump to compare with")?;
                 let truth = score::truth(&taken.truth)?;
                 let mac = arguments.variant.mac;
-                live::compare(&arguments.binary, dump, other, &truth, mac)?;
+                let answers = live::compare(&arguments.binary, dump, other, &truth, mac)?;
+                scores.push(answers);
             } else if way.is_cut() {
                 println!("{}: incomplete, so not scored", dump.display());
             } else {

@@ -18,9 +18,8 @@ const LIBRARIES: [&str; 2] = ["libc6-dev", "linux-libc-dev"];
 /// Their names, in the guest's `/bin` and with `.c` in `lab/guest`.
 pub(super) const NAMES: [&str; 2] = ["holder", "load"];
 
-/// Compiles them with the kernel's compiler and the C library of its suite,
-/// statically: the guest has no libraries. They are in the order of [`NAMES`].
-pub(super) fn build(target: &Target, unpacked: &Unpacked) -> Result<Vec<PathBuf>> {
+/// The C library of the kernel's suite, with what is compiled against it.
+pub(super) fn c_library(target: &Target) -> Result<PathBuf> {
     let suite = target.kernel.suite();
     let arch = target.arch.debian();
     let dir = cache::root()?.join(format!("libc/{suite}-{arch}"));
@@ -30,6 +29,13 @@ pub(super) fn build(target: &Target, unpacked: &Unpacked) -> Result<Vec<PathBuf>
         Apt::open(suite, arch)?.unpack(&LIBRARIES.map(str::to_owned), &root)?;
         fs::write(&complete, []).context("cannot mark the C library as unpacked")?;
     }
+    Ok(root)
+}
+
+/// Compiles them with the kernel's compiler and the C library of its suite,
+/// statically: the guest has no libraries. They are in the order of [`NAMES`].
+pub(super) fn build(target: &Target, unpacked: &Unpacked) -> Result<Vec<PathBuf>> {
+    let root = c_library(target)?;
     NAMES
         .iter()
         .map(|name| {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use super::modules::{Module, Modules};
 use super::programs::Programs;
 use super::target::Target;
+use super::tools::Tools;
 use super::{cache, holder, packages, process};
 
 const MAKE_LIMIT: Duration = Duration::from_secs(300);
@@ -34,6 +35,8 @@ pub(super) struct Kernel {
     pub(super) programs: Programs,
     /// Programs of `lab/guest`, compiled.
     pub(super) holders: Vec<PathBuf>,
+    /// The compiler it was made with.
+    pub(super) tools: Tools,
     /// Cache folder of this kernel's version.
     pub(super) dir: PathBuf,
 }
@@ -50,6 +53,7 @@ impl Kernel {
             modules: Modules::of(&unpacked.root, &unpacked.release)?,
             programs: Programs::prepare(target)?,
             holders: holder::build(target, &unpacked)?,
+            tools: unpacked.tools,
             dir: unpacked.dir,
             release: unpacked.release,
         })

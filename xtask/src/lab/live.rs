@@ -10,15 +10,19 @@ use anyhow::{Context, Result, ensure};
 use pagehound_testdata::Truth;
 use serde_json::Value;
 
-use super::answer::Binary;
+use super::answer::{self, Binary};
 use super::cache;
 use super::frames::Mac;
+use super::score::{self, Comparison, check_kernel};
 
 /// What the guest gets beyond its scenario's memory, in MiB: the program, which stays
 /// in the initrd's memory, and what it works in.
 pub(super) const EXTRA: u32 = 128;
 /// Where the section of an answer begins in what the guest reports.
 const SECTION: &str = "== live-";
+/// The answers that are scored as those to a dump are.
+const REPORT: &str = "diagnose";
+const PAGES: &str = "pages";
 /// The kind of planted pages that frames were received into.
 const FRAMES: u32 = 1;
 
@@ -38,7 +42,7 @@ struct Question {
 
 /// What a search by more threads than the guest has processors finds must be there: they
 /// share no open file of kcore.
-const QUESTIONS: [Question; 9] = [
+const QUESTIONS: [Question; 10] = [
     // First: the kernel makes the boot's id when it is first asked for it.
     Question {
         name: "counters",
@@ -47,8 +51,14 @@ const QUESTIONS: [Question; 9] = [
         status: 0,
     },
     Question {
-        name: "pages",
+        name: REPORT,
         ask: "diagnose @ --json --fail-on never",
+        compare: Some(lost),
+        status: 0,
+    },
+    Question {
+        name: PAGES,
+        ask: "pages @ --format jsonl --allocators",
         compare: Some(pages),
         status: 0,
     },
@@ -174,7 +184,8 @@ impl Answer {
     }
 }
 
-/// Compares all answers in `dir` with what `dump` says.
+/// Compares all answers in `dir` with what `dump` says, and what they say of pages with
+/// the truth.
 ///
 /// # Errors
 /// With every answer that differs.
@@ -184,7 +195,7 @@ pub(super) fn compare(
     dump: &Path,
     truth: &Truth,
     mac: Mac,
-) -> Result<()> {
+) -> Result<Comparison> {
     println!("{}", dir.display());
     let mut wrong = Vec::new();
     for question in &QUESTIONS {
@@ -203,7 +214,10 @@ pub(super) fn compare(
         "live and dump differ: {}",
         wrong.join(", ")
     );
-    Ok(())
+    let said = |name| Answer::read(dir, name).map(|answer| answer.said);
+    let answer = answer::Answer::told(&said(REPORT)?, &said(PAGES)?)?;
+    check_kernel(truth, &answer)?;
+    Ok(score::print(truth, &answer))
 }
 
 fn one(
@@ -302,9 +316,9 @@ fn info(live: &str, dump: &str, _: &Truth) -> Result<String> {
 }
 
 /// What is lost, to one page in a hundred of what was planted, and whose it is.
-fn pages(live: &str, dump: &str, truth: &Truth) -> Result<String> {
+fn lost(live: &str, dump: &str, truth: &Truth) -> Result<String> {
     let (live, dump) = (json(live)?, json(dump)?);
-    let lost = |report: &Value| report["unaccounted"]["lost_pages"].as_u64();
+    let count = |report: &Value| report["unaccounted"]["lost_pages"].as_u64();
     let drivers = |report: &Value| -> BTreeSet<String> {
         let findings = report["findings"].as_array().into_iter().flatten();
         let lost = findings.filter(|finding| finding["verdict"] == "lost");
@@ -313,11 +327,11 @@ fn pages(live: &str, dump: &str, truth: &Truth) -> Result<String> {
         drivers.map(str::to_owned).collect()
     };
     let planted = truth.lost().len() as u64;
-    let found = lost(&live).context("no report")?;
+    let found = count(&live).context("no report")?;
     ensure!(
         found.abs_diff(planted) * 100 <= planted.max(100),
         "{found} pages lost of {planted} planted, in the dump {:?}; {}",
-        lost(&dump),
+        count(&dump),
         live["warnings"]
     );
     ensure!(
@@ -333,6 +347,24 @@ fn pages(live: &str, dump: &str, truth: &Truth) -> Result<String> {
         live["timing"]["seconds"],
         live["warnings"]
     ))
+}
+
+/// All frames, in either.
+fn pages(live: &str, dump: &str, _: &Truth) -> Result<String> {
+    let frames = |text: &str| -> Result<u64> {
+        text.lines()
+            .map(|line| {
+                let row = json(line)?;
+                row["count"].as_u64().context("a row without a count")
+            })
+            .sum()
+    };
+    let (live, dump) = (frames(live)?, frames(dump)?);
+    ensure!(
+        live > 0 && live == dump,
+        "{live} frames, in the dump {dump}"
+    );
+    Ok(format!("{live} frames"))
 }
 
 /// A log only grows, in a guest that lives for a minute.
@@ -382,11 +414,11 @@ fn search(live: &str, dump: &str, truth: &Truth) -> Result<String> {
             .map(|address| address >> 12);
         frames.filter(|frame| planted.contains(frame)).collect()
     };
+    if planted.is_empty() {
+        return Ok("no received frames are planted".to_owned());
+    }
     let (live, dump) = (found(live), found(dump));
-    ensure!(
-        !dump.is_empty(),
-        "the dump has none: plant received frames, as `frames` does"
-    );
+    ensure!(!dump.is_empty(), "the dump has none");
     ensure!(
         live == dump,
         "{} planted pages, in the dump {}; not in both {:x?}",

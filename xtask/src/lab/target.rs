@@ -138,6 +138,14 @@ impl Arch {
         }
     }
 
+    /// What Rust calls programs for it.
+    pub(super) fn triple(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
     /// True when the host's processor is of this architecture.
     pub(super) fn is_host(self) -> bool {
         let name = match self {

@@ -171,6 +171,27 @@ impl Tools {
         Apt::open(target.kernel.suite(), HOST)
     }
 
+    /// A script in `dir` that compiles and links against the C library below `sysroot`.
+    pub(super) fn write_linker(&self, sysroot: &Path, dir: &Path) -> Result<PathBuf> {
+        let script = format!(
+            "#!/bin/sh\nPATH={}:$PATH exec {} --sysroot={} \"$@\"\n",
+            shell_path(&self.root.join("usr/bin")),
+            self.compiler,
+            shell_path(sysroot),
+        );
+        let path = dir.join("cc");
+        cache::write_if_changed(&path, script.as_bytes())?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+            .context("cannot make the linker a program")?;
+        Ok(path)
+    }
+
+    /// One of the programs beside the compiler, such as `strip`.
+    pub(super) fn program(&self, target: &Target, name: &str) -> PathBuf {
+        let name = format!("{}{name}", target.arch.tool_prefix());
+        self.root.join("usr/bin").join(name)
+    }
+
     /// The compiler, for code of the target.
     pub(super) fn compiler(&self) -> Result<Command> {
         self.command(&self.compiler)

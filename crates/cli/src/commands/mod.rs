@@ -23,13 +23,18 @@ use pagehound_hunt::{self as hunt, Diagnosis, MemoryLimit};
 use pagehound_kernel::{Class, Kernel, KernelError, Making, Options};
 use pagehound_live::OpenOptions as LiveOptions;
 use pagehound_model::{Report, UNACCOUNTED};
-use pagehound_vmcore::Dump;
+use pagehound_vmcore::{Dump, Format};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// Where distributions put debug information.
 const DEBUG_ROOT: &str = "/usr/lib/debug";
+
+/// How long what is in flight on a host that runs has to arrive between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -112,20 +117,14 @@ impl Context {
         }
     }
 
-    /// The whole diagnosis of the target called `path`, with a bar.
-    fn diagnose(&self, kernel: &Kernel<'_>, path: &str) -> anyhow::Result<Diagnosis> {
-        Ok(self.with_bar(path, |options| Diagnosis::of(kernel, options))?)
-    }
-
-    /// The same of a host that runs, with a pause between two looks.
-    pub(crate) fn diagnose_live(
-        &self,
-        kernel: &Kernel<'_>,
-        path: &str,
-        pause: impl FnOnce(),
-    ) -> anyhow::Result<Report> {
-        let live = |options: &hunt::Options<'_>| Diagnosis::live(kernel, options, pause);
-        Ok(self.with_bar(path, live)?.report)
+    /// The whole diagnosis of the target called `path`, with a bar; of a host that runs by
+    /// two looks.
+    pub(crate) fn diagnose(&self, kernel: &Kernel<'_>, path: &str) -> anyhow::Result<Diagnosis> {
+        let is_live = kernel.dump.info.format == Format::Live;
+        Ok(self.with_bar(path, |options| match is_live {
+            true => Diagnosis::live(kernel, options, || thread::sleep(PAUSE)),
+            false => Diagnosis::of(kernel, options),
+        })?)
     }
 
     /// A first answer, from the sample that `seed` draws.

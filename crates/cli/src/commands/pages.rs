@@ -80,7 +80,6 @@ struct Each<'a> {
 pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit> {
     let classes = super::classes(&args.class)?;
     let dump = crate::input::dump(&args.target, &args.others.parts, context.reading())?;
-    crate::input::note_moving(&args.target, &dump);
     let kernel = context.kernel(&dump)?;
     let diagnosis = context.diagnose(&kernel, &args.target.to_string())?;
     let report = &diagnosis.report;

@@ -31,7 +31,6 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
         .stands_first("why", std::slice::from_ref(&args.page))?;
     let asked = args.page().map_err(anyhow::Error::msg)?;
     let dump = crate::input::dump(&args.target, &args.others.parts, context.reading())?;
-    crate::input::note_moving(&args.target, &dump);
     let kernel = context.kernel(&dump)?;
     let shift = kernel.page_shift();
     let pfn = match asked {
