@@ -58,7 +58,7 @@ impl Context {
         let threads = global
             .threads
             .and_then(|threads| NonZeroUsize::new(threads.into()));
-        let threads = threads.or_else(|| std::thread::available_parallelism().ok());
+        let threads = threads.or_else(|| thread::available_parallelism().ok());
         Ok(Context {
             threads: threads.unwrap_or(NonZeroUsize::MIN),
             cancel: &interrupt::RAISED,
