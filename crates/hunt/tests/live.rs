@@ -6,8 +6,8 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use pagehound_hunt::census::{Via, Without};
 use pagehound_hunt::{Diagnosis, Options};
@@ -16,11 +16,29 @@ use pagehound_scan::NoProgress;
 use pagehound_testdata::kind;
 use pagehound_vmcore::{Coverage, Dump, Fault, PageState, Pfn, PfnRange, PhysAddr, PhysicalMemory};
 
+/// When pages are others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// From the pause between the looks on.
+    Later,
+    /// In each look from the second time on that they are read.
+    ReadAgain,
+}
+
+/// What both memory and test know of the time.
+#[derive(Default)]
+struct Clock {
+    later: AtomicBool,
+    /// Changed pages that were read since the look began.
+    read: Mutex<BTreeSet<u64>>,
+}
+
 /// Memory of which some pages are others from a moment on.
 struct Changing {
     before: Box<dyn PhysicalMemory>,
     after: BTreeMap<u64, Vec<u8>>,
-    changed: Arc<AtomicBool>,
+    when: When,
+    clock: Arc<Clock>,
 }
 
 impl Changing {
@@ -51,13 +69,18 @@ impl PhysicalMemory for Changing {
     }
 
     fn read_page(&self, pfn: Pfn, page: &mut [u8]) -> Result<(), Fault> {
-        match self.after.get(&pfn.0) {
-            Some(other) if self.changed.load(Ordering::Relaxed) => {
-                page.copy_from_slice(other);
-                Ok(())
-            }
-            _ => self.before.read_page(pfn, page),
+        let Some(other) = self.after.get(&pfn.0) else {
+            return self.before.read_page(pfn, page);
+        };
+        let is_other = match self.when {
+            When::Later => self.clock.later.load(Ordering::Relaxed),
+            When::ReadAgain => !self.clock.read.lock().unwrap().insert(pfn.0),
+        };
+        match is_other {
+            true => page.copy_from_slice(other),
+            false => self.before.read_page(pfn, page)?,
         }
+        Ok(())
     }
 
     fn present_runs(&self) -> Vec<PfnRange> {
@@ -72,14 +95,15 @@ impl PhysicalMemory for Changing {
 /// Bytes to write, and where.
 type Writes = Vec<(PhysAddr, Vec<u8>)>;
 
-/// The demo's memory with these writes, which show from when the flag is raised.
-fn demo(writes: &Writes, already: bool) -> (Dump, Arc<AtomicBool>, BTreeSet<u64>) {
+/// The demo's memory with these writes, and what tells when they show.
+fn demo(writes: &Writes, when: When) -> (Dump, Arc<Clock>, BTreeSet<u64>) {
     let (dump, truth) = common::demo();
-    let changed = Arc::new(AtomicBool::new(already));
+    let clock = Arc::new(Clock::default());
     let mut memory = Changing {
         before: dump.memory,
         after: BTreeMap::new(),
-        changed: Arc::clone(&changed),
+        when,
+        clock: Arc::clone(&clock),
     };
     for (at, bytes) in writes {
         memory.write(*at, bytes);
@@ -88,14 +112,21 @@ fn demo(writes: &Writes, already: bool) -> (Dump, Arc<AtomicBool>, BTreeSet<u64>
         info: dump.info,
         memory: Box::new(memory),
     };
-    (dump, changed, truth.lost())
+    (dump, clock, truth.lost())
 }
 
-/// Looks twice at the demo's memory, in which these writes show from the second look
-/// on, or from the first if `already`. With it what the demo has lost.
-fn look_twice(writes: &Writes, already: bool, without: Without) -> (Diagnosis, BTreeSet<u64>) {
-    let (dump, changed, lost) = demo(writes, already);
+/// Looks twice at the demo's memory, in which these writes show `when` it says, or
+/// always if `already`. With it what the demo has lost.
+fn look_twice(
+    writes: &Writes,
+    when: When,
+    already: bool,
+    without: Without,
+) -> (Diagnosis, BTreeSet<u64>) {
+    let (dump, clock, lost) = demo(writes, when);
     let kernel = common::kernel(&dump);
+    clock.later.store(already, Ordering::Relaxed);
+    clock.read.lock().unwrap().clear();
     let cancel = AtomicBool::new(false);
     let options = Options {
         path: "live",
@@ -105,7 +136,10 @@ fn look_twice(writes: &Writes, already: bool, without: Without) -> (Diagnosis, B
         memory: None,
         without,
     };
-    let pause = || changed.store(true, Ordering::Relaxed);
+    let pause = || {
+        clock.later.store(true, Ordering::Relaxed);
+        clock.read.lock().unwrap().clear();
+    };
     let diagnosis = Diagnosis::live(&kernel, &options, pause).unwrap();
     (diagnosis, lost)
 }
@@ -133,7 +167,8 @@ fn alone() -> Without {
 fn forget(pages: &BTreeSet<u64>) -> Writes {
     let mut writes = Writes::new();
     for _ in 0..8 {
-        let (dump, _, _) = demo(&writes, true);
+        let (dump, clock, _) = demo(&writes, When::Later);
+        clock.later.store(true, Ordering::Relaxed);
         let diagnosis = common::diagnose(&common::kernel(&dump), alone());
         let before = writes.len();
         for &pfn in pages {
@@ -150,7 +185,7 @@ fn forget(pages: &BTreeSet<u64>) -> Writes {
 
 #[test]
 fn what_stands_still_is_lost() {
-    let (diagnosis, lost) = look_twice(&Writes::new(), false, Without::default());
+    let (diagnosis, lost) = look_twice(&Writes::new(), When::Later, false, Without::default());
     let report = &diagnosis.report;
     assert_eq!(report.verdict, Verdict::Lost, "{:?}", report.warnings);
     let found = common::count_lost(&diagnosis, &lost);
@@ -168,7 +203,7 @@ fn what_has_a_reference_in_one_look_is_in_motion() {
     // Two words lead to a list of pages through their struct pages.
     let list = truth.pages(kind("list"));
     let writes = forget(&list);
-    let (diagnosis, lost) = look_twice(&writes, false, alone());
+    let (diagnosis, lost) = look_twice(&writes, When::Later, false, alone());
     assert_eq!(common::count_lost(&diagnosis, &list), 0);
     let moved = in_transit(&diagnosis);
     let all = list.len();
@@ -183,31 +218,53 @@ fn what_has_a_reference_in_one_look_is_in_motion() {
     assert!(warnings.contains("at one moment"), "{warnings}");
 
     // Gone before the first look, they are lost: nothing else keeps them.
-    let (diagnosis, _) = look_twice(&writes, true, alone());
+    let (diagnosis, _) = look_twice(&writes, When::Later, true, alone());
     let found = common::count_lost(&diagnosis, &list);
     assert!(found * 10 >= all * 9, "{found} of {all}");
+}
+
+/// Writes that make the reference count of so many planted frames another, and these.
+fn recount(count: u32, frames: usize) -> (Writes, BTreeSet<u64>) {
+    let (dump, truth) = common::demo();
+    let kernel = common::kernel(&dump);
+    let pages = pagehound_kernel::Pages::of(&kernel, pagehound_kernel::Making::default()).unwrap();
+    let taken: BTreeSet<u64> = truth
+        .pages(kind("frames"))
+        .into_iter()
+        .take(frames)
+        .collect();
+    let writes = taken.iter().map(|&pfn| {
+        // `_refcount` is at 52 in every kernel with a struct page of 64 bytes.
+        let at = pages.memmap.page(Pfn(pfn)).add(52);
+        (kernel.phys(at).unwrap(), count.to_le_bytes().to_vec())
+    });
+    (writes.collect(), taken)
+}
+
+/// Looks twice at a demo in which pages become others, and sees that all but those are
+/// lost.
+fn assert_not_lost(writes: &Writes, when: When, taken: &BTreeSet<u64>) {
+    let (diagnosis, lost) = look_twice(writes, when, false, Without::default());
+    assert_eq!(common::count_lost(&diagnosis, taken), 0);
+    let found = common::count_lost(&diagnosis, &lost);
+    let all = lost.len() - taken.len();
+    assert!(
+        found * 1000 >= all * 995 && found <= all,
+        "{found} of {all}"
+    );
 }
 
 /// Whoever takes a page writes to its `struct page`.
 #[test]
 fn what_changes_hands_is_not_lost() {
-    const TAKEN: usize = 50;
-    let (dump, truth) = common::demo();
-    let kernel = common::kernel(&dump);
-    let pages = pagehound_kernel::Pages::of(&kernel, pagehound_kernel::Making::default()).unwrap();
-    let frames = truth.pages(kind("frames"));
-    let taken: BTreeSet<u64> = frames.into_iter().take(TAKEN).collect();
-    let writes = taken.iter().map(|&pfn| {
-        // `_refcount` is at 52 in every kernel with a struct page of 64 bytes.
-        let count = pages.memmap.page(Pfn(pfn)).add(52);
-        (kernel.phys(count).unwrap(), 2u32.to_le_bytes().to_vec())
-    });
-    let (diagnosis, lost) = look_twice(&writes.collect(), false, Without::default());
-    assert_eq!(common::count_lost(&diagnosis, &taken), 0);
-    let found = common::count_lost(&diagnosis, &lost);
-    let all = lost.len() - TAKEN;
-    assert!(
-        found * 1000 >= all * 995 && found <= all,
-        "{found} of {all}"
-    );
+    let (writes, taken) = recount(2, 50);
+    assert_not_lost(&writes, When::Later, &taken);
+}
+
+/// A page that is in use when the map is made and free when the look ends looks the same
+/// at the ends of both looks.
+#[test]
+fn what_is_freed_in_each_look_is_not_lost() {
+    let (writes, taken) = recount(0, 50);
+    assert_not_lost(&writes, When::ReadAgain, &taken);
 }

@@ -4,10 +4,10 @@
 //! moves from memory that was not read yet to memory that was. That is over in the
 //! time a pointer takes, for pages in flight; whoever has a page for long has its
 //! address in one place. So a page is taken for lost only if two looks find no
-//! reference to it and its `struct page` stands still from the end of the first look
-//! to the end of the second: whoever takes, frees or passes on a page writes to it.
-//! That it is the same at both ends does not show that nobody wrote to it between; the
-//! page would have to be on its way in both looks besides.
+//! reference to it and its `struct page` is the same, and that of a page in use, at the
+//! end of the first look and at the end of the second: whoever takes, frees or passes
+//! on a page writes to it. A page that is freed and taken again may look as before; it
+//! would have to be on its way in both looks besides.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -102,7 +102,8 @@ impl Suspects {
 }
 
 /// Of each unit what its length and its first `struct page` make, [`UNREAD`] where that
-/// cannot be read.
+/// cannot be read, or is of a page that somebody has freed or put to use since the map
+/// was made.
 fn digests(kernel: &Kernel<'_>, pages: &Pages, heads: impl Iterator<Item = Pfn>) -> Vec<u32> {
     kernel.forget();
     let mut structs = pages.memmap.struct_pages(kernel);
@@ -111,15 +112,15 @@ fn digests(kernel: &Kernel<'_>, pages: &Pages, heads: impl Iterator<Item = Pfn>)
             let mut hasher = DefaultHasher::new();
             hasher.write_u64(pages.map.unit(head).len());
             match structs.get(head) {
-                Some(page) => hasher.write(page),
-                None => return UNREAD,
+                Some(page) if pages.is_still_censused(head, page) => hasher.write(page),
+                _ => return UNREAD,
             }
             (hasher.finish() as u32).max(UNREAD + 1)
         })
         .collect()
 }
 
-/// What nothing that was read makes.
+/// What no `struct page` makes.
 const UNREAD: u32 = 0;
 
 impl Look {

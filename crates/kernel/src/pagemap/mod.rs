@@ -115,6 +115,13 @@ impl Pages {
         }
     }
 
+    /// Whether a `struct page` that was read after the map was made is still one the
+    /// census decides over: in use, and in no counter.
+    pub fn is_still_censused(&self, pfn: Pfn, page: &[u8]) -> bool {
+        let now = self.decoder.decode(pfn, page, None);
+        now.class.is_censused() && !now.zero_ref
+    }
+
     /// Whether words in the unit that begins with `head` are references once it is
     /// itself held (census rule 5).
     pub fn is_read_when_held(&self, head: Pfn) -> bool {
