@@ -4,16 +4,13 @@
 use crate::args;
 use crate::commands::Context;
 use crate::saved;
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use pagehound_hunt::MemoryLimit;
 use pagehound_model::Report;
 use pagehound_procfs as procfs;
 use std::fs;
 use std::io::Read;
-use std::process::{Command, Stdio};
-
-/// The longest report a child is listened to for.
-const LONGEST: u64 = 256 << 20;
+use std::process::{self, Command, Stdio};
 
 /// Of the memory that is available, the part a look may take where nobody says.
 const PART: u64 = 16;
@@ -23,7 +20,8 @@ const PART: u64 = 16;
 pub(crate) fn report(args: &args::Diagnose, context: &Context) -> anyhow::Result<Report> {
     let limit = args.mem_limit.unwrap_or_else(default_limit);
     let mut command = Command::new("/proc/self/exe");
-    command.args(["diagnose", "live", "--json", "--as-child"]);
+    command.args(["diagnose", "live", "--json"]);
+    command.args(["--as-child", &process::id().to_string()]);
     command.args(["--mem-limit", &limit.0.to_string()]);
     command.args(["--threads", &threads(context).to_string()]);
     if let Some(rate) = context.max_rate {
@@ -38,32 +36,49 @@ pub(crate) fn report(args: &args::Diagnose, context: &Context) -> anyhow::Result
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot begin another process")?;
     let mut text = Vec::new();
-    if let Some(output) = child.stdout.take() {
-        output.take(LONGEST).read_to_end(&mut text)?;
-    }
+    let read = match child.stdout.take() {
+        Some(output) => output.take(saved::MAX_FILE).read_to_end(&mut text),
+        None => Ok(0),
+    };
     let status = child.wait()?;
+    read?;
+    if let Some(why) = saved::error(&text) {
+        bail!(why);
+    }
     ensure!(
-        !text.is_empty(),
-        "the process that looked at them ended with {status}"
+        status.success(),
+        "the process that looked at them ended with {status}, perhaps for want of memory: it may take {} MiB; \
+         --mem-limit SIZE gives it more",
+        limit.0 >> 20
     );
     saved::parse(&text)
 }
 
 /// Looks at the pages, as the child.
-pub(crate) fn look(args: &args::Diagnose, context: &Context) -> anyhow::Result<Report> {
+pub(crate) fn look(
+    args: &args::Diagnose,
+    context: &Context,
+    parent: u32,
+) -> anyhow::Result<Report> {
     let limit = args.mem_limit.unwrap_or(MemoryLimit::LEAST);
     ensure!(
-        pagehound_live::give_way(limit.0, context.threads.get()),
-        "whoever asked is gone"
+        pagehound_live::give_way(parent, limit.0, context.threads.get()),
+        "whoever asked has ended: ask with `pagehound diagnose live`"
     );
     let dump = crate::input::dump(&args.target, &[], context.reading())?;
     let kernel = context.kernel(&dump)?;
     Ok(context.diagnose(&kernel, &args.target.to_string())?.report)
 }
 
-/// A quarter of the processors, at least one: looking is to be noticed by nobody.
+/// What was asked for, or a quarter of the processors, at least one: looking is to be
+/// noticed by nobody.
 fn threads(context: &Context) -> usize {
-    context.threads.get().div_ceil(4)
+    let all = context.threads.get();
+    if context.threads_given {
+        all
+    } else {
+        all.div_ceil(4)
+    }
 }
 
 fn default_limit() -> MemoryLimit {

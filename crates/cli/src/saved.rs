@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Longest report that is read, in bytes: findings, holders and control groups have
 /// bounds, and the longest lists of them come to a few MiB.
-const MAX_FILE: u64 = 64 << 20;
+pub(crate) const MAX_FILE: u64 = 64 << 20;
 
 /// Most findings and warnings: there are some hundreds on the largest machines.
 const MAX_FINDINGS: usize = 1 << 14;
@@ -47,6 +47,12 @@ pub(crate) fn report(path: &Path) -> anyhow::Result<Report> {
         parse(&text)
     };
     read().with_context(|| path.display().to_string())
+}
+
+/// Why there is no report, if that is what `text` says.
+pub(crate) fn error(text: &[u8]) -> Option<String> {
+    let told: ErrorReport = serde_json::from_slice(text).ok()?;
+    (told.schema == ERROR_SCHEMA).then_some(told.error)
 }
 
 /// The report in `text`.

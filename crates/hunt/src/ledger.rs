@@ -14,8 +14,8 @@ use pagehound_model::{Counter, LedgerRow, thousands};
 /// larger of these: pages, and parts of a thousand of the counter.
 const TOLERATED_PAGES: u64 = 64;
 const TOLERATED_PERMILLE: u64 = 5;
-/// How much more than that where pages move while they are counted.
-const MOVING_TIMES: u64 = 8;
+/// How much more than usual is tolerated where pages move while they are counted.
+pub(crate) const MOVING_TIMES: u64 = 8;
 
 /// What the kernel counted of each class while the pages were looked at: the least and
 /// the most. Nothing where pages stand still.

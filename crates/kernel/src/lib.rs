@@ -54,7 +54,7 @@ pub use slab::{Cache, ObjectAt, Slab, SlabIndex};
 pub use stale::Stale;
 pub use symbolizer::Symbolizer;
 pub use tasks::Task;
-pub use text::printable;
+pub use text::{is_printable, printable};
 pub use translate::{
     AddressSpace, Geometry, KernelMemory, Linear, Mapping, Met, SpaceError, TablePage, Walk,
 };

@@ -8,7 +8,7 @@ pub fn printable(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if is_safe(c) {
+            if is_printable(c) {
                 out.push(c);
             } else {
                 let mut buf = [0; 4];
@@ -20,7 +20,9 @@ pub fn printable(bytes: &[u8]) -> String {
     out
 }
 
-fn is_safe(c: char) -> bool {
+/// Whether a character can stand as it is: it is seen, and moves or turns nothing; a tab
+/// is one.
+pub fn is_printable(c: char) -> bool {
     let turns = matches!(
         c,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'

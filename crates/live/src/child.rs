@@ -23,9 +23,8 @@ const OF_A_THREAD: u64 = 2 << 20;
 /// which ends it.
 ///
 /// What cannot be had is left: the process is a worse neighbour then, and no more.
-/// Returns whether the parent is still there.
-pub fn give_way(memory: u64, threads: usize) -> bool {
-    let parent = getppid();
+/// Returns whether the process with the id `parent` is still its parent.
+pub fn give_way(parent: u32, memory: u64, threads: usize) -> bool {
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let _ = nice(LOWEST);
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
@@ -39,5 +38,5 @@ pub fn give_way(memory: u64, threads: usize) -> bool {
     };
     let _ = setrlimit(Resource::Data, limit);
     // It may have ended before it was asked for a signal.
-    getppid() == parent
+    getppid().is_some_and(|pid| u32::try_from(pid.as_raw_nonzero().get()) == Ok(parent))
 }

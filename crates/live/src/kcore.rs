@@ -173,6 +173,12 @@ impl PhysicalMemory for Kcore {
         coverage
     }
 
+    fn forget_states(&self) {
+        for range in &self.ranges {
+            range.withheld.forget();
+        }
+    }
+
     fn index_bytes(&self) -> u64 {
         let withheld = self.ranges.iter().map(|range| range.withheld.bytes());
         withheld.sum::<u64>() + (self.ranges.capacity() * size_of::<Range>()) as u64

@@ -46,27 +46,35 @@ pub enum NoMemory {
     #[error("/proc/kcore is hidden from this container; run pagehound on the host itself")]
     Masked,
     /// The kernel refused.
-    #[error("{}", denied(*.root, .lockdown.as_deref()))]
+    #[error("{}", denied(*.root, *.locked_down))]
     Denied {
         /// Root asked.
         root: bool,
-        /// The kernel's lockdown, where it is on: `integrity` or `confidentiality`.
-        lockdown: Option<String>,
+        /// The kernel is locked down so far that nobody may.
+        locked_down: bool,
     },
     /// It is there and does not make sense.
     #[error("/proc/kcore cannot be used: {0}; take a dump instead")]
     Strange(String),
 }
 
-fn denied(root: bool, lockdown: Option<&str>) -> String {
-    match (root, lockdown) {
-        (false, _) => "/proc/kcore, where the pages of this host are, is for root only; run pagehound as root".to_owned(),
-        (true, Some(lockdown)) => format!(
-            "kernel lockdown ({lockdown}) bars /proc/kcore; a dump by kdump has the pages all the same"
-        ),
-        (true, None) => "this root may not read /proc/kcore (it lacks CAP_SYS_RAWIO, as in a container); run pagehound on the host itself".to_owned(),
+fn denied(root: bool, locked_down: bool) -> &'static str {
+    match (root, locked_down) {
+        (false, _) => {
+            "/proc/kcore, where the pages of this host are, is for root only; run pagehound as root"
+        }
+        (true, true) => {
+            "kernel lockdown (confidentiality) bars /proc/kcore; a dump by kdump has the pages all the same"
+        }
+        (true, false) => {
+            "this root may not read /proc/kcore (it lacks CAP_SYS_RAWIO, as in a container); run pagehound on the host itself"
+        }
     }
 }
+
+/// The level of lockdown that bars kcore; `integrity` does not (LOCKDOWN_KCORE,
+/// include/linux/security.h).
+const CONFIDENTIALITY: &str = "confidentiality";
 
 /// Whether `path` is the memory of this host, which [`open`] reads: `/proc/kcore`,
 /// whatever is there, and the same file by other names. As a file it must not be read,
@@ -120,9 +128,8 @@ fn refused(error: &io::Error) -> NoMemory {
         ErrorKind::NotFound | ErrorKind::NotADirectory => NoMemory::NotThere,
         ErrorKind::PermissionDenied => NoMemory::Denied {
             root: rustix::process::geteuid().is_root(),
-            lockdown: text(Path::new("/sys/kernel/security/lockdown"))
-                .and_then(|text| procfs::lockdown(&text).map(str::to_owned))
-                .filter(|level| level != "none"),
+            locked_down: text(Path::new("/sys/kernel/security/lockdown"))
+                .is_some_and(|text| procfs::lockdown(&text) == Some(CONFIDENTIALITY)),
         },
         _ => NoMemory::Strange(error.to_string()),
     }

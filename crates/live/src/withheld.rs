@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use pagehound_vmcore::{Pfn, PfnRange};
 
@@ -20,10 +20,13 @@ const WITHHELD: u64 = 1 << 19 | 1 << 20 | 1 << 23;
 /// A bit a frame, or none where no frame is withheld.
 type Bits = Option<Box<[u64]>>;
 
-/// What is withheld of one range of frames; asked when it is first needed, once.
+type Blocks = Vec<OnceLock<Bits>>;
+
+/// What is withheld of one range of frames; asked when it is first needed, and then
+/// known until it is forgotten.
 pub(crate) struct Withheld {
     pfns: PfnRange,
-    blocks: Vec<OnceLock<Bits>>,
+    blocks: RwLock<Blocks>,
 }
 
 impl Withheld {
@@ -32,17 +35,24 @@ impl Withheld {
         let blocks = (pfns.end.0 - pfns.start.0).div_ceil(BLOCK);
         Self {
             pfns,
-            blocks: (0..blocks).map(|_| OnceLock::new()).collect(),
+            blocks: RwLock::new((0..blocks).map(|_| OnceLock::new()).collect()),
         }
+    }
+
+    /// Forgets all answers: balloons grow and shrink.
+    pub(crate) fn forget(&self) {
+        let mut blocks = self.blocks.write().unwrap_or_else(PoisonError::into_inner);
+        blocks.fill_with(OnceLock::new);
     }
 
     /// The first frames of `pfns` that are all withheld or all not, and which;
     /// `flags` is `/proc/kpageflags`, without which nothing is.
     pub(crate) fn run(&self, flags: Option<&File>, pfns: PfnRange) -> (PfnRange, bool) {
+        let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
         let mut end = pfns.start;
         let mut first = None;
         while end < pfns.end {
-            let (until, withheld) = self.within_block(flags, end, pfns.end);
+            let (until, withheld) = self.within_block(&blocks, flags, end, pfns.end);
             if *first.get_or_insert(withheld) != withheld {
                 break;
             }
@@ -57,19 +67,26 @@ impl Withheld {
 
     /// Bytes that the answers so far take.
     pub(crate) fn bytes(&self) -> u64 {
-        let asked = self.blocks.iter().filter_map(|block| block.get()?.as_ref());
+        let blocks = self.blocks.read().unwrap_or_else(PoisonError::into_inner);
+        let asked = blocks.iter().filter_map(|block| block.get()?.as_ref());
         let bits: usize = asked.map(|bits| size_of_val(&**bits)).sum();
-        (self.blocks.capacity() * size_of::<OnceLock<Bits>>() + bits) as u64
+        (blocks.capacity() * size_of::<OnceLock<Bits>>() + bits) as u64
     }
 
     /// Where the frames that are as `pfn` is end, at the latest at `end` or with its
     /// block, and whether they are withheld.
-    fn within_block(&self, flags: Option<&File>, pfn: Pfn, end: Pfn) -> (Pfn, bool) {
+    fn within_block(
+        &self,
+        blocks: &Blocks,
+        flags: Option<&File>,
+        pfn: Pfn,
+        end: Pfn,
+    ) -> (Pfn, bool) {
         let index = pfn.0.saturating_sub(self.pfns.start.0) / BLOCK;
         let first = Pfn(self.pfns.start.0 + index * BLOCK);
         let block_end = Pfn(first.0 + BLOCK).min(self.pfns.end);
         let end = end.min(block_end).max(Pfn(pfn.0 + 1));
-        let (Some(flags), Some(block)) = (flags, self.blocks.get(index as usize)) else {
+        let (Some(flags), Some(block)) = (flags, blocks.get(index as usize)) else {
             return (end, false);
         };
         let Some(bits) = block.get_or_init(|| ask(flags, first, block_end)) else {
@@ -175,6 +192,13 @@ mod tests {
         // A part of a run.
         let (run, is) = withheld.run(Some(&flags), range(102, 200));
         assert_eq!((run, is), (range(102, 104), true));
+        // A balloon that has let go of it: known when it is asked again.
+        flags.write_all_at(&0u64.to_le_bytes(), 103 * 8).unwrap();
+        let (run, _) = withheld.run(Some(&flags), range(102, 200));
+        assert_eq!(run, range(102, 104));
+        withheld.forget();
+        let (run, _) = withheld.run(Some(&flags), range(102, 200));
+        assert_eq!(run, range(102, 103));
     }
 
     #[test]

@@ -104,6 +104,10 @@ pub trait PhysicalMemory: Send + Sync {
     /// Counts by state.
     fn coverage(&self) -> Coverage;
 
+    /// Of memory that changes: forgets which pages could not be read, so that they are
+    /// asked for anew.
+    fn forget_states(&self) {}
+
     /// Bytes of memory that telling where pages lie takes, for as long as this is
     /// open: bitmaps, ranges, places of chunks. None where that is nothing that
     /// grows with the dump.

@@ -16,7 +16,9 @@ Examples:
 
 Exit status: 0 nothing lost, 1 pages lost, 2 could not be carried out, 3 nothing
 found lost but what was not read might hide it, 130 ended by Ctrl-C; the second ends
-at once. --quick proves nothing: it ends with 3, and takes no --fail-on.";
+at once. --quick proves nothing: of a dump it ends with 3, and takes no --fail-on.
+Counters alone, which is what saved ones, `live --quick` and a host that does not show
+its pages have, end with 0; with 3 if pages were to be looked at and that failed.";
 
 /// Arguments of `diagnose`.
 #[derive(clap::Args, Clone, Debug)]
@@ -75,9 +77,9 @@ pub struct Diagnose {
     #[arg(long, value_name = "LIMIT", value_parser = fail_on, conflicts_with = "quick")]
     pub fail_on: Option<FailOn>,
 
-    /// Be the process that looks at the pages of this host, for another one
-    #[arg(long, hide = true, requires = "json")]
-    pub as_child: bool,
+    /// Be the process that looks at the pages of this host, for the one with this id
+    #[arg(long, value_name = "PID", hide = true, requires = "json")]
+    pub as_child: Option<u32>,
 
     /// Write the report to FILE instead of standard output
     #[arg(long, short, value_name = "FILE")]

@@ -10,7 +10,8 @@ use crate::input::{Input, Reading};
 use crate::output;
 use crate::redact::redact;
 use crate::render::{self, Detail, page::Page};
-use pagehound_hunt::{DiagnosisError, host, is_damaged};
+use pagehound_hunt::host::{self, HostFiles};
+use pagehound_hunt::{DiagnosisError, is_damaged};
 use pagehound_live as live;
 use pagehound_model::Report;
 use pagehound_vmcore::{Dump, OpenOptions};
@@ -20,8 +21,13 @@ use std::time::Instant;
 
 pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Exit> {
     let start = Instant::now();
-    let file = destination(args)?;
     let context = &context.within(args.mem_limit);
+    if let Some(parent) = args.as_child {
+        let report = child::look(args, context, parent)?;
+        output::plain(|out| render::json(&report, out))?;
+        return Ok(Exit::OK);
+    }
+    let file = destination(args)?;
     // Pages of a mapped file count as the program's memory.
     let reading = Reading {
         dump: OpenOptions {
@@ -40,45 +46,7 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             })?;
             Ok(exit)
         }
-        Input::Host {
-            memory: Some(_), ..
-        } if args.as_child => {
-            let report = child::look(args, context)?;
-            output::plain(|out| render::json(&report, out))?;
-            Ok(Exit::OK)
-        }
-        Input::Host { files, memory } => {
-            let mut ledger = host::ledger(&files)?;
-            let mut exit = Exit::OK;
-            match memory.map(|options| live::open(&options)) {
-                // The counters are the quick answer.
-                Some(_) if args.quick => {}
-                Some(Ok(_)) => match child::report(args, context) {
-                    Ok(report) => return answer(args, file, report, start, context),
-                    Err(error) => {
-                        let note = format!("pages were not looked at: {error:#}");
-                        ledger.notes.push(note);
-                        // They might have been, and the answer would be another.
-                        exit = match context.interrupted() {
-                            true => Exit::INTERRUPTED,
-                            false => Exit::UNSURE,
-                        };
-                    }
-                },
-                Some(Err(reason)) => {
-                    ledger
-                        .notes
-                        .push(format!("pages were not looked at: {reason}"));
-                }
-                None => unused(args, "of saved counters there are no pages"),
-            }
-            let mut report = host_report::report(&args.target, &files, &ledger);
-            report.timing.seconds = start.elapsed().as_secs_f64();
-            deliver(args, file, report, |_, page| {
-                render::host::diagnosis(&ledger, Detail::of(args.all), page)
-            })?;
-            Ok(exit)
-        }
+        Input::Host { files, memory } => of_host(args, file, context, &files, memory, start),
         Input::Dump(dump) => {
             let path = args.target.to_string();
             let kernel = context.kernel(&dump);
@@ -109,6 +77,54 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             answer(args, file, report, start, context)
         }
     }
+}
+
+/// A host: its pages where they can be had, else its counters. The counters were read
+/// first, for a look may fail by what it takes.
+fn of_host(
+    args: &args::Diagnose,
+    file: Option<Destination>,
+    context: &Context,
+    files: &HostFiles,
+    memory: Option<live::OpenOptions>,
+    start: Instant,
+) -> anyhow::Result<Exit> {
+    let mut ledger = host::ledger(files)?;
+    let mut exit = Exit::OK;
+    match memory.map(|options| live::open(&options)) {
+        // The counters are the quick answer.
+        Some(_) if args.quick => {}
+        Some(Ok(_)) => match child::report(args, context) {
+            Ok(report) => return answer(args, file, report, start, context),
+            Err(error) => {
+                let note = format!("pages were not looked at: {error:#}");
+                ledger.notes.push(note);
+                // They might have been, and the answer would be another.
+                exit = match context.interrupted() {
+                    true => Exit::INTERRUPTED,
+                    false => Exit::UNSURE,
+                };
+            }
+        },
+        Some(Err(reason)) => {
+            ledger
+                .notes
+                .push(format!("pages were not looked at: {reason}"));
+        }
+        None => unused(args, "of saved counters there are no pages"),
+    }
+    let mut report = host_report::report(&args.target, files, &ledger);
+    report.timing.seconds = start.elapsed().as_secs_f64();
+    deliver(args, file, report, |report, page| {
+        render::host::diagnosis(
+            &ledger,
+            &report.explained,
+            &report.warnings,
+            Detail::of(args.all),
+            page,
+        )
+    })?;
+    Ok(exit)
 }
 
 /// Delivers what was worked out since `start`.

@@ -3,6 +3,7 @@
 use super::Context;
 use crate::args;
 use crate::exit::Exit;
+use crate::host_report::explained;
 use crate::input::{Input, Reading};
 use crate::output;
 use crate::render::{self, Detail, host, page::Page};
@@ -41,7 +42,14 @@ pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit
         Input::Host { files, .. } => {
             let ledger = ledger(&files)?;
             print(args, "pagehound.host-ledger/1", &ledger, |page| {
-                host::ledger(&ledger, Detail::of(args.all), page)
+                let explained = explained(&ledger);
+                host::ledger(
+                    &ledger,
+                    &explained,
+                    &ledger.notes,
+                    Detail::of(args.all),
+                    page,
+                )
             })?;
         }
         Input::Dump(_) | Input::Report(_) if args.classic => {

@@ -40,6 +40,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Context {
     /// Threads to use.
     pub(crate) threads: NonZeroUsize,
+    /// That many were asked for.
+    pub(crate) threads_given: bool,
     /// Raised by Ctrl-C: print what there is and end.
     pub(crate) cancel: &'static AtomicBool,
     /// Do as if the dump held no BTF.
@@ -61,6 +63,7 @@ impl Context {
         let threads = threads.or_else(|| thread::available_parallelism().ok());
         Ok(Context {
             threads: threads.unwrap_or(NonZeroUsize::MIN),
+            threads_given: global.threads.is_some(),
             cancel: &interrupt::RAISED,
             without_btf: global.without_btf,
             vmlinux: global.vmlinux.clone(),

@@ -4,16 +4,24 @@ use super::number::{count, percent, signed, size, with_sign};
 use super::page::{DOUBT, FAINT, GOOD, LABEL, PLAIN, Page};
 use super::table::{self, Column, Kind};
 use super::{Detail, parts};
-use crate::host_report::{class, explained};
+use crate::host_report::class;
 use anstyle::Style;
 use pagehound_hunt::host::{BelowRow, Classic, HostAllocation, HostLedger, HostRow, NodeRow, Sign};
+use pagehound_model::Explained;
 use std::io;
 
 /// Columns of a name, where there is room.
 const LEAST: usize = 40;
 
-/// The answer for a host whose counters are all there is.
-pub fn diagnosis(ledger: &HostLedger, detail: Detail, page: &mut Page) -> io::Result<()> {
+/// The answer for a host whose counters are all there is; `explained` and `notes` are the
+/// ledger's, as they may be told.
+pub fn diagnosis(
+    ledger: &HostLedger,
+    explained: &[Explained],
+    notes: &[String],
+    detail: Detail,
+    page: &mut Page,
+) -> io::Result<()> {
     let lost = u64::try_from(ledger.unaccounted_bytes).unwrap_or(0);
     let total = u64::try_from(ledger.total_bytes).unwrap_or(0);
     if lost == 0 {
@@ -43,13 +51,18 @@ pub fn diagnosis(ledger: &HostLedger, detail: Detail, page: &mut Page) -> io::Re
         page.item("Next", "take a dump (kdump; on a hypervisor `virsh dump --memory-only`), then `pagehound DUMP`")?;
     }
     page.gap()?;
-    self::ledger(ledger, detail, page)
+    self::ledger(ledger, explained, notes, detail, page)
 }
 
 /// All of MemTotal, row by row, with what rows consist of; nodes, and what lies below.
-pub fn ledger(ledger: &HostLedger, detail: Detail, page: &mut Page) -> io::Result<()> {
+pub fn ledger(
+    ledger: &HostLedger,
+    explained: &[Explained],
+    notes: &[String],
+    detail: Detail,
+    page: &mut Page,
+) -> io::Result<()> {
     let total = u64::try_from(ledger.total_bytes).unwrap_or(0);
-    let explained = explained(ledger);
     let classes = ledger.rows.iter();
     let classes: Vec<(String, u64)> = classes
         .map(|row| (class(row.name), u64::try_from(row.bytes).unwrap_or(0)))
@@ -57,7 +70,7 @@ pub fn ledger(ledger: &HostLedger, detail: Detail, page: &mut Page) -> io::Resul
     let mut rows = Vec::new();
     for known in ledger.rows.iter().filter(|row| row.bytes != 0) {
         rows.push(row(known, total));
-        let lines = parts::lines(&explained, &class(known.name), &classes, detail, total);
+        let lines = parts::lines(explained, &class(known.name), &classes, detail, total);
         rows.extend(lines.into_iter().map(|line| table::Row {
             style: FAINT,
             cells: vec![line.label, line.size, line.share, line.source],
@@ -83,7 +96,7 @@ pub fn ledger(ledger: &HostLedger, detail: Detail, page: &mut Page) -> io::Resul
     below(ledger, page)?;
     allocations(ledger, page)?;
     page.gap()?;
-    notes(ledger.notes.iter(), page)
+    self::notes(notes, page)
 }
 
 fn row(known: &HostRow, total: u64) -> table::Row {
@@ -233,7 +246,7 @@ pub fn classic(classic: &Classic, page: &mut Page) -> io::Result<()> {
     if !classic.notes.is_empty() {
         page.gap()?;
     }
-    notes(classic.notes.iter(), page)
+    notes(&classic.notes, page)
 }
 
 /// A line of the hand formula; its source only where that has room.
@@ -262,7 +275,7 @@ fn column(heading: &'static str, kind: Kind) -> Column {
     Column { heading, kind }
 }
 
-fn notes<'a>(notes: impl Iterator<Item = &'a String>, page: &mut Page) -> io::Result<()> {
+fn notes(notes: &[String], page: &mut Page) -> io::Result<()> {
     for note in notes {
         page.item("Note", note)?;
     }

@@ -65,17 +65,16 @@ pub fn ascii(bytes: &[u8]) -> String {
 /// within strings.
 pub fn json(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
-    let is_unseen = |c: char| {
-        c != '\n' && c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
+    let is_unseen = |c: char| c != '\n' && !pagehound_kernel::is_printable(c);
     let mut rest = text.as_str();
     while let Some(at) = rest.find(is_unseen) {
         let (before, after) = rest.split_at(at);
         out.write_all(before.as_bytes())?;
         let mut after = after.chars();
         if let Some(unseen) = after.next() {
-            write!(out, "\\u{:04x}", u32::from(unseen))?;
+            for unit in unseen.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
         }
         rest = after.as_str();
     }

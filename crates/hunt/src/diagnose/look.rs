@@ -34,6 +34,7 @@ impl Look {
         moving: bool,
     ) -> Result<Look, DiagnosisError> {
         if moving {
+            kernel.dump.memory.forget_states();
             kernel.forget();
         }
         let mut making = Making {

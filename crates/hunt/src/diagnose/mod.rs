@@ -34,7 +34,7 @@ use crate::heap;
 use crate::holders::Climb;
 use crate::identity;
 use crate::known;
-use crate::ledger::{Counts, ledger};
+use crate::ledger::{Counts, MOVING_TIMES, ledger};
 use crate::limit::{MemoryLimit, TooLittleMemory};
 use crate::standing::Standing;
 use crate::units::Units;
@@ -238,8 +238,16 @@ impl Diagnosis {
                 thousands(census.broken)
             ));
         }
+        if pages.moving {
+            // Objects and areas come and go between the walk that lists them and the
+            // pass that reaches them.
+            warnings.push(
+                "slab objects and vmalloc areas that nothing refers to are looked for in dumps only"
+                    .to_owned(),
+            );
+        }
         // What nothing reaches is lost only where everything was searched.
-        let heap = match census.is_proof() {
+        let heap = match census.is_proof() && !pages.moving {
             true => heap::lost(kernel, &pages, &census, &pass),
             false => Vec::new(),
         };
@@ -341,10 +349,6 @@ fn in_transit(
         )
     })
 }
-
-/// How many more pages are between free and used where they move while they are looked
-/// at.
-const MOVING_TIMES: u64 = 8;
 
 fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted {
     let sum = |state: State| -> u64 {

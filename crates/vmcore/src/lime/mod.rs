@@ -134,7 +134,7 @@ impl Index {
             len,
             at,
         };
-        if self.is_header_of_zeroes(raw, at, end) {
+        if self.is_header_of_zeroes(raw, at, len, end) {
             range.stored = 0;
             self.ranges.push(range);
             return Ok(at);
@@ -173,20 +173,25 @@ impl Index {
         }
     }
 
-    /// Whether nothing lies behind a header, because the block holds only zeroes:
-    /// the next header follows. At the end of the file it may as well be cut off.
-    fn is_header_of_zeroes(&self, raw: &RawFile, at: u64, end: u64) -> bool {
-        let next = || {
+    /// Whether nothing lies behind a header, because the block of `len` bytes holds
+    /// only zeroes: the next header follows. At the end of the file it may as well be
+    /// cut off.
+    fn is_header_of_zeroes(&self, raw: &RawFile, at: u64, len: u64, end: u64) -> bool {
+        let is_next = |at| {
             self.kind
                 .range_at(raw, at)
                 .is_ok_and(|(start, _)| start >= end)
         };
         match self.kind {
-            Kind::Lime => next(),
+            // Memory may hold what looks like a header; not where the next one lies too.
+            Kind::Lime => {
+                let behind = at.saturating_add(len);
+                is_next(at) && behind != raw.len() && !is_next(behind)
+            }
             Kind::Avml => {
                 let mut begin = [0; STREAM_IDENTIFIER.len()];
                 let stream = raw.read_at(at, &mut begin).is_ok() && begin == *STREAM_IDENTIFIER;
-                !stream && next()
+                !stream && is_next(at)
             }
         }
     }
