@@ -21,8 +21,9 @@ pub struct Flatten {
     /// First write rubbish over the whole file, in records of another size, so
     /// that only a reader that lets later records win sees the file.
     pub overwrite: bool,
-    /// Leave out records that hold only zeroes, as sparse writers do.
-    pub sparse: bool,
+    /// Leave out records of zeroes that end below this offset: makedumpfile writes no
+    /// more of a header's block than the header.
+    pub holes_below: usize,
     /// Whether the end record is written.
     pub end: bool,
 }
@@ -33,7 +34,7 @@ impl Default for Flatten {
             record: 16384,
             order: Order::Forward,
             overwrite: false,
-            sparse: false,
+            holes_below: 0,
             end: true,
         }
     }
@@ -65,11 +66,9 @@ pub fn flatten(file: &[u8], options: &Flatten) -> Vec<u8> {
             records.sort_by_key(|(start, _)| start / record % 2);
         }
     }
-    let last = file.len().saturating_sub(1) / options.record * options.record;
     for (start, part) in records {
         let zero = part.iter().all(|&byte| byte == 0);
-        // The last one says how long the file is.
-        if !(options.sparse && zero && start != last) {
+        if !(zero && start + part.len() <= options.holes_below) {
             put_record(&mut out, start, part);
         }
     }

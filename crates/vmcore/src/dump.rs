@@ -123,7 +123,10 @@ pub struct DumpInfo {
     /// What makedumpfile was told to erase, a line each, as it wrote them; what was
     /// there reads as `X`.
     pub erased: Vec<String>,
-    /// Things worth telling the user, a sentence each.
+    /// Why some pages may have the content of others, a sentence: the container says of
+    /// them what cannot be.
+    pub contradiction: Option<String>,
+    /// Things worth telling the user, a sentence each; a contradiction among them.
     pub warnings: Vec<String>,
 }
 
@@ -145,6 +148,7 @@ impl DumpInfo {
             gaps_are_zeroes_or_no_memory: false,
             missing_parts: false,
             erased: Vec::new(),
+            contradiction: None,
             warnings: Vec::new(),
         }
     }

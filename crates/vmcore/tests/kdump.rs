@@ -163,12 +163,12 @@ fn flattened_in_every_order() {
     for compression in [Compression::Plain, Compression::Zlib] {
         for order in [Order::Forward, Order::Backward, Order::Interleaved] {
             for record in [100, 4096, 16384, 1 << 20] {
-                for (overwrite, sparse) in [(false, false), (true, false), (false, true)] {
+                for (overwrite, holes_below) in [(false, 0), (true, 0), (false, 4096)] {
                     let flat = Flatten {
                         record,
                         order,
                         overwrite,
-                        sparse,
+                        holes_below,
                         end: true,
                     };
                     let options = KdumpOptions {

@@ -44,7 +44,7 @@ pub(super) fn containers() -> Vec<Seed> {
     let flatten = Flatten {
         record: 1 << 12,
         order: Order::Interleaved,
-        sparse: true,
+        holes_below: 4096,
         ..Flatten::default()
     };
     let arm = Image::new(4096)

@@ -173,7 +173,7 @@ impl Diagnosis {
                     .to_owned(),
             );
         }
-        for difference in &differences {
+        for difference in differences.iter().chain(&kernel.dump.info.contradiction) {
             census.doubt(difference.clone());
         }
         warnings.extend(kernel.warnings.iter().cloned());
@@ -256,7 +256,8 @@ impl Diagnosis {
             tool_version: env!("CARGO_PKG_VERSION").into(),
             verdict,
             sample: None,
-            complete: coverage::is_complete(&pages, &census, &attribution, unread),
+            complete: kernel.dump.info.contradiction.is_none()
+                && coverage::is_complete(&pages, &census, &attribution, unread),
             host: host(kernel),
             target: target(kernel, &pages, options.path, |dump, map| {
                 coverage::with_broken(coverage::by_frame(dump, map), census.broken)

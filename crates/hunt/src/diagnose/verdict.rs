@@ -82,7 +82,10 @@ pub(super) fn verdict(
         Verdict::Incomplete
     } else if orphans {
         Verdict::Suspect
-    } else if census.missing > stray(kernel, pages) || census.missing_block.is_some() {
+    } else if census.missing > stray(kernel, pages)
+        || census.missing_block.is_some()
+        || kernel.dump.info.contradiction.is_some()
+    {
         Verdict::Incomplete
     } else {
         Verdict::None

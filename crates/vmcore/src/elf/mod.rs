@@ -17,6 +17,9 @@ use crate::ranges::RangeMemory;
 use crate::source::{CUT_SHORT, RawFile, Source};
 use crate::{Dump, DumpInfo, Format, LoadSegment, Machine, Note, PhysicalMemory};
 
+const WRITTEN_TWICE: &str = "the dump contradicts itself (its flattened stream writes memory twice): \
+     pages may have the content of others; copy it again";
+
 /// Opens the ELF core in `source`, whose name is `path`; `page_shift` is what
 /// the caller knows of the page size.
 pub(crate) fn open(
@@ -24,19 +27,27 @@ pub(crate) fn open(
     path: &Path,
     page_shift: Option<u32>,
 ) -> Result<Dump, OpenError> {
-    let source = Arc::new(source);
     let mut headers = Headers::read(&source, u64::MAX).map_err(|mismatch| mismatch.of(path))?;
     if headers.is_process() {
         return Err(Mismatch::Process.of(path));
     }
     headers.leave_out_contradictions();
+    let stored = headers.ranges.iter().filter(|range| range.stored > 0);
+    let data = stored.map(|range| range.at).min().unwrap_or(u64::MAX);
+    // Writers leave no holes in memory, and write none of it twice.
+    let source = Arc::new(source.without_holes_from(data));
+    let twice = source.is_written_twice_from(data);
     let vmcoreinfo = vmcoreinfo_in(&headers.notes);
     let page_shift = page_shift
         .or_else(|| vmcoreinfo.as_deref().and_then(page_shift_in))
         .unwrap_or(DEFAULT_PAGE_SHIFT);
     let memory = RangeMemory::new(Arc::clone(&source), &headers.ranges, page_shift);
     let unreadable = memory.coverage().unreadable;
+    let contradiction = memory
+        .contradiction()
+        .or_else(|| twice.then(|| WRITTEN_TWICE.to_owned()));
     let mut warnings = headers.warnings;
+    warnings.extend(contradiction.clone());
     let erased = erased_in(&headers.notes);
     warnings.extend(erased_warning(&erased));
     if headers.cut_short {
@@ -66,6 +77,7 @@ pub(crate) fn open(
             || source.is_cut_short()
             || unreadable > 0,
         erased,
+        contradiction,
         warnings,
         ..DumpInfo::new(format)
     };

@@ -88,6 +88,9 @@ impl Descs {
                 "its {size} bytes at offset {offset:#x} lie beyond the end of the file ({end:#x})"
             ));
         }
+        if self.source.has_hole(offset, u64::from(size)) {
+            return Err(ReadError::NeverWritten(offset).to_string());
+        }
         let page = 1u64 << self.page_shift;
         let codec = match desc.flags.get() {
             0 => Codec::Plain,

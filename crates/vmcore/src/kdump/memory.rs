@@ -6,6 +6,7 @@ use std::sync::Arc;
 use zerocopy::FromZeros;
 
 use super::bitmap::{Bitmap, RankedBitmap};
+use super::blocks::Blocks;
 use super::descs::Descs;
 use super::header::Headers;
 use super::layout::PageDesc;
@@ -45,6 +46,8 @@ pub(super) struct Kdump {
     /// Blocks lie in the file in the order of their frames.
     in_order: bool,
     coverage: Coverage,
+    /// What the descriptors say that cannot be.
+    contradiction: Option<String>,
 }
 
 impl Kdump {
@@ -102,6 +105,7 @@ impl Kdump {
             first_block: u64::MAX,
             in_order: true,
             coverage: Coverage::default(),
+            contradiction: None,
         };
         memory.count();
         Ok(memory)
@@ -168,7 +172,21 @@ impl Kdump {
         self.bitmaps.dumped.ones(self.here.start, self.here.end)
     }
 
-    /// Counts states and finds the first block, reading every descriptor once.
+    /// What the descriptors say that cannot be, if anything: then some pages may have
+    /// the data of others.
+    pub(super) fn contradiction(&self) -> Option<&str> {
+        self.contradiction.as_deref()
+    }
+
+    fn is_zero(&self, desc: &PageDesc) -> bool {
+        let mut page = vec![1; self.page_size()];
+        let codec = self.descs.check(desc);
+        codec.is_ok_and(|codec| self.block(desc, codec, &mut page).is_ok())
+            && page.iter().all(|&byte| byte == 0)
+    }
+
+    /// Counts states, finds the first block and what contradicts itself, reading every
+    /// descriptor once.
     fn count(&mut self) {
         let dumped = self.bitmaps.dumped.rank(self.max_mapnr);
         let here = self
@@ -194,6 +212,7 @@ impl Kdump {
             }
         }
         let mut seen = 0;
+        let mut blocks = Blocks::default();
         let mut order = Order::default();
         let mut in_order = true;
         self.descs.each(self.listed(), |_, desc| {
@@ -201,8 +220,10 @@ impl Kdump {
             match self.descs.state(desc.as_ref()) {
                 PageState::Present => {
                     coverage.present += 1;
-                    let offset = desc.map_or(u64::MAX, |desc| desc.offset.get());
-                    in_order &= order.goes_on(offset);
+                    if let Some(desc) = desc {
+                        in_order &= order.goes_on(desc.offset.get());
+                        blocks.add(&desc, || self.is_zero(&desc));
+                    }
                 }
                 PageState::Absent => coverage.absent += 1,
                 PageState::Excluded | PageState::Unreadable => coverage.unreadable += 1,
@@ -210,6 +231,15 @@ impl Kdump {
         });
         // Descriptors beyond the end of the file.
         coverage.unreadable += here.saturating_sub(seen);
+        self.contradiction = blocks.contradiction(|each| {
+            self.descs.each(self.listed(), |_, desc| {
+                if let Some(desc) =
+                    desc.filter(|desc| self.descs.state(Some(desc)) == PageState::Present)
+                {
+                    each(&desc);
+                }
+            });
+        });
         self.first_block = order.lowest;
         self.in_order = in_order;
         self.coverage = coverage;

@@ -5,6 +5,7 @@
 //! it says where the page's data lies and how it is compressed.
 
 mod bitmap;
+mod blocks;
 mod descs;
 mod header;
 mod layout;
@@ -58,8 +59,9 @@ pub(crate) fn open(
 
 impl Part {
     fn open((path, source): (PathBuf, Source)) -> Result<Self, OpenError> {
-        let source = Arc::new(source);
         let headers = Headers::read(&source).map_err(|defect| defect.of(&path))?;
+        // Writers leave no holes from there on.
+        let source = Arc::new(source.without_holes_from(headers.bitmap_offset));
         let memory = Kdump::new(&source, &headers).map_err(|defect| defect.of(&path))?;
         Ok(Self {
             path,
@@ -67,6 +69,17 @@ impl Part {
             headers,
             memory,
         })
+    }
+
+    /// What the file says that cannot be.
+    fn contradiction(&self) -> Option<String> {
+        let descs = self
+            .headers
+            .bitmap_offset
+            .saturating_add(self.headers.bitmap_len);
+        let twice = self.source.is_written_twice_from(descs);
+        let twice = twice.then(|| "its flattened stream writes page data twice".to_owned());
+        self.memory.contradiction().map(str::to_owned).or(twice)
     }
 }
 
@@ -85,6 +98,7 @@ impl Files {
         let given: u64 = self.iter().map(|part| part.memory.dumped_in_file()).sum();
         let elsewhere = self.first.memory.dumped().saturating_sub(given);
 
+        let contradiction = self.iter().find_map(Part::contradiction);
         let headers = self.first.headers;
         let memory: Box<dyn PhysicalMemory> = if self.rest.is_empty() {
             Box::new(self.first.memory)
@@ -94,6 +108,9 @@ impl Files {
         };
         let coverage = memory.coverage();
         let missing = coverage.absent + coverage.unreadable;
+        let contradiction = contradiction.map(|what| {
+            format!("the dump contradicts itself ({what}): pages may have the content of others; copy it again")
+        });
         let mut warnings = headers.warnings();
         warnings.extend(split);
         let lost = missing.saturating_sub(elsewhere);
@@ -105,6 +122,7 @@ impl Files {
         if cut {
             warnings.push(CUT_SHORT.to_owned());
         }
+        warnings.extend(contradiction.clone());
         let page_shift =
             page_shift.or_else(|| headers.vmcoreinfo.as_deref().and_then(page_shift_in));
         let page_shift = page_shift.unwrap_or(memory.page_shift());
@@ -124,6 +142,7 @@ impl Files {
             captured_at: headers.captured_at,
             missing_parts,
             erased: headers.erased,
+            contradiction,
             warnings,
             ..DumpInfo::new(format)
         };

@@ -64,6 +64,8 @@ pub(crate) fn open(
     };
     let memory = RangeMemory::new(Arc::new(source), &ranges, page_shift);
     let unreadable = memory.coverage().unreadable;
+    let contradiction = memory.contradiction();
+    warnings.extend(contradiction.clone());
     if let Some(problem) = &problem {
         warnings.push(format!(
             "the image is cut short or damaged: {problem}; what lies before is read, what comes after is missing"
@@ -77,6 +79,7 @@ pub(crate) fn open(
     let info = DumpInfo {
         incomplete: problem.is_some() || unreadable > 0,
         gaps_are_zeroes_or_no_memory,
+        contradiction,
         warnings,
         ..DumpInfo::new(format)
     };

@@ -1,6 +1,7 @@
 //! Physical memory as ranges of bytes that lie uncompressed in a file.
 
 mod runs;
+mod twice;
 
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub(crate) struct RangeMemory {
     /// Stored bytes, for pages in several pieces; disjoint, ascending.
     pieces: Vec<Piece>,
     coverage: Coverage,
+    /// Ranges have other bytes for the same memory.
+    contradicts: bool,
 }
 
 impl RangeMemory {
@@ -45,6 +48,7 @@ impl RangeMemory {
             at: range.start,
         });
         let pieces = overlay(stored.collect());
+        let contradicts = twice::differ(&source, ranges, &pieces);
         let known = overlay(known.collect());
         let mut memory = Self {
             runs: with_excluded(
@@ -56,9 +60,19 @@ impl RangeMemory {
             page_shift,
             pieces,
             coverage: Coverage::default(),
+            contradicts,
         };
         memory.coverage = memory.count();
         memory
+    }
+
+    /// Why some pages may not be what the machine had, a sentence.
+    pub(crate) fn contradiction(&self) -> Option<String> {
+        self.contradicts.then(|| {
+            "the dump contradicts itself (it has two contents for the same memory): nobody knows which is \
+             the machine's; take it again"
+                .to_owned()
+        })
     }
 
     fn count(&self) -> Coverage {

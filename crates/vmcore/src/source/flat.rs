@@ -41,6 +41,12 @@ pub(crate) struct FlatIndex {
     /// Disjoint, ascending; `at` is an offset in the stream.
     pieces: Vec<Piece>,
     complete: bool,
+    /// Where the last byte that was written twice ends, or 0.
+    written_twice: u64,
+    /// From where on a gap between records is no hole of a sparse file.
+    solid_from: u64,
+    /// Such gaps, start and end, ascending.
+    holes: Vec<(u64, u64)>,
 }
 
 impl FlatIndex {
@@ -65,10 +71,19 @@ impl FlatIndex {
         }
         let mut pieces = Vec::new();
         let complete = Self::read_records(raw, &mut pieces)?;
-        Ok(Self {
+        let written_twice = last_overlap(&pieces);
+        let mut index = Self {
             pieces: overlay(pieces),
             complete,
-        })
+            written_twice,
+            solid_from: u64::MAX,
+            holes: Vec::new(),
+        };
+        if !complete {
+            // Nobody knows what would have come to lie there.
+            index.forbid_holes_from(0);
+        }
+        Ok(index)
     }
 
     /// Collects the records; whether the end record was reached.
@@ -123,7 +138,30 @@ impl FlatIndex {
 
     /// Bytes of memory this takes.
     pub(super) fn index_bytes(&self) -> u64 {
-        (self.pieces.capacity() * size_of::<Piece>()) as u64
+        let holes = self.holes.capacity() * size_of::<(u64, u64)>();
+        (self.pieces.capacity() * size_of::<Piece>() + holes) as u64
+    }
+
+    /// Takes gaps from `offset` on for what is missing: a writer leaves none there.
+    pub(super) fn forbid_holes_from(&mut self, offset: u64) {
+        self.solid_from = self.solid_from.min(offset);
+        let gaps = self.pieces.windows(2).filter_map(|pair| match pair {
+            [a, b] => Some((a.end.max(self.solid_from), b.start)),
+            _ => None,
+        });
+        self.holes = gaps.filter(|(start, end)| start < end).collect();
+    }
+
+    /// Whether bytes `offset..offset + len` meet a gap that is none of zeroes.
+    pub(super) fn has_hole(&self, offset: u64, len: u64) -> bool {
+        let after = self.holes.partition_point(|hole| hole.1 <= offset);
+        let next = self.holes.get(after);
+        next.is_some_and(|hole| hole.0 < offset.saturating_add(len))
+    }
+
+    /// Where the last byte that was written twice ends, or 0.
+    pub(super) fn written_twice(&self) -> u64 {
+        self.written_twice
     }
 
     /// Whether the stream has its end record.
@@ -152,8 +190,7 @@ impl FlatIndex {
     }
 
     /// Fills `buf` from the real file's `offset` on. Gaps between records are
-    /// holes of a sparse file and read as zero, unless the stream breaks off:
-    /// then nobody knows what would have come to lie there.
+    /// holes of a sparse file and read as zero, where there may be any.
     pub(super) fn read_at(
         &self,
         raw: &RawFile,
@@ -177,7 +214,7 @@ impl FlatIndex {
             }
             let hole = piece.start.clamp(pos, end) - pos;
             if hole > 0 {
-                if !self.complete {
+                if pos + hole > self.solid_from {
                     return Err(ReadError::NeverWritten(pos));
                 }
                 rest = split(rest, hole, |gap| {
@@ -193,6 +230,23 @@ impl FlatIndex {
         }
         Ok(())
     }
+}
+
+/// Where the last byte ends that several pieces have, or 0.
+fn last_overlap(pieces: &[Piece]) -> u64 {
+    let mut spans: Vec<(u64, u64)> = pieces
+        .iter()
+        .map(|piece| (piece.start, piece.end))
+        .collect();
+    spans.sort_unstable();
+    let (mut end, mut last) = (0, 0);
+    for (start, until) in spans {
+        if start < end {
+            last = last.max(until.min(end));
+        }
+        end = end.max(until);
+    }
+    last
 }
 
 /// Hands the first `len` bytes of `buf` to `fill` and returns the others.

@@ -29,8 +29,10 @@ pub(crate) enum ReadError {
         /// Length of the container.
         end: u64,
     },
-    /// A range that a broken-off flattened stream never came to write.
-    #[error("offset {0:#x} was never written: the flattened stream breaks off before it")]
+    /// A range that a flattened stream never wrote.
+    #[error(
+        "offset {0:#x} was never written: the flattened stream breaks off before it, or a record of it is lost"
+    )]
     NeverWritten(u64),
     /// Packed bytes that cannot be unpacked.
     #[error("what is packed at offset {0:#x} is damaged: {1}")]
@@ -126,6 +128,26 @@ impl Source {
     /// Whether the bytes come out of a flattened stream.
     pub(crate) fn is_flattened(&self) -> bool {
         self.flat().is_some()
+    }
+
+    /// The same where a flattened stream leaves no holes from `offset` on: there they
+    /// are no zeroes, but missing.
+    pub(crate) fn without_holes_from(mut self, offset: u64) -> Self {
+        if let Layer::Flat(flat) = &mut self.layer {
+            flat.forbid_holes_from(offset);
+        }
+        self
+    }
+
+    /// Whether bytes `offset..offset + len` lie in a hole that is none of zeroes, in part.
+    pub(crate) fn has_hole(&self, offset: u64, len: u64) -> bool {
+        self.flat().is_some_and(|flat| flat.has_hole(offset, len))
+    }
+
+    /// Whether a flattened stream writes bytes from `offset` on more than once.
+    pub(crate) fn is_written_twice_from(&self, offset: u64) -> bool {
+        self.flat()
+            .is_some_and(|flat| flat.written_twice() > offset)
     }
 
     /// Whether a flattened stream breaks off before its end record.
