@@ -245,6 +245,32 @@ fn what_is_no_dump_is_an_error_that_names_it() {
 }
 
 #[test]
+fn what_the_system_says_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let meminfo = folder.path().join("meminfo");
+    std::fs::write(&meminfo, "MemTotal: 1 kB\nMemFree: x kB\n").unwrap();
+    let ran = pagehound(["ledger".as_ref(), meminfo.as_os_str()]);
+    let (place, problem) = ran.stderr.trim_end().split_once("meminfo: ").unwrap();
+    assert!(place.starts_with("pagehound: "), "{}", ran.stderr);
+    let half = problem.split(": ").next().unwrap();
+    assert_eq!(problem.matches(half).count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn zeroes_without_end_are_no_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(assert_cmd::cargo::cargo_bin("pagehound"))
+        .args(["info", "-"])
+        .env("TMPDIR", folder.path())
+        .stdin(std::fs::File::open("/dev/zero").unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("zeroes, and no end"), "{said}");
+}
+
+#[test]
 fn errors_are_json_where_json_is_asked_for() {
     for args in [
         &["diagnose", "--json", "/nowhere/vmcore"][..],

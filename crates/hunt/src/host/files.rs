@@ -154,9 +154,9 @@ impl HostFiles {
     pub fn from_folder(folder: &Path) -> Result<HostFiles, HostError> {
         let found = host_folder(folder);
         let folder = found.as_deref().unwrap_or(folder);
-        let io = |source| HostError::Io {
+        let io = |error| HostError::Io {
             path: folder.to_owned(),
-            source,
+            error,
         };
         let root = Root::open(folder).map_err(io)?;
         HostFiles::of(&root, folder.join("proc").display().to_string())
@@ -359,9 +359,9 @@ impl HostFiles {
 
 /// The whole file.
 fn read(path: &Path) -> Result<Vec<u8>, HostError> {
-    let io = |source| HostError::Io {
+    let io = |error| HostError::Io {
         path: path.to_owned(),
-        source,
+        error,
     };
     let file = std::fs::File::open(path).map_err(io)?;
     let text = procfs::read_some(file, MAX_FILE).map_err(io)?;

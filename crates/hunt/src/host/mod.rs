@@ -42,12 +42,12 @@ const MAX_KB: u64 = 1 << 46;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The file could not be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The file is longer than any text of /proc.
     #[error("{}: longer than {limit} bytes: give a saved /proc/meminfo", path.display())]
@@ -58,12 +58,12 @@ pub enum HostError {
         limit: u64,
     },
     /// The meminfo is not one.
-    #[error("{origin}: {source}")]
+    #[error("{origin}: {error}")]
     Parse {
         /// Where the text came from.
         origin: String,
         /// What was wrong with it.
-        source: ParseError,
+        error: ParseError,
     },
     /// The sections of the file do not include a meminfo.
     #[error("{origin}: no section `== meminfo`")]

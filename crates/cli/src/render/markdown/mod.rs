@@ -10,7 +10,7 @@ use crate::output;
 use pagehound_hunt::slab_debug;
 use pagehound_model::{Finding, NetDevice, Report, State, Verdict};
 use std::io::{self, Write};
-use text::{Table, code, plain, with_code};
+use text::{Table, block_fence, code, plain, with_code};
 
 /// Notes told one by one.
 const NOTES: usize = 12;
@@ -171,11 +171,13 @@ fn memory(report: &Report, detail: Detail, out: &mut dyn Write) -> io::Result<()
     writeln!(
         out,
         "All memory that the kernel has a map of, its own image included; MemTotal, {}, is what it \
-         had left to give.\n\n```text",
+         had left to give.\n",
         size(report.target.mem_total_bytes)
     )?;
-    out.write_all(&output::text(|page| ledger(report, detail, page))?)?;
-    writeln!(out, "```\n")
+    let table = output::text(|page| ledger(report, detail, page))?;
+    let table = String::from_utf8_lossy(&table);
+    let fence = block_fence(&table);
+    writeln!(out, "{fence}text\n{table}{fence}\n")
 }
 
 /// What the words above mean, and why to believe them.
