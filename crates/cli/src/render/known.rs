@@ -154,6 +154,15 @@ pub(crate) fn check(check: &Check, page: &mut Page) -> io::Result<()> {
             "{}: its modules are not known, so neither is which leaks they have",
             check.kernel
         ),
+        (Some(version), _) if check.by_drivers && check.affected.is_empty() => format!(
+            "{} (made of {version}): its modules cannot be read, so which leaks they have is not \
+             known; none is of {}, which the log names",
+            check.kernel,
+            match check.modules {
+                1 => "the driver of a network device".to_owned(),
+                many => format!("the {many} drivers of network devices"),
+            }
+        ),
         (Some(version), _) if check.affected.is_empty() => format!(
             "none of the known leaks is in {} (made of {version}) with its {modules}",
             check.kernel

@@ -27,7 +27,7 @@ pub use allocations::HostAllocation;
 pub use below::BelowRow;
 pub use classic::{Classic, Note, Sign, Step, classic};
 pub use files::{HostFiles, host_folder, looks_like_host_files};
-pub use ledger::{HostLedger, HostRow, ledger};
+pub use ledger::{HostLedger, HostRow, UNACCOUNTED, ledger};
 pub use nodes::NodeRow;
 pub use parts::{Bound, Part};
 
@@ -66,13 +66,15 @@ pub enum HostError {
         error: ParseError,
     },
     /// The sections of the file do not include a meminfo.
-    #[error("{origin}: no section `== meminfo`")]
+    #[error("{origin}: no section `== meminfo`; add one with what /proc/meminfo says")]
     NoSection {
         /// Where the text came from.
         origin: String,
     },
     /// The files do not include a meminfo.
-    #[error("{origin}: meminfo: {reason}")]
+    #[error(
+        "{origin}: meminfo: {reason}; give a folder with proc/meminfo in it, or the file itself"
+    )]
     NoMeminfo {
         /// Where they came from.
         origin: String,
@@ -80,7 +82,9 @@ pub enum HostError {
         reason: Unread,
     },
     /// A field nothing can be said without.
-    #[error("{origin}: meminfo has no {field} in kB: is the file cut?")]
+    #[error(
+        "{origin}: meminfo has no {field} in kB; give all of /proc/meminfo, as the kernel prints it"
+    )]
     Missing {
         /// Where the text came from.
         origin: String,
