@@ -257,6 +257,33 @@ fn what_the_system_says_is_said_once() {
 }
 
 #[test]
+fn of_a_small_rest_it_is_asked_whether_it_grows() {
+    let folder = tempfile::tempdir().unwrap();
+    let meminfo = folder.path().join("meminfo");
+    let told = |free: u32| {
+        let text = format!("MemTotal: 1000000 kB\nMemFree: {free} kB\n");
+        std::fs::write(&meminfo, text).unwrap();
+        pagehound([meminfo.as_os_str()]).stdout
+    };
+    let small = told(995_000);
+    assert!(small.contains("see whether it grows"), "{small}");
+    assert!(!small.contains("take a dump"), "{small}");
+    let large = told(900_000);
+    assert!(large.contains("take a dump"), "{large}");
+}
+
+#[test]
+fn counters_as_markdown_speak_of_no_dump() {
+    let saved = saved_host();
+    let ran = pagehound([saved.as_os_str(), "--md".as_ref()]);
+    let (title, _) = ran.stdout.split_once('\n').unwrap();
+    assert!(title.ends_with(" in no counter of the kernel"), "{title}");
+    for wrong in ["in the dump;", "too little could be read", "(meminfo)"] {
+        assert!(!ran.stdout.contains(wrong), "{wrong}: {}", ran.stdout);
+    }
+}
+
+#[test]
 fn zeroes_without_end_are_no_dump() {
     let folder = tempfile::tempdir().unwrap();
     let output = std::process::Command::new(assert_cmd::cargo::cargo_bin("pagehound"))

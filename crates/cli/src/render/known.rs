@@ -295,3 +295,27 @@ fn not_lost_text(not_lost: NotLost) -> &'static str {
         NotLost::Held => "held, and given back in the end",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_that_the_log_names_are_not_all_modules() {
+        let told = Check {
+            schema: "",
+            target: String::new(),
+            kernel: "6.1.5".to_owned(),
+            version: Some("6.1.5".to_owned()),
+            vendor: None,
+            modules: 2,
+            by_drivers: true,
+            affected: Vec::new(),
+            built_in: Vec::new(),
+        };
+        let text = crate::output::text(|page| check(&told, page)).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let begin = "6.1.5 (made of 6.1.5): its modules cannot be read, so which leaks they have";
+        assert!(text.starts_with(begin), "{text}");
+    }
+}

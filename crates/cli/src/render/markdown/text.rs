@@ -172,7 +172,8 @@ mod tests {
         assert_eq!(outside_code("``a`b`` c"), " c");
         assert_eq!(outside_code("`a`` b"), "`a`` b");
         assert_eq!(outside_code("\\<a\\` `<`"), "a ");
-        assert_eq!(outside_code("`a``<b>`` `c`"), "`a ");
+        assert_eq!(outside_code("`a``<b>`` `c`"), "c`");
+        assert_eq!(outside_code("`a``<b>"), "`a``<b>");
     }
 
     /// Every name of up to four such pieces, in sentences that say what to do.
