@@ -1,9 +1,11 @@
 //! The file a report is written to: whole or not at all.
 
 use anyhow::{Context, bail};
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -41,6 +43,9 @@ impl Destination {
                 if read.any(|read| identity(&read) == identity(&metadata)) {
                     bail!("this is the target itself; write the report elsewhere");
                 }
+                if metadata.file_type().is_fifo() {
+                    return Ok(Kind::Stream(pipe(path)?));
+                }
                 // What may not be written may not be replaced either.
                 let file = OpenOptions::new().write(true).open(path)?;
                 if !metadata.is_file() {
@@ -50,7 +55,7 @@ impl Destination {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = fs::canonicalize(path).unwrap_or_else(|_| target(path));
         if path.file_name().is_none() {
             bail!("this names no file");
         }
@@ -69,9 +74,38 @@ impl Destination {
     }
 }
 
+/// Opens a pipe that somebody reads: without, opening it would wait for that.
+fn pipe(path: &Path) -> anyhow::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits())?;
+    let mut options = OpenOptions::new();
+    let file = match options.write(true).custom_flags(flags).open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+            bail!("a pipe that nobody reads: begin with what reads it")
+        }
+        opened => opened?,
+    };
+    // Who reads slowly is waited for.
+    fcntl_setfl(&file, OFlags::empty())?;
+    Ok(file)
+}
+
+/// What the link at `path` leads to, though nothing is there yet.
+fn target(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(to) = fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(to);
+    }
+    path
+}
+
+/// Links in a row that the kernel follows (`MAXSYMLINKS`, include/linux/namei.h).
+const MOST_LINKS: usize = 40;
+
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = temporary(path)?;
-    file.write_all(bytes)?;
+    // As the file it is: an error of tempfile's own would name the temporary one.
+    file.as_file_mut().write_all(bytes)?;
     if let Ok(before) = fs::metadata(path) {
         file.as_file().set_permissions(before.permissions())?;
     }
@@ -152,6 +186,44 @@ mod tests {
         for path in [&dump, &hard, &soft] {
             assert!(Destination::open(path, &[&dump]).is_err());
         }
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_followed_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("sub")).unwrap();
+        std::os::unix::fs::symlink("sub/next", at("link")).unwrap();
+        std::os::unix::fs::symlink("file", at("sub/next")).unwrap();
+        let destination = Destination::open(&at("link"), &[]).unwrap();
+        assert_eq!(names(folder.path()), ["link", "sub"]);
+        destination.write(b"x").unwrap();
+        assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        assert!(fs::symlink_metadata(at("sub/next")).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(at("sub/file")).unwrap(), "x");
+    }
+
+    #[test]
+    fn a_pipe_is_written_to_if_somebody_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
+        let error = Destination::open(&fifo, &[]).err().unwrap();
+        assert!(format!("{error:#}").contains("nobody reads"), "{error:#}");
+        let path = fifo.clone();
+        let reader = std::thread::spawn(move || fs::read(path).unwrap());
+        // It has not opened it at once.
+        let destination = loop {
+            if let Ok(destination) = Destination::open(&fifo, &[]) {
+                break destination;
+            }
+            std::thread::yield_now();
+        };
+        // More than a pipe holds.
+        let text = vec![b'x'; 1 << 20];
+        destination.write(&text).unwrap();
+        assert_eq!(reader.join().unwrap(), text);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The report of a host of which there are only counters.
 
 use crate::args::Target;
-use pagehound_hunt::host::{Bound, HostFiles, HostLedger};
+use pagehound_hunt::host::{self, Bound, HostFiles, HostLedger};
 use pagehound_model::{
     Control, Counter, Coverage, Explained, Host, LedgerRow, Module, NetDevice, Report, SCHEMA,
     Target as ReportTarget, Timing, UNACCOUNTED, Unaccounted, Verdict,
@@ -23,7 +23,7 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
         .rows
         .iter()
         .map(|row| {
-            let raw = row.name == "unaccounted";
+            let raw = row.name == host::UNACCOUNTED;
             let pages = pages(row.bytes);
             LedgerRow {
                 class: class(row.name),
@@ -183,7 +183,7 @@ fn modules(files: &HostFiles) -> Vec<Module> {
 
 /// `slab, reclaimable` as a class: `slab_reclaimable`. What is unaccounted is raw.
 pub(crate) fn class(name: &str) -> String {
-    if name == "unaccounted" {
+    if name == host::UNACCOUNTED {
         return UNACCOUNTED[0].to_owned();
     }
     let words: Vec<&str> = name

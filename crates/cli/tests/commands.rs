@@ -245,6 +245,59 @@ fn what_is_no_dump_is_an_error_that_names_it() {
 }
 
 #[test]
+fn what_the_system_says_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let meminfo = folder.path().join("meminfo");
+    std::fs::write(&meminfo, "MemTotal: 1 kB\nMemFree: x kB\n").unwrap();
+    let ran = pagehound(["ledger".as_ref(), meminfo.as_os_str()]);
+    let (place, problem) = ran.stderr.trim_end().split_once("meminfo: ").unwrap();
+    assert!(place.starts_with("pagehound: "), "{}", ran.stderr);
+    let half = problem.split(": ").next().unwrap();
+    assert_eq!(problem.matches(half).count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn of_a_small_rest_it_is_asked_whether_it_grows() {
+    let folder = tempfile::tempdir().unwrap();
+    let meminfo = folder.path().join("meminfo");
+    let told = |free: u32| {
+        let text = format!("MemTotal: 1000000 kB\nMemFree: {free} kB\n");
+        std::fs::write(&meminfo, text).unwrap();
+        pagehound([meminfo.as_os_str()]).stdout
+    };
+    let small = told(995_000);
+    assert!(small.contains("see whether it grows"), "{small}");
+    assert!(!small.contains("take a dump"), "{small}");
+    let large = told(900_000);
+    assert!(large.contains("take a dump"), "{large}");
+}
+
+#[test]
+fn counters_as_markdown_speak_of_no_dump() {
+    let saved = saved_host();
+    let ran = pagehound([saved.as_os_str(), "--md".as_ref()]);
+    let (title, _) = ran.stdout.split_once('\n').unwrap();
+    assert!(title.ends_with(" in no counter of the kernel"), "{title}");
+    for wrong in ["in the dump;", "too little could be read", "(meminfo)"] {
+        assert!(!ran.stdout.contains(wrong), "{wrong}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn zeroes_without_end_are_no_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(assert_cmd::cargo::cargo_bin("pagehound"))
+        .args(["info", "-"])
+        .env("TMPDIR", folder.path())
+        .stdin(std::fs::File::open("/dev/zero").unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("zeroes, and no end"), "{said}");
+}
+
+#[test]
 fn errors_are_json_where_json_is_asked_for() {
     for args in [
         &["diagnose", "--json", "/nowhere/vmcore"][..],

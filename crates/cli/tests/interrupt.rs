@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pagehound_testdata::corpus;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -59,6 +59,21 @@ fn interrupted(mut line: Command) -> Output {
     let output = child.wait_with_output().unwrap();
     rest.join().unwrap();
     output
+}
+
+/// Who pipes may stall: that is no reason to wait for him.
+#[test]
+fn the_wait_for_standard_input_ends() {
+    let mut line = Command::new(assert_cmd::cargo::cargo_bin("pagehound"));
+    line.args(["info", "-"]).stdin(Stdio::piped());
+    let mut child = line.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // More than a pipe holds: when all is written some of it has been read.
+    let begin = [&b"KDUMP   "[..], &[1; 1 << 17]].concat();
+    stdin.write_all(&begin).unwrap();
+    interrupt(&child);
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
 }
 
 /// The number before `what`, thousands set apart with commas.

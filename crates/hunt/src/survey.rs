@@ -48,7 +48,7 @@ pub fn survey(dump: &Dump, options: &Options<'_>, reason: &str) -> model::Report
     by_mac.sort_by_key(|&(_, pages)| std::cmp::Reverse(pages));
     let pages = coverage.present + coverage.excluded + coverage.absent + coverage.unreadable;
     let mut warnings = dump.info.warnings.clone();
-    warnings.push(format!("the kernel in the dump cannot be read: {reason}"));
+    warnings.push(format!("no more can be told of it: {reason}"));
     warnings.push(format!(
         "{} of {} pages can be read; whose they are, and what is lost, cannot be told from them",
         thousands(outcome.tally.seen),

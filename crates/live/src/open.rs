@@ -1,7 +1,7 @@
 //! From the host to its memory, or to why there is none to be had.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::Path;
@@ -116,7 +116,7 @@ fn open_at(proc: &Path, options: &OpenOptions) -> Result<Dump, NoMemory> {
     let file = File::open(&path).map_err(|error| refused(&error))?;
     let host = Host {
         iomem: text(&proc.join("iomem")),
-        flags: File::open(proc.join("kpageflags")).ok(),
+        flags: procfs::open_regular(&proc.join("kpageflags")).ok(),
         vmcoreinfo: text(Path::new("/sys/kernel/vmcoreinfo")),
         page_size: rustix::param::page_size(),
     };
@@ -137,10 +137,8 @@ fn refused(error: &io::Error) -> NoMemory {
 
 /// A file of the kernel's, if it can be read.
 fn text(path: &Path) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
-    let file = File::open(path).ok()?;
-    file.take(MOST_TEXT).read_to_end(&mut text).ok()?;
-    Some(text)
+    let file = procfs::open_regular(path).ok()?;
+    Some(procfs::read_some(file, MOST_TEXT).ok()?.bytes)
 }
 
 /// What the kernel says of its memory besides kcore.

@@ -67,7 +67,7 @@ pub use slabinfo::{SlabCache, slabinfo};
 pub use sockstat::{SocketMemory, sockstat};
 pub use sysvipc::{ShmSegment, sysvipc_shm};
 pub use trace_rings::{TraceRings, read_trace_rings};
-pub use tree::{Root, Text, Tree, Unread, read_line, read_number, read_some};
+pub use tree::{Root, Text, Tree, Unread, open_regular, read_line, read_number, read_some};
 pub use version::{Version, version};
 pub use vmallocinfo::{Area, AreaFlags, vmallocinfo};
 pub use vmcoreinfo::vmcoreinfo_place;

@@ -4,6 +4,7 @@
 //! `/sys` is made of links. In an archive they come from anybody: one that leads out
 //! of the root would show this host for that one, and a pipe would be waited for.
 
+use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -117,11 +118,7 @@ impl Root {
 impl Tree for Root {
     fn read(&self, path: &str, most: u64) -> Result<Text, Unread> {
         let path = self.inside(path)?;
-        // Opening a pipe would wait for somebody to write.
-        if !std::fs::metadata(&path)?.is_file() {
-            return Err(Unread::Other("no regular file".to_owned()));
-        }
-        read_some(std::fs::File::open(path)?, most).map_err(Unread::from)
+        read_some(open_regular(&path)?, most).map_err(Unread::from)
     }
 
     fn names(&self, folder: &str) -> Result<Vec<String>, Unread> {
@@ -142,6 +139,19 @@ impl Tree for Root {
     fn resolve(&self, path: &str) -> Option<String> {
         let path = self.inside(path).ok()?;
         Some(path.strip_prefix(&self.0).ok()?.to_str()?.to_owned())
+    }
+}
+
+/// Opens a regular file, and nothing else: opening a pipe would wait for somebody to
+/// write, and a device need not end.
+///
+/// # Errors
+/// It cannot be opened, or is no regular file.
+pub fn open_regular(path: &Path) -> std::io::Result<File> {
+    if std::fs::metadata(path)?.is_file() {
+        File::open(path)
+    } else {
+        Err(std::io::Error::other("no regular file"))
     }
 }
 
@@ -196,6 +206,8 @@ mod tests {
         symlink(other.path().join("secret"), at("out")).unwrap();
         symlink("nothing", at("dangling")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), fifo, mode, 0).unwrap();
         let root = Root::open(folder.path()).unwrap();
         assert_eq!(root.read("out", 9), Err(Unread::NotThere));
         assert_eq!(root.read("../../etc/passwd", 9), Err(Unread::NotThere));
@@ -204,6 +216,7 @@ mod tests {
         assert_eq!(root.link("dangling").unwrap(), "nothing");
         let no_file = Err(Unread::Other("no regular file".to_owned()));
         assert_eq!(root.read("socket", 9), no_file);
+        assert_eq!(root.read("pipe", 9), no_file, "nobody writes to it");
         assert_eq!(root.names("socket"), Err(Unread::NotThere));
     }
 }

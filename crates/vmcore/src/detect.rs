@@ -41,6 +41,7 @@ struct Known {
     advice: Advice,
 }
 
+/// Through standard output: other ways want a suffix, which a file need not have.
 const fn unpack(command: &'static str, pipe: &'static str) -> Advice {
     let pipe = Some(pipe);
     Advice::Run { command, pipe }
@@ -112,37 +113,37 @@ const KNOWN: &[Known] = &[
         0,
         b"\x1f\x8b",
         "compressed with gzip",
-        unpack("gunzip -k {}", "gzip -dc {}"),
+        unpack("gzip -dc {} > {}.unpacked", "gzip -dc {}"),
     ),
     known(
         0,
         b"\xfd7zXZ\0",
         "compressed with xz",
-        unpack("xz -dk {}", "xz -dc {}"),
+        unpack("xz -dc {} > {}.unpacked", "xz -dc {}"),
     ),
     known(
         0,
         b"\x28\xb5\x2f\xfd",
         "compressed with zstd",
-        unpack("zstd -d {}", "zstd -dc {}"),
+        unpack("zstd -dc {} > {}.unpacked", "zstd -dc {}"),
     ),
     known(
         0,
         b"\x04\x22\x4d\x18",
         "compressed with lz4",
-        unpack("lz4 -d {}", "lz4 -dc {}"),
+        unpack("lz4 -dc {} > {}.unpacked", "lz4 -dc {}"),
     ),
     known(
         0,
         b"BZh",
         "compressed with bzip2",
-        unpack("bunzip2 -k {}", "bzip2 -dc {}"),
+        unpack("bzip2 -dc {} > {}.unpacked", "bzip2 -dc {}"),
     ),
     known(
         0,
         b"\x89LZO\0",
         "compressed with lzop",
-        unpack("lzop -d {}", "lzop -dc {}"),
+        unpack("lzop -dc {} > {}.unpacked", "lzop -dc {}"),
     ),
     known(0, b"PK\x03\x04", "a zip archive", run("unzip {}")),
     known(0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", run("7z x {}")),

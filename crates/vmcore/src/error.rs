@@ -22,7 +22,6 @@ pub enum OpenError {
         /// The path asked for.
         path: PathBuf,
         /// What it said.
-        #[source]
         error: io::Error,
     },
     /// Not a dump at all.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::detect::{self, Container};
 use crate::error::OpenError;
 use crate::missing::{likely_dumps_in, similar_to};
+use crate::shell::shell_path;
 use crate::source::{FLAT_SIGNATURE, FlatIndex, RawFile, Source};
 use crate::{Dump, elf, kdump, lime, raw};
 
@@ -99,7 +100,15 @@ impl OpenOptions {
                 return Err(OpenError::NotADump {
                     path: path.clone(),
                     what: "no part of a split dump, which is a kdump".to_owned(),
-                    advice: "of other dumps give one file".to_owned(),
+                    advice: format!(
+                        "of other dumps give one file; pieces that split(1) made are one when joined: \
+                         cat {} > DUMP",
+                        paths
+                            .iter()
+                            .map(|path| shell_path(path))
+                            .collect::<Vec<_>>()
+                            .join(" ")
+                    ),
                 });
             }
             Ok((path.clone(), source))

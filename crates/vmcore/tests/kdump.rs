@@ -447,6 +447,12 @@ fn files_that_are_no_parts_of_one_dump() {
     let elf = file_of(&image.write_elf(&pagehound_synth::ElfOptions::default()));
     let error = refused(&[files[0].clone(), elf.path().to_owned()]);
     assert!(error.contains("no part of a split dump"), "{error}");
+    let joined = format!(
+        "cat '{}' {} > DUMP",
+        files[0].display(),
+        elf.path().display()
+    );
+    assert!(error.ends_with(&joined), "{error}");
     // The same headers, other memory.
     let (_folder, others) = parts(
         &image.clone().page(0x41, b"x".to_vec()).zero(0x3f0),

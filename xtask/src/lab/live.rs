@@ -40,8 +40,7 @@ struct Question {
     status: i32,
 }
 
-/// What a search by more threads than the guest has processors finds must be there: they
-/// share no open file of kcore.
+/// What a guest is asked of itself.
 const QUESTIONS: [Question; 10] = [
     // First: the kernel makes the boot's id when it is first asked for it.
     Question {
@@ -80,6 +79,7 @@ const QUESTIONS: [Question; 10] = [
         compare: Some(net),
         status: 0,
     },
+    // By more threads than the guest has processors: they share no open file of kcore.
     Question {
         name: "search",
         ask: "search @ --mac % --at 0 --physical --threads 4",

@@ -8,6 +8,7 @@ use crate::output;
 use crate::render::{self, known};
 use anyhow::Context as _;
 use pagehound_hunt::Installed;
+use pagehound_hunt::host::HostFiles;
 use pagehound_known::{self as list, Affected, Kernel, Leak, LookAlike};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -65,12 +66,9 @@ fn check(target: &Target, json: bool, context: &Context) -> anyhow::Result<Exit>
             Installed::of_kernel(&kernel)
         }
         Input::Report(report) => Installed::of_report(&report),
-        Input::Host { files, .. } => Installed::of_host(&files).with_context(|| {
-            format!(
-                "{}: `version` and `modules` are needed beside the meminfo, as /proc has them",
-                files.origin
-            )
-        })?,
+        Input::Host { files, memory } => {
+            Installed::of_host(&files).with_context(|| not_told(&files, memory.is_some()))?
+        }
     };
     let kernel = Kernel::of(&machine.release, &machine.banner);
     let loaded: BTreeSet<&str> = machine.modules.iter().map(String::as_str).collect();
@@ -78,7 +76,8 @@ fn check(target: &Target, json: bool, context: &Context) -> anyhow::Result<Exit>
         .into_iter()
         .partition::<Vec<_>, _>(|affected| affected.module.is_some());
     let entries = |of: Vec<Affected>| of.into_iter().map(known::Entry::from).collect();
-    let unsure = machine.modules.is_empty() || !matches!(kernel, Kernel::Stable(_));
+    let unsure =
+        machine.modules.is_empty() || machine.by_drivers || !matches!(kernel, Kernel::Stable(_));
     let status = match modules.is_empty() {
         _ if unsure => Exit::UNSURE,
         true => Exit::OK,
@@ -107,4 +106,34 @@ fn check(target: &Target, json: bool, context: &Context) -> anyhow::Result<Exit>
         output::page(|page| known::check(&answer, page))?;
     }
     Ok(status)
+}
+
+/// Why `files`, of this host if it is `live`, do not tell which leaks it can have.
+fn not_told(files: &HostFiles, live: bool) -> String {
+    let origin = &files.origin;
+    match (files.version.is_some(), files.modules.is_some()) {
+        (true, false) if live => format!(
+            "{origin}: this kernel has no loadable modules (there is no /proc/modules); which drivers \
+             are built into it, and so which leaks it can have, is not told"
+        ),
+        _ => format!(
+            "{origin}: `version` and `modules` are needed beside the meminfo, as /proc has them"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_modules_is_not_asked_for_a_file() {
+        let files = HostFiles {
+            version: Some(b"Linux version 6.1.0".to_vec()),
+            ..HostFiles::default()
+        };
+        assert!(not_told(&files, true).contains("no loadable modules"));
+        let saved = not_told(&files, false);
+        assert!(saved.contains("`version` and `modules` are needed"));
+    }
 }

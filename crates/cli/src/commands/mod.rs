@@ -108,7 +108,13 @@ impl Context {
             debug_root: Some(Path::new(DEBUG_ROOT)),
             cancel: Some(self.cancel),
         };
-        Kernel::open(dump, options).context("the kernel in the dump")
+        let live = dump.info.format == Format::Live;
+        let what = if live {
+            "the kernel"
+        } else {
+            "the kernel in the dump"
+        };
+        Kernel::open(dump, options).context(what)
     }
 
     /// How to make a map of all pages.

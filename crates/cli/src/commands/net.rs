@@ -6,6 +6,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::render::table::{self, Column, Kind, Row};
 use crate::render::{self, page};
+use pagehound_hunt::is_damaged;
 use pagehound_kernel::NetDevice;
 use serde::Serialize;
 use std::io;
@@ -42,7 +43,13 @@ struct Device {
 pub(super) fn run(args: &args::Net, context: &Context) -> anyhow::Result<Exit> {
     let dump = crate::input::dump_with_notes(&args.target, &args.others.parts, context.reading())?;
     let kernel = context.kernel(&dump)?;
-    let devices = kernel.net_devices()?.into_iter().map(device).collect();
+    let devices: Vec<Device> = kernel.net_devices()?.into_iter().map(device).collect();
+    if is_damaged(&dump) && devices.iter().all(|device| device.name == "lo") {
+        output::note(&format!(
+            "{}: the dump is damaged: there may be more devices in what is missing of it",
+            args.target
+        ));
+    }
     let devices = Devices {
         schema: "pagehound.net/1",
         target: args.target.to_string(),

@@ -6,12 +6,17 @@ use super::table::{self, Column, Kind};
 use super::{Detail, parts};
 use crate::host_report::class;
 use anstyle::Style;
-use pagehound_hunt::host::{BelowRow, Classic, HostAllocation, HostLedger, HostRow, NodeRow, Sign};
+use pagehound_hunt::host::{
+    BelowRow, Classic, HostAllocation, HostLedger, HostRow, NodeRow, Sign, UNACCOUNTED,
+};
 use pagehound_model::Explained;
 use std::io;
 
 /// Columns of a name, where there is room.
 const LEAST: usize = 40;
+
+/// A part of the memory smaller than one in this many is unaccounted on healthy hosts.
+const USUAL: u64 = 100;
 
 /// The answer for a host whose counters are all there is; `explained` and `notes` are the
 /// ledger's, as they may be told.
@@ -40,15 +45,26 @@ pub fn diagnosis(
         page.headline(DOUBT, "UNACCOUNTED", &text, "")?;
         page.gap()?;
         let pages = lost.checked_div(ledger.page_size).unwrap_or(0);
-        page.paragraph(
-            2,
-            PLAIN,
-            &format!(
-                "{}: drivers' and the kernel's own, or lost. Counters cannot tell which; a crash dump can.",
-                count(pages, "page")
+        let pages = count(pages, "page");
+        let (what, next) = match lost < total / USUAL {
+            true => (
+                format!(
+                    "{pages}: so much is usual for drivers' buffers and the kernel's own. Only if it \
+                     grows it may be a leak."
+                ),
+                "see whether it grows: `pagehound --json -o before.json`, and some hours later \
+                 `pagehound diff before.json live`",
             ),
-        )?;
-        page.item("Next", "take a dump (kdump; on a hypervisor `virsh dump --memory-only`), then `pagehound DUMP`")?;
+            false => (
+                format!(
+                    "{pages}: drivers' and the kernel's own, or lost. Counters cannot tell which; a \
+                     crash dump can."
+                ),
+                "take a dump (kdump; on a hypervisor `virsh dump --memory-only`), then `pagehound DUMP`",
+            ),
+        };
+        page.paragraph(2, PLAIN, &what)?;
+        page.item("Next", next)?;
     }
     page.gap()?;
     self::ledger(ledger, explained, notes, detail, page)
@@ -103,7 +119,7 @@ fn row(known: &HostRow, total: u64) -> table::Row {
     let sign = if known.bytes < 0 { "-" } else { "" };
     let bytes = known.bytes.unsigned_abs();
     table::Row {
-        style: if known.name == "unaccounted" {
+        style: if known.name == UNACCOUNTED {
             DOUBT
         } else {
             PLAIN

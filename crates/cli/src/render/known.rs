@@ -154,6 +154,15 @@ pub(crate) fn check(check: &Check, page: &mut Page) -> io::Result<()> {
             "{}: its modules are not known, so neither is which leaks they have",
             check.kernel
         ),
+        (Some(version), _) if check.by_drivers && check.affected.is_empty() => format!(
+            "{} (made of {version}): its modules cannot be read, so which leaks they have is not \
+             known; none is of {}, which the log names",
+            check.kernel,
+            match check.modules {
+                1 => "the driver of a network device".to_owned(),
+                many => format!("the {many} drivers of network devices"),
+            }
+        ),
         (Some(version), _) if check.affected.is_empty() => format!(
             "none of the known leaks is in {} (made of {version}) with its {modules}",
             check.kernel
@@ -284,5 +293,29 @@ fn not_lost_text(not_lost: NotLost) -> &'static str {
         NotLost::InMap => "lost within a map of a fixed size: memory does not grow",
         NotLost::Counter => "only a counter is wrong: no page is lost",
         NotLost::Held => "held, and given back in the end",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_that_the_log_names_are_not_all_modules() {
+        let told = Check {
+            schema: "",
+            target: String::new(),
+            kernel: "6.1.5".to_owned(),
+            version: Some("6.1.5".to_owned()),
+            vendor: None,
+            modules: 2,
+            by_drivers: true,
+            affected: Vec::new(),
+            built_in: Vec::new(),
+        };
+        let text = crate::output::text(|page| check(&told, page)).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let begin = "6.1.5 (made of 6.1.5): its modules cannot be read, so which leaks they have";
+        assert!(text.starts_with(begin), "{text}");
     }
 }

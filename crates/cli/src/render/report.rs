@@ -6,7 +6,9 @@ use super::{Detail, bounds, finding, held, ledger};
 use anstyle::Style;
 use pagehound_hunt::slab_debug;
 use pagehound_model::{Cgroup, Estimate, Finding, Report, State, Verdict};
+use pagehound_vmcore::{Format, shell_path};
 use std::io;
+use std::path::Path;
 
 /// Control groups told unless all are asked for.
 const CGROUPS: usize = 8;
@@ -68,6 +70,9 @@ pub fn report(report: &Report, detail: Detail, page: &mut Page) -> io::Result<()
     }
     heap(report, page)?;
     cgroups(report, detail, page)?;
+    if let Some(step) = damaged(report) {
+        page.item("Next", &step)?;
+    }
     page.gap()?;
     ledger(report, detail, page)?;
     page.gap()?;
@@ -181,6 +186,22 @@ fn verdict(report: &Report) -> (Style, &'static str, String) {
         _ => format!("{text} (the dump is cut short or incomplete)"),
     };
     (style, word, text)
+}
+
+/// What to do where the dump is damaged and nothing could be told.
+pub(super) fn damaged(report: &Report) -> Option<String> {
+    let target = &report.target;
+    let missing = target.coverage.absent > 0 || target.coverage.unreadable > 0;
+    if report.verdict != Verdict::Incomplete || !missing || target.format == Format::Live.name() {
+        return None;
+    }
+    let path = shell_path(Path::new(&target.path));
+    Some(format!(
+        "compare the file's size and checksum with the original, and copy it again; where that is as \
+         short, see what kdump said when it wrote it (the disk may have been full). \
+         `pagehound search {path} \u{2026}` works on what is there, `pagehound log {path}` where the \
+         kernel's log is among it"
+    ))
 }
 
 /// A quick answer in a sentence, while the whole one is worked out.

@@ -88,9 +88,9 @@ impl<'a> Facts<'a> {
     /// Parses `files`. A companion that is broken or of another machine is left out
     /// with a note.
     pub(super) fn new(files: &'a HostFiles) -> Result<Facts<'a>, HostError> {
-        let info = procfs::meminfo(&files.meminfo).map_err(|source| HostError::Parse {
+        let info = procfs::meminfo(&files.meminfo).map_err(|error| HostError::Parse {
             origin: files.origin.clone(),
-            source,
+            error,
         })?;
         let mem_total_kb = required(&info, files, "MemTotal")?;
         let mem_free_kb = required(&info, files, "MemFree")?;

@@ -10,6 +10,9 @@ use super::vmalloc::{stacks, vmalloc};
 use super::{HostError, HostFiles};
 use serde::Serialize;
 
+/// The name of the row that takes what no counter has.
+pub const UNACCOUNTED: &str = "unaccounted";
+
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostRow {
@@ -69,7 +72,7 @@ pub fn ledger(files: &HostFiles) -> Result<HostLedger, HostError> {
         })
         .collect();
     rows.push(HostRow {
-        name: "unaccounted",
+        name: UNACCOUNTED,
         bytes: unaccounted_bytes,
         source: "meminfo MemTotal - the rows above".to_owned(),
         note: Some(

@@ -27,7 +27,7 @@ pub use allocations::HostAllocation;
 pub use below::BelowRow;
 pub use classic::{Classic, Note, Sign, Step, classic};
 pub use files::{HostFiles, host_folder, looks_like_host_files};
-pub use ledger::{HostLedger, HostRow, ledger};
+pub use ledger::{HostLedger, HostRow, UNACCOUNTED, ledger};
 pub use nodes::NodeRow;
 pub use parts::{Bound, Part};
 
@@ -42,12 +42,12 @@ const MAX_KB: u64 = 1 << 46;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The file could not be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The file is longer than any text of /proc.
     #[error("{}: longer than {limit} bytes: give a saved /proc/meminfo", path.display())]
@@ -58,21 +58,23 @@ pub enum HostError {
         limit: u64,
     },
     /// The meminfo is not one.
-    #[error("{origin}: {source}")]
+    #[error("{origin}: {error}")]
     Parse {
         /// Where the text came from.
         origin: String,
         /// What was wrong with it.
-        source: ParseError,
+        error: ParseError,
     },
     /// The sections of the file do not include a meminfo.
-    #[error("{origin}: no section `== meminfo`")]
+    #[error("{origin}: no section `== meminfo`; add one with what /proc/meminfo says")]
     NoSection {
         /// Where the text came from.
         origin: String,
     },
     /// The files do not include a meminfo.
-    #[error("{origin}: meminfo: {reason}")]
+    #[error(
+        "{origin}: meminfo: {reason}; give a folder with proc/meminfo in it, or the file itself"
+    )]
     NoMeminfo {
         /// Where they came from.
         origin: String,
@@ -80,7 +82,9 @@ pub enum HostError {
         reason: Unread,
     },
     /// A field nothing can be said without.
-    #[error("{origin}: meminfo has no {field} in kB: is the file cut?")]
+    #[error(
+        "{origin}: meminfo has no {field} in kB; give all of /proc/meminfo, as the kernel prints it"
+    )]
     Missing {
         /// Where the text came from.
         origin: String,

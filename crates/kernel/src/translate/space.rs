@@ -25,6 +25,7 @@ pub enum SpaceError {
         "no direct map in the kernel's page tables at physical {root}{}",
         match .unreadable {
             0 => ": what is there is no page table of it".to_owned(),
+            1 => ": a table below it cannot be read".to_owned(),
             unreadable => format!(": {unreadable} tables below it cannot be read"),
         }
     )]

@@ -444,3 +444,14 @@ fn what_is_no_file_of_the_kernel_is_told_from_none_and_from_one_that_is_refused(
         assert!(text.contains(advice), "{text}");
     }
 }
+
+#[test]
+fn a_pipe_in_place_of_a_file_of_the_kernel_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("iomem");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
+    assert_eq!(text(&fifo), None);
+    std::fs::write(folder.path().join("file"), "x").unwrap();
+    assert_eq!(text(&folder.path().join("file")).unwrap(), b"x");
+}

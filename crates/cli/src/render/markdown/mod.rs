@@ -3,14 +3,14 @@
 mod finding;
 mod text;
 
-use super::number::{count, size};
-use super::report::{coverage, is_told};
+use super::number::{count, percent, size};
+use super::report::{coverage, damaged, is_told};
 use super::{Detail, ledger};
 use crate::output;
 use pagehound_hunt::slab_debug;
 use pagehound_model::{Finding, NetDevice, Report, State, Verdict};
 use std::io::{self, Write};
-use text::{Table, code, plain, with_code};
+use text::{Table, block_fence, code, plain, with_code};
 
 /// Notes told one by one.
 const NOTES: usize = 12;
@@ -32,6 +32,9 @@ pub fn markdown(report: &Report, detail: Detail, out: &mut dyn Write) -> io::Res
     if told.is_empty() {
         writeln!(out, "{}\n", nothing_lost(report))?;
     }
+    if let Some(step) = damaged(report) {
+        writeln!(out, "What next: {}.\n", with_code(&step))?;
+    }
     machine(report, out)?;
     for finding in &told {
         finding::evidence(finding, report, out)?;
@@ -42,9 +45,21 @@ pub fn markdown(report: &Report, detail: Detail, out: &mut dyn Write) -> io::Res
     notes(report, out)
 }
 
+/// Whether only a host's counters were read.
+fn is_of_counters(report: &Report) -> bool {
+    let target = &report.target;
+    matches!(target.format.as_str(), "live" | "meminfo") && target.coverage.present == 0
+}
+
 fn headline(report: &Report, told: &[&Finding]) -> String {
     let all = &report.unaccounted;
     let size = |pages: u64| size(pages.saturating_mul(report.target.page_size));
+    if is_of_counters(report) {
+        return match all.pages {
+            0 => "The kernel's counters add up to all of the memory".to_owned(),
+            pages => format!("{} in no counter of the kernel", size(pages)),
+        };
+    }
     let what = match told {
         [only] => format!(": {}", plain(&super::finding::title(only))),
         _ => String::new(),
@@ -68,6 +83,13 @@ fn nothing_lost(report: &Report) -> String {
     let all = &report.unaccounted;
     let bytes = |pages: u64| size(pages.saturating_mul(report.target.page_size));
     match report.verdict {
+        Verdict::None if is_of_counters(report) => "Nothing is left over.".to_owned(),
+        _ if is_of_counters(report) => format!(
+            "{}, {} of MemTotal, are drivers' and the kernel's own, or lost. Counters cannot tell \
+             which; a crash dump can.",
+            bytes(all.pages),
+            percent(all.bytes, report.target.mem_total_bytes)
+        ),
         Verdict::None => format!(
             "No page is lost: of {} that no counter of the kernel shows, {} have a holder.",
             bytes(all.pages),
@@ -100,12 +122,11 @@ fn machine(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         table.row(&["Captured at".to_owned(), plain(at)]);
     }
     let level = target.dump_level.map(|level| format!(", -d {level}"));
-    let read = format!(
-        "{} ({}{})",
-        target.path,
-        target.format,
-        level.unwrap_or_default()
-    );
+    let read = match target.format.as_str() {
+        "live" if is_of_counters(report) => "counters of the running host".to_owned(),
+        _ if is_of_counters(report) => format!("{} (counters)", target.path),
+        format => format!("{} ({format}{})", target.path, level.unwrap_or_default()),
+    };
     table.row(&["Read from".to_owned(), plain(&read)]);
     table.write(out)?;
     let physical = |device: &&NetDevice| device.driver.is_some() || device.bus.is_some();
@@ -168,21 +189,27 @@ fn heap(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 /// The ledger, as the terminal has it.
 fn memory(report: &Report, detail: Detail, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "## Where the memory is\n")?;
-    writeln!(
-        out,
-        "All memory that the kernel has a map of, its own image included; MemTotal, {}, is what it \
-         had left to give.\n\n```text",
-        size(report.target.mem_total_bytes)
-    )?;
-    out.write_all(&output::text(|page| ledger(report, detail, page))?)?;
-    writeln!(out, "```\n")
+    let total = size(report.target.mem_total_bytes);
+    if is_of_counters(report) {
+        writeln!(out, "All of MemTotal, {total}, by the kernel's counters.\n")?;
+    } else {
+        writeln!(
+            out,
+            "All memory that the kernel has a map of, its own image included; MemTotal, {total}, is \
+             what it had left to give.\n"
+        )?;
+    }
+    let table = output::text(|page| ledger(report, detail, page))?;
+    let table = String::from_utf8_lossy(&table);
+    let fence = block_fence(&table);
+    writeln!(out, "{fence}text\n{table}{fence}\n")
 }
 
 /// What the words above mean, and why to believe them.
 fn method(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "## How this was found\n")?;
     let how = match report {
-        _ if report.target.coverage.present == 0 => {
+        _ if is_of_counters(report) => {
             "From the kernel's counters alone, which add up to MemTotal: what is left over is \
              *unaccounted*. No page was looked at, so whether it is leaked is not known; a crash \
              dump of this host, or of one like it, would tell."
@@ -206,7 +233,7 @@ fn method(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(out, "{how}\n")?;
     let control = &report.control;
-    let searched = report.sample.is_none();
+    let searched = report.sample.is_none() && !is_of_counters(report);
     if let Some(most) = control.most_missed().filter(|_| searched) {
         writeln!(
             out,
@@ -217,10 +244,13 @@ fn method(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             most * 100.0
         )?;
     }
+    let seen = match is_of_counters(report) {
+        true => String::new(),
+        false => plain(&coverage(report)) + " ",
+    };
     writeln!(
         out,
-        "{} pagehound {} took {:.1} s.\n",
-        plain(&coverage(report)),
+        "{seen}pagehound {} took {:.1} s.\n",
         plain(&report.tool_version),
         report.timing.seconds
     )?;

@@ -42,23 +42,41 @@ pub(super) fn plain(text: &str) -> String {
 pub(super) fn code(text: &str) -> String {
     // A bar ends a cell of a table even in code.
     let text = escape(text).replace('|', "\u{2502}");
-    let runs = text.split(|c| c != '`').map(str::len);
-    let fence = "`".repeat(runs.max().unwrap_or(0) + 1);
+    let fence = "`".repeat(longest_run(&text) + 1);
     match text.contains('`') {
         true => format!("{fence} {text} {fence}"),
         false => format!("{fence}{text}{fence}"),
     }
 }
 
-/// Plain text in which what stands in backquotes is code.
+/// Plain text in which what stands in backquotes is code. A name with backquotes of its
+/// own makes code and text change places, and no more.
 pub(super) fn with_code(text: &str) -> String {
+    let mut line = String::new();
     let parts = text.split('`').enumerate();
-    parts
-        .map(|(number, part)| match number % 2 {
+    for (number, part) in parts.filter(|(_, part)| !part.is_empty()) {
+        let part = match number % 2 {
             0 => plain(part),
             _ => code(part),
-        })
-        .collect()
+        };
+        // Backquotes that touch are one run, and neither piece would end where it should.
+        if line.ends_with('`') && part.starts_with('`') {
+            line.push(' ');
+        }
+        line.push_str(&part);
+    }
+    line
+}
+
+/// Backquotes that begin and end a block in which `text` stands as it is.
+pub(super) fn block_fence(text: &str) -> String {
+    "`".repeat(longest_run(text).max(2) + 1)
+}
+
+/// The most backquotes that stand together in `text`.
+fn longest_run(text: &str) -> usize {
+    let runs = text.split(|c| c != '`').map(str::len);
+    runs.max().unwrap_or(0)
 }
 
 /// A table, a row a line.
@@ -110,5 +128,87 @@ mod tests {
             with_code("run `ethtool -S em1` now_"),
             "run `ethtool -S em1` now\\_"
         );
+    }
+
+    /// What of a line of Markdown is neither a code span nor escaped, and so may mean
+    /// something (CommonMark 0.31, 6.1 and 2.4).
+    fn outside_code(line: &str) -> String {
+        let mut outside = String::new();
+        let mut rest = line;
+        while let Some(c) = rest.chars().next() {
+            if c == '\\' {
+                let mut escaped = rest.chars();
+                rest = match escaped.nth(1) {
+                    Some(c) if c.is_ascii_punctuation() => escaped.as_str(),
+                    _ => &rest[1..],
+                };
+                continue;
+            }
+            let run = rest.len() - rest.trim_start_matches('`').len();
+            if run == 0 {
+                outside.push(c);
+                rest = &rest[c.len_utf8()..];
+                continue;
+            }
+            let (mark, after) = rest.split_at(run);
+            // It ends with the next run that is as long.
+            let mut runs = after.match_indices(mark).filter(|(at, _)| {
+                !after[..*at].ends_with('`') && !after[at + run..].starts_with('`')
+            });
+            rest = match runs.next() {
+                Some((at, _)) => &after[at + run..],
+                None => {
+                    outside.push_str(mark);
+                    after
+                }
+            };
+        }
+        outside
+    }
+
+    #[test]
+    fn the_check_itself() {
+        assert_eq!(outside_code("a `b` c"), "a  c");
+        assert_eq!(outside_code("``a`b`` c"), " c");
+        assert_eq!(outside_code("`a`` b"), "`a`` b");
+        assert_eq!(outside_code("\\<a\\` `<`"), "a ");
+        assert_eq!(outside_code("`a``<b>`` `c`"), "c`");
+        assert_eq!(outside_code("`a``<b>"), "`a``<b>");
+    }
+
+    /// Every name of up to four such pieces, in sentences that say what to do.
+    #[test]
+    fn no_name_makes_markup_of_a_sentence_with_code() {
+        let pieces = ["`", "``", "@", "a", "<b>", "[l](//e)", "|", "\\"];
+        let mut names = vec![String::new()];
+        let mut from = 0;
+        for _ in 0..4 {
+            let until = names.len();
+            for index in from..until {
+                for piece in pieces {
+                    names.push(format!("{}{piece}", names[index]));
+                }
+            }
+            from = until;
+        }
+        for name in names {
+            for sentence in [
+                format!("watch `ledger` beside `ethtool -S {name}`, an hour apart"),
+                format!("boot with `slub_debug=U,{name}`: slab/{name}/alloc_traces tells"),
+                format!("`pagehound {name}` tells"),
+                format!("{name} is not of the tree"),
+            ] {
+                let line = with_code(&sentence);
+                let outside = outside_code(&line);
+                let means = |c| "<[|@`".contains(c);
+                assert!(!outside.contains(means), "{name:?}: {line}: {outside}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_is_not_ended_by_what_stands_in_it() {
+        assert_eq!(block_fence("a `b`"), "```");
+        assert_eq!(block_fence("a\n````\nb"), "`````");
     }
 }

@@ -7,12 +7,9 @@ mod processes;
 mod shared;
 
 use super::facts::Facts;
-use super::ledger::HostRow;
+use super::ledger::{HostRow, UNACCOUNTED};
 use super::{HostFiles, MAX_KB};
 use serde::Serialize;
-
-/// The row that takes what no counter has.
-const UNACCOUNTED: &str = "unaccounted";
 
 /// Both rows of slabs: caches do not tell which of them they are in.
 const SLAB: &str = "slab";
