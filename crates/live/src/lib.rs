@@ -2,6 +2,8 @@
 //!
 //! The kernel shows zeroes where it shows nothing, and one open file of kcore serves
 //! one reader at a time: both stay in here. What is read goes on changing.
+//!
+//! [`tar`] reads what was saved of a host, elsewhere and by anybody.
 
 mod child;
 mod descriptors;
@@ -9,6 +11,7 @@ mod kcore;
 mod open;
 mod ram;
 mod rate;
+pub mod tar;
 mod withheld;
 
 pub use child::give_way;
