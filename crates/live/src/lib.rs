@@ -3,7 +3,7 @@
 //! The kernel shows zeroes where it shows nothing, and one open file of kcore serves
 //! one reader at a time: both stay in here. What is read goes on changing.
 //!
-//! [`tar`] reads what was saved of a host, elsewhere and by anybody.
+//! [`saved`] is what was saved of another host and packed, by anybody; [`tar`] reads it.
 
 mod child;
 mod descriptors;
@@ -11,6 +11,7 @@ mod kcore;
 mod open;
 mod ram;
 mod rate;
+pub mod saved;
 pub mod tar;
 mod withheld;
 

@@ -42,7 +42,6 @@ enum Node {
     File {
         bytes: Vec<u8>,
         cut: bool,
-        modified: Option<u64>,
     },
     Link(String),
     /// A path from the archive's top.
@@ -93,7 +92,6 @@ impl Archive {
                     Node::File {
                         bytes: text.bytes,
                         cut: text.cut,
-                        modified: entry.modified,
                     }
                 }
                 Kind::Link(target) => Node::Link(target),
@@ -115,14 +113,6 @@ impl Archive {
     /// Paths from the archive's top to all that was kept.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.nodes.keys().map(String::as_str)
-    }
-
-    /// When the file at `path` was last written, in seconds since 1970.
-    pub fn modified(&self, path: &str) -> Option<u64> {
-        match self.nodes.get(&self.follow(path)?)? {
-            Node::File { modified, .. } => *modified,
-            _ => None,
-        }
     }
 
     /// The path from the archive's top that `path` leads to, all links followed.

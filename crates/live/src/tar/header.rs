@@ -56,6 +56,12 @@ impl Header {
     }
 }
 
+/// Whether a file that begins with `head` is a tar archive: its first block is a header.
+pub fn looks_like_tar(head: &[u8]) -> bool {
+    let block: Option<&Block> = head.first_chunk();
+    block.is_some_and(|block| Header::of(block).is_ok())
+}
+
 /// Whether a block of a map of holes says that another follows.
 pub(super) fn more_map(block: &Block) -> bool {
     block[504] != 0

@@ -14,4 +14,5 @@ mod reader;
 mod tests;
 
 pub use archive::Archive;
+pub use header::looks_like_tar;
 pub use reader::{Bounds, Entry, Kind, Reader, TarError};

@@ -21,8 +21,10 @@ fn reader(bytes: &[u8]) -> Reader<&[u8]> {
     Reader::new(bytes, Bounds::default())
 }
 
-/// All entries with their content, and how the archive ended.
-fn all(bytes: &[u8]) -> (Vec<(Entry, Vec<u8>)>, Result<(), TarError>, u64) {
+/// Entries with their content, how the archive ended, and what was left out of it.
+type All = (Vec<(Entry, Vec<u8>)>, Result<(), TarError>, u64);
+
+fn all(bytes: &[u8]) -> All {
     let mut reader = reader(bytes);
     let mut entries = Vec::new();
     let end = loop {
@@ -327,8 +329,6 @@ fn an_archive_is_a_tree_below_its_top_folder() {
         pagehound_procfs::read_line(&tree, "sys/class/net/eth0/address").unwrap(),
         "24:6e:96:43:3e:38"
     );
-    assert_eq!(tree.modified("proc/same"), Some(WRITTEN));
-    assert_eq!(tree.modified("proc"), None);
 }
 
 #[test]
