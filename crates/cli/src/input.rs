@@ -77,7 +77,8 @@ fn saved_host(path: &Path) -> anyhow::Result<Option<HostFiles>> {
     let Ok(file) = std::fs::File::open(path) else {
         return Ok(None);
     };
-    let saved = live::saved::open(Interruptible(file), length, path.to_owned());
+    let bounds = live::saved::bounds(length);
+    let saved = live::saved::open(Interruptible(file), bounds, path.to_owned());
     if interrupt::RAISED.load(Ordering::Relaxed) {
         return Err(KernelError::Interrupted.into());
     }

@@ -8,6 +8,9 @@
 )]
 
 use assert_cmd::Command;
+use pagehound_hunt::host::HostFiles;
+use pagehound_live::saved;
+use pagehound_procfs::{Text, Tree, Unread};
 use pagehound_synth::Tar;
 use serde_json::Value;
 use std::io::Write;
@@ -329,4 +332,60 @@ fn an_archive_without_a_host_or_with_two_says_what_to_do() {
     let (status, _, stderr) = run(&["diagnose"], &path);
     assert_eq!(status, 2);
     assert!(stderr.contains("more than one host (a, b)"), "{stderr}");
+}
+
+/// A tree that has every folder, and notes which files are asked for.
+#[derive(Default)]
+struct Asked(std::cell::RefCell<std::collections::BTreeSet<String>>);
+
+impl Tree for Asked {
+    fn read(&self, path: &str, _: u64) -> Result<Text, Unread> {
+        self.0.borrow_mut().insert(path.to_owned());
+        let bytes = match path {
+            "proc/meminfo" => b"MemTotal: 1000 kB\n".to_vec(),
+            path if path.ends_with("block_size_bytes") => b"8000000\n".to_vec(),
+            _ => return Err(Unread::NotThere),
+        };
+        Ok(Text { bytes, cut: false })
+    }
+
+    fn names(&self, folder: &str) -> Result<Vec<String>, Unread> {
+        let name = match folder.rsplit('/').next().unwrap() {
+            "net" => "em1",
+            "block" => "zram0",
+            "node" => "node0",
+            "memory" => "memory7",
+            "hugepages" => "hugepages-2048kB",
+            "per_cpu" => "cpu0",
+            _ => "0",
+        };
+        Ok(vec![name.to_owned()])
+    }
+
+    fn link(&self, path: &str) -> Option<String> {
+        Some(path.to_owned())
+    }
+
+    fn resolve(&self, path: &str) -> Option<String> {
+        Some(path.to_owned())
+    }
+}
+
+#[test]
+fn all_that_a_host_is_asked_for_is_kept_of_an_archive() {
+    let asked = Asked::default();
+    HostFiles::of(&asked, "asked".to_owned()).unwrap();
+    let asked = asked.0.into_inner();
+    assert!(asked.len() > 40, "{asked:?}");
+    let tar = asked
+        .iter()
+        .fold(Tar::new(0), |tar, path| tar.file(path, b"x"));
+    let bytes = tar.bytes();
+    let host = saved::open(&bytes[..], saved::bounds(0), PathBuf::from("a.tar"));
+    let files = host.unwrap().unwrap().files;
+    let lost: Vec<&String> = asked
+        .iter()
+        .filter(|path| files.read(path, 9).is_err())
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}");
 }

@@ -22,8 +22,8 @@ at once. --quick proves nothing: it ends with 3, and takes no --fail-on.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Diagnose {
-    /// Dump file, saved report, saved /proc/meminfo, folder with copies of
-    /// /proc and /sys, `-` for a dump on standard input, or `live` for
+    /// Dump file, saved report, saved /proc/meminfo, archive of sos, folder with
+    /// copies of /proc and /sys, `-` for a dump on standard input, or `live` for
     /// this host
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,

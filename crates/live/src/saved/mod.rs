@@ -76,14 +76,24 @@ pub enum SavedError {
     },
 }
 
-/// The host's files in `packed`, which is `length` bytes long and called `path`; none if
-/// it is no tar archive, packed or not.
+/// How far a file of `length` bytes is unpacked: what is in proportion to it.
+pub fn bounds(length: u64) -> Bounds {
+    let unpacked = length.saturating_mul(RATIO).saturating_add(UNPACKED);
+    let default = Bounds::default();
+    Bounds {
+        bytes: unpacked.min(default.bytes),
+        ..default
+    }
+}
+
+/// The host's files in `packed`, the file at `path`; none if it is no tar archive,
+/// packed or not.
 ///
 /// # Errors
 /// It cannot be read, or has no such files.
 pub fn open(
     packed: impl Read,
-    length: u64,
+    bounds: Bounds,
     path: PathBuf,
 ) -> Result<Option<SavedHost>, SavedError> {
     let (unpacked, head) = match begin(packed) {
@@ -93,17 +103,10 @@ pub fn open(
     if !looks_like_tar(&head) {
         return Ok(None);
     }
-    let bounds = Bounds {
-        bytes: length
-            .saturating_mul(RATIO)
-            .saturating_add(UNPACKED)
-            .min(Bounds::default().bytes),
-        ..Bounds::default()
-    };
     let whole = head.as_slice().chain(unpacked);
     let mut files = Archive::read(whole, bounds, wanted::wanted);
     files.below(&folder(&files, path)?);
-    let problems = problems(&files);
+    let problems = problems(&files, bounds);
     Ok(Some(SavedHost { files, problems }))
 }
 
@@ -142,7 +145,7 @@ fn folder(files: &Archive, path: PathBuf) -> Result<String, SavedError> {
     }
 }
 
-fn problems(files: &Archive) -> Vec<String> {
+fn problems(files: &Archive, bounds: Bounds) -> Vec<String> {
     let stopped = files.stopped.as_ref();
     let stopped = stopped.map(|reason| format!("{reason}: what lies behind that is not counted"));
     let left_out = (files.left_out > 0).then(|| {
@@ -155,7 +158,7 @@ fn problems(files: &Archive) -> Vec<String> {
         format!(
             "{} files of the archive would not fit in {} MiB; left out",
             files.not_kept,
-            Bounds::default().kept >> 20
+            bounds.kept >> 20
         )
     });
     [stopped, left_out, not_kept]

@@ -9,7 +9,7 @@ const XZ: &[u8] = include_bytes!("../../../../tests/fixtures/sos/sosreport-db7.t
 const MEMINFO: &[u8] = b"MemTotal: 1000 kB\n";
 
 fn read(bytes: &[u8]) -> Result<Option<SavedHost>, SavedError> {
-    open(bytes, bytes.len() as u64, PathBuf::from("a.tar.xz"))
+    open(bytes, bounds(bytes.len() as u64), PathBuf::from("a.tar.xz"))
 }
 
 fn host(bytes: &[u8]) -> SavedHost {
@@ -77,7 +77,10 @@ fn a_bomb_ends_by_the_bounds() {
         "{:?}",
         ended.problems
     );
-    assert_eq!(ended.files.paths().collect::<Vec<_>>(), ["sos/proc/meminfo"]);
+    assert_eq!(
+        ended.files.paths().collect::<Vec<_>>(),
+        ["sos/proc/meminfo"]
+    );
     // The same without a size that gives it away.
     let zeroes = zstd(&Tar::new(0).file("x", &vec![0; 32 << 20]).unended());
     let mut bomb = zstd(&Tar::new(0).file("sos/proc/meminfo", MEMINFO).unended());
