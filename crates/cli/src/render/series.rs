@@ -49,10 +49,10 @@ pub fn series(series: &Series, detail: Detail, page: &mut Page) -> io::Result<()
     page.gap()?;
     if let Some(end) = &series.exhausted {
         let text = format!(
-            "memory is used up in {}, if {} go on as they did ({} an hour together): {} were left at the last \
-             moment, free or given back when needed",
+            "memory is used up in {}, if this goes on as it did: {}, {} an hour; {} were left at the last moment, \
+             free or given back when needed",
             span(end.hours),
-            end.classes.join(", ").replace('_', " "),
+            end.classes.join(" and ").replace('_', " "),
             rate(end.bytes_per_hour),
             size(end.left_bytes)
         );
@@ -153,7 +153,7 @@ fn rate(bytes_per_hour: f64) -> String {
 /// `3.5 hours`, `12 days`.
 fn span(hours: f64) -> String {
     match hours {
-        hours if hours < 2.0 => format!("{:.0} minutes", hours * 60.0),
+        hours if hours < 2.0 => count((hours * 60.0).round() as u64, "minute"),
         hours if hours < 72.0 => format!("{hours:.1} hours"),
         hours => format!("{:.0} days", hours / 24.0),
     }
