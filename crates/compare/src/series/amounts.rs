@@ -47,16 +47,20 @@ pub(super) fn amounts(reports: &[&Report], notes: &mut Vec<String>) -> Vec<Amoun
     let classes = reports
         .iter()
         .map(|report| Some(classes(report, mixed, &untold)));
-    let mut all = by_name(Sort::Class, classes.collect(), Some(0));
+    let mut all = by_name(Sort::Class, &classes.collect::<Vec<_>>(), Some(0));
     // A part below the largest of its kind is not told, which is not nothing.
     let parts = reports.iter().map(|report| Some(parts(report)));
-    all.extend(by_name(Sort::Part, parts.collect(), None));
+    all.extend(by_name(Sort::Part, &parts.collect::<Vec<_>>(), None));
     // Samples and counters tell no losses.
     let tells = |report: &Report| !is_counters(report) && report.sample.is_none();
     let findings = reports
         .iter()
         .map(|report| tells(report).then(|| findings(report)));
-    all.extend(by_name(Sort::Finding, findings.collect(), Some(0)));
+    all.extend(by_name(
+        Sort::Finding,
+        &findings.collect::<Vec<_>>(),
+        Some(0),
+    ));
     if reports.iter().any(|report| report.sample.is_some()) {
         notes.push(
             "answers of --quick are estimates, of which the bounds are not counted here".to_owned(),
@@ -66,7 +70,7 @@ pub(super) fn amounts(reports: &[&Report], notes: &mut Vec<String>) -> Vec<Amoun
 }
 
 /// The sums of each name; `absent` where a report that tells such has none.
-fn by_name(sort: Sort, sums: Vec<Option<Sums>>, absent: Option<u64>) -> Vec<Amounts> {
+fn by_name(sort: Sort, sums: &[Option<Sums>], absent: Option<u64>) -> Vec<Amounts> {
     let names: BTreeSet<_> = sums
         .iter()
         .flatten()

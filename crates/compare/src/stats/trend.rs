@@ -29,14 +29,11 @@ pub(crate) fn p_of_growth(runs: &[Run]) -> f64 {
 /// The median of the slopes of all pairs of a run, per second (P. K. Sen, Journal of the
 /// American Statistical Association 63, 1968, 1379–1389). None without a pair.
 pub(crate) fn slope(runs: &[Run]) -> Option<f64> {
-    let slopes = runs
-        .iter()
-        .flat_map(|run| pairs(run))
-        .filter_map(|(one, other)| {
-            let seconds = other.0.checked_sub(one.0).filter(|seconds| *seconds > 0)?;
-            let more = i128::from(other.1) - i128::from(one.1);
-            Some(more as f64 / seconds as f64)
-        });
+    let slopes = runs.iter().flat_map(pairs).filter_map(|(one, other)| {
+        let seconds = other.0.checked_sub(one.0).filter(|seconds| *seconds > 0)?;
+        let more = i128::from(other.1) - i128::from(one.1);
+        Some(more as f64 / seconds as f64)
+    });
     let mut slopes: Vec<f64> = slopes.collect();
     slopes.sort_by(f64::total_cmp);
     let middle = slopes.len() / 2;
