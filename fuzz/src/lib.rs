@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     target("procfs", 4 << 10, targets::procfs::run),
     target("report", 16 << 10, targets::report::run),
     target("split", 64 << 10, targets::split::run),
+    target("tar", 16 << 10, targets::tar::run),
     target("vmcoreinfo", 16 << 10, targets::vmcoreinfo::run),
     target("vmlinux", 16 << 10, targets::vmlinux::run),
     target("walks", 1 << 10, targets::walks::run),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use pagehound_fuzz::seeds;
 use pagehound_kernel::Vmlinux;
+use pagehound_live::saved;
 use pagehound_vmcore::{Format, OpenError, OpenOptions, VirtAddr};
 use tempfile::NamedTempFile;
 
@@ -14,6 +15,18 @@ fn file_of(bytes: &[u8]) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     file
+}
+
+#[test]
+fn archives() {
+    for (name, bytes) in seeds::of("tar") {
+        let bounds = saved::bounds(bytes.len() as u64);
+        let host = saved::open(&bytes[..], bounds, PathBuf::from(name));
+        match name {
+            "gnu" | "links" => assert!(host.is_err(), "{name}"),
+            _ => assert!(host.unwrap().unwrap().problems.is_empty(), "{name}"),
+        }
+    }
 }
 
 #[test]

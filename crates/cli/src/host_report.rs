@@ -62,8 +62,10 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
         host: Host {
             name: files.hostname.clone(),
             boot_id: files.boot_id.clone(),
-            // When a saved file was saved it does not say.
-            captured_at: (*target == Target::Live).then(now),
+            captured_at: match target {
+                Target::Live => Some(now()),
+                Target::Path(_) | Target::Stdin => files.captured_at.clone(),
+            },
         },
         target: ReportTarget {
             path: target.to_string(),
@@ -79,10 +81,9 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
             build: version
                 .map(|version| version.build.to_owned())
                 .filter(|build| !build.is_empty()),
-            arch: if *target == Target::Live {
-                std::env::consts::ARCH
-            } else {
-                "unknown"
+            arch: match target {
+                Target::Live => std::env::consts::ARCH,
+                Target::Path(_) | Target::Stdin => files.machine.as_deref().unwrap_or("unknown"),
             }
             .to_owned(),
             page_size: ledger.page_size,
@@ -147,8 +148,7 @@ fn netdevs(files: &HostFiles) -> Vec<NetDevice> {
             driver: device.driver,
             module: device.module,
             bus: device.bus,
-            // Only the device itself can be asked for it.
-            firmware: None,
+            firmware: device.firmware,
             upper: device.upper,
             kind: device.kind,
         })

@@ -39,26 +39,66 @@ impl Input {
         reading: Reading,
     ) -> anyhow::Result<Input> {
         target.check()?;
-        Ok(match target {
-            Target::Live if parts.is_empty() => Input::Host {
-                files: Box::new(HostFiles::live()?),
-                memory: Some(reading.live),
-            },
-            Target::Path(path) if parts.is_empty() && saved::is_json(path) => {
-                Input::Report(Box::new(saved::report(path)?))
+        let host = |files, memory| Input::Host {
+            files: Box::new(files),
+            memory,
+        };
+        match target {
+            Target::Live if parts.is_empty() => {
+                return Ok(host(HostFiles::live()?, Some(reading.live)));
             }
-            Target::Path(path) if parts.is_empty() && looks_like_host_files(&head(path)) => {
-                Input::Host {
-                    files: Box::new(HostFiles::from_meminfo_path(path)?),
-                    memory: None,
+            Target::Path(path) if parts.is_empty() => {
+                if saved::is_json(path) {
+                    return Ok(Input::Report(Box::new(saved::report(path)?)));
+                }
+                if let Some(files) = saved_host(path)? {
+                    return Ok(host(files, None));
                 }
             }
-            Target::Path(path) if parts.is_empty() && host_folder(path).is_some() => Input::Host {
-                files: Box::new(HostFiles::from_folder(path)?),
-                memory: None,
-            },
-            _ => Input::Dump(Box::new(open_dump(target, parts, reading)?)),
-        })
+            _ => {}
+        }
+        Ok(Input::Dump(Box::new(open_dump(target, parts, reading)?)))
+    }
+}
+
+/// What was saved of a host, if `path` is that: a file, a folder, or an archive.
+fn saved_host(path: &Path) -> anyhow::Result<Option<HostFiles>> {
+    if looks_like_host_files(&head(path)) {
+        return Ok(Some(HostFiles::from_meminfo_path(path)?));
+    }
+    if host_folder(path).is_some() {
+        return Ok(Some(HostFiles::from_folder(path)?));
+    }
+    // Opening a pipe would wait for somebody to write.
+    let regular = std::fs::metadata(path).ok().filter(|it| it.is_file());
+    let Some(length) = regular.map(|it| it.len()) else {
+        return Ok(None);
+    };
+    let Ok(file) = std::fs::File::open(path) else {
+        return Ok(None);
+    };
+    let bounds = live::saved::bounds(length);
+    let saved = live::saved::open(Interruptible(file), bounds, path.to_owned());
+    if interrupt::RAISED.load(Ordering::Relaxed) {
+        return Err(KernelError::Interrupted.into());
+    }
+    let Some(saved) = saved? else {
+        return Ok(None);
+    };
+    let mut files = HostFiles::of(&saved.files, path.display().to_string())?;
+    files.problems.extend(saved.problems);
+    Ok(Some(files))
+}
+
+/// A file that Ctrl-C ends.
+struct Interruptible(std::fs::File);
+
+impl Read for Interruptible {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if interrupt::RAISED.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("interrupted"));
+        }
+        self.0.read(buffer)
     }
 }
 

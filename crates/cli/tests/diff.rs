@@ -499,3 +499,101 @@ fn names_out_of_reports_cannot_write_to_the_terminal() {
         assert_eq!(odd.next(), None, "{text}");
     }
 }
+
+/// Reports of one host at each hour, of which anonymous memory grows by `pages` an hour.
+fn hourly(folder: &Path, hours: u64, pages: u64) -> Vec<PathBuf> {
+    let write = |hour: u64| {
+        let mut report = without_leak();
+        report.host.captured_at = Some(format!("2026-11-02T{hour:02}:00:00Z"));
+        report.target.path = format!("{hour}.json");
+        for row in &mut report.ledger {
+            match row.class.as_str() {
+                "anonymous" => row.pages += hour * pages,
+                "free" => row.pages -= hour * pages,
+                _ => {}
+            }
+            row.bytes = row.pages * 4096;
+            row.counter = None;
+        }
+        let path = folder.join(format!("{hour}.json"));
+        std::fs::write(&path, serde_json::to_string(&report).unwrap()).unwrap();
+        path
+    };
+    (0..hours).map(write).collect()
+}
+
+#[test]
+fn a_series_tells_what_grows() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = hourly(folder.path(), 6, 500);
+    let args = |more: &'static [&'static str]| {
+        let more = more.iter().map(|arg| arg.as_ref());
+        let all: Vec<&OsStr> = more
+            .chain(files.iter().map(|file| file.as_os_str()))
+            .collect();
+        all
+    };
+    let ran = diff(args(&["--series", "--json"]));
+    assert_eq!((ran.status, ran.stderr.as_str()), (1, ""));
+    let found = json(&ran);
+    assert_eq!(found["schema"], "pagehound.series/1");
+    assert_eq!(found["moments"].as_array().unwrap().len(), 6);
+    let row = &found["rows"][0];
+    assert_eq!(
+        (&row["name"], &row["grows"]),
+        (&"anonymous".into(), &true.into())
+    );
+    assert_eq!(row["bytes_per_hour"], 500.0 * 4096.0);
+    assert_eq!(row["change_bytes"], 5 * 500 * 4096);
+    let ran = diff(args(&["--series"]));
+    assert_eq!(ran.status, 1);
+    insta::assert_snapshot!(ran.stdout);
+}
+
+#[test]
+fn a_series_of_a_steady_host_is_no_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut args: Vec<PathBuf> = vec!["--series".into()];
+    args.extend(hourly(folder.path(), 4, 0));
+    let ran = diff(&args);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    assert!(
+        ran.stdout
+            .starts_with("NOTHING GROWS  4 moments over 3.0 hours\n"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn what_is_no_series_is_an_error_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let meminfo = folder.path().join("meminfo");
+    std::fs::write(&meminfo, "MemTotal: 1000 kB\nMemFree: 10 kB\n").unwrap();
+    let ran = diff([
+        OsStr::new("--series"),
+        meminfo.as_os_str(),
+        meminfo.as_os_str(),
+    ]);
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.stderr
+            .contains("meminfo: does not tell when it was; give reports that"),
+        "{}",
+        ran.stderr
+    );
+    let mut files = hourly(folder.path(), 3, 0);
+    let mut other: Report = serde_json::from_slice(&std::fs::read(&files[1]).unwrap()).unwrap();
+    (other.host.name, other.host.boot_id) = (Some("db9".into()), None);
+    std::fs::write(&files[1], serde_json::to_string(&other).unwrap()).unwrap();
+    files.insert(0, "--series".into());
+    let ran = diff(&files);
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.stderr.contains("a series is of one host"),
+        "{}",
+        ran.stderr
+    );
+    let ran = diff(["--series", "--group", "x"]);
+    assert_eq!(ran.status, 2);
+}

@@ -1,5 +1,5 @@
-//! Reports held against each other: what one host has and another has not, and of
-//! many which trait those that leak have in common.
+//! Reports held against each other: what one host has and another has not, what grows
+//! over several moments, and of many hosts which trait those that leak have in common.
 //!
 //! Knows reports and nothing else: what it says of two kernels or a hundred hosts
 //! follows from `pagehound.report/1` alone.
@@ -8,6 +8,7 @@ mod diff;
 mod group;
 mod moment;
 mod profile;
+mod series;
 mod stats;
 #[cfg(test)]
 mod testing;
@@ -20,6 +21,10 @@ pub use diff::{
 pub use group::{
     Adjusted, Association, Conclusion, GROUP_SCHEMA, Group, GroupComparison, Interval, LeftOut,
     Proportion, Standing, Stratum,
+};
+pub use series::{
+    Exhausted, FEWEST_MOMENTS, Instant, MOST_MOMENTS, NoSeries, SERIES_SCHEMA, Series, Sort, Trend,
+    series,
 };
 pub use stats::ALPHA;
 pub use traits::{Trait, TraitKind};

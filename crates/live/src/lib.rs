@@ -2,6 +2,8 @@
 //!
 //! The kernel shows zeroes where it shows nothing, and one open file of kcore serves
 //! one reader at a time: both stay in here. What is read goes on changing.
+//!
+//! [`saved`] is what was saved of another host and packed, by anybody; [`tar`] reads it.
 
 mod child;
 mod descriptors;
@@ -9,6 +11,8 @@ mod kcore;
 mod open;
 mod ram;
 mod rate;
+pub mod saved;
+pub mod tar;
 mod withheld;
 
 pub use child::give_way;

@@ -18,6 +18,8 @@ pub struct NetDevice {
     pub module: Option<String>,
     /// Address on its bus, of the PCI function where it lies behind one.
     pub bus: Option<String>,
+    /// Version of its firmware, which `/sys` does not tell.
+    pub firmware: Option<String>,
     /// Upper device, such as a bond.
     pub upper: Option<String>,
     /// Kind of a virtual device, for example `bond`.
@@ -58,13 +60,14 @@ fn device(tree: &dyn Tree, name: &str) -> Option<NetDevice> {
         driver: link_name(tree, &at("device/driver")),
         module: link_name(tree, &at("device/driver/module")),
         bus: hardware.as_deref().and_then(bus),
+        firmware: None,
         upper: linked("upper_"),
         kind,
     })
 }
 
 /// Whether it is an address of Ethernet, and one at all.
-fn is_mac(text: &str) -> bool {
+pub(crate) fn is_mac(text: &str) -> bool {
     let mut pairs = text.split(':');
     let sound = pairs.all(|pair| pair.len() == 2 && pair.bytes().all(|it| it.is_ascii_hexdigit()));
     sound && text.len() == "aa:bb:cc:dd:ee:ff".len() && text != "00:00:00:00:00:00"
@@ -167,6 +170,7 @@ mod tests {
             driver: text("e1000"),
             module: text("e1000"),
             bus: text("0000:00:03.0"),
+            firmware: None,
             upper: text("bond0"),
             kind: None,
         };

@@ -3,6 +3,7 @@
 
 mod containers;
 mod kernel;
+mod tar;
 mod text;
 mod vmlinux;
 
@@ -23,6 +24,7 @@ pub fn of(target: &str) -> Vec<Seed> {
         "procfs" => text::procfs(),
         "report" => text::report(),
         "split" => containers::split(),
+        "tar" => tar::tar(),
         "vmcoreinfo" => text::vmcoreinfo(),
         "vmlinux" => vmlinux::vmlinux(),
         "walks" => kernel::walks(),

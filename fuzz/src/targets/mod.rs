@@ -12,6 +12,7 @@ pub(crate) mod printk;
 pub(crate) mod procfs;
 pub(crate) mod report;
 pub(crate) mod split;
+pub(crate) mod tar;
 pub(crate) mod vmcoreinfo;
 pub(crate) mod vmlinux;
 pub(crate) mod walks;

@@ -25,7 +25,7 @@ pub struct Known {
 
     /// Tell which loaded modules of TARGET have a known leak in its kernel's version: a
     /// dump in one file, a saved report, a saved /proc/meminfo with `modules` and `version`
-    /// beside it, or `live`
+    /// beside it, an archive of sos, or `live`
     #[arg(long, value_name = "TARGET", conflicts_with = "words")]
     pub check: Option<Target>,
 

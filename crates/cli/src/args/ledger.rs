@@ -7,11 +7,11 @@ Examples:
   pagehound ledger vmcore
   pagehound ledger --classic            the hand formula for this host
   pagehound ledger --classic meminfo    the same from a saved /proc/meminfo
-  pagehound ledger sosreport-db7/       of another host, by its saved files
+  pagehound ledger sosreport-db7.tar.xz of another host, by its archive of sos
 
 A host's rows add up to MemTotal. Lines below a row say what it consists of, by
 other files; ≤ is a bound, of which less may be in this row. Of saved files a
-folder with `proc` and `sys` tells most, such as an unpacked sos archive.
+folder with `proc` and `sys` tells most, or an archive of sos, packed or not.
 
 Rows of a dump's ledger are classes, as `pages --class` takes them. Below
 `unaccounted`, which is the classes raw and detached, stand its findings by
@@ -27,8 +27,8 @@ A hole is frames without memory: it is in no total, and shares are without it.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Ledger {
-    /// Dump file, saved report or /proc/meminfo, folder with copies of
-    /// /proc and /sys, `-` for a dump on standard input, or `live` for
+    /// Dump file, saved report or /proc/meminfo, archive of sos, folder with
+    /// copies of /proc and /sys, `-` for a dump on standard input, or `live` for
     /// this host
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,

@@ -54,8 +54,8 @@ Tells from a Linux crash dump, or on the live host, where the memory is, what is
 leaked, and whose it is. Needs no debuginfo.
 
 TARGET is a dump file (ELF core, kdump, LiME, AVML or raw memory), `-` for a dump that \
-is piped in, a saved report or /proc/meminfo, or `live`, this host, which is the \
-default. Without a COMMAND, `diagnose` runs.";
+is piped in, a saved report or /proc/meminfo, an archive of sos, or `live`, this host, \
+which is the default. Without a COMMAND, `diagnose` runs.";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,7 +9,7 @@ use crate::render::{self, Detail, page::Page};
 use crate::{host_report, output, saved};
 use anyhow::bail;
 use pagehound_compare::{Conclusion, Group, compare};
-use pagehound_hunt::host;
+use pagehound_hunt::host::{self, host_folder};
 use pagehound_kernel::KernelError;
 use pagehound_model::Report;
 use serde::Serialize;
@@ -31,9 +31,12 @@ pub(super) fn run(args: &args::Diff, context: &Context) -> anyhow::Result<Exit> 
     if args.group {
         return group(args);
     }
+    if args.series {
+        return super::series::run(args, context);
+    }
     let [a, b] = args.targets.as_slice() else {
         bail!(
-            "diff takes two targets, and here {}; many reports go with --group",
+            "diff takes two targets, and here {}; many hosts go with --group, more moments of one with --series",
             match args.targets.len() {
                 1 => "is one".to_owned(),
                 more => format!("are {more}"),
@@ -42,7 +45,8 @@ pub(super) fn run(args: &args::Diff, context: &Context) -> anyhow::Result<Exit> 
     };
     for target in [a, b] {
         target.check()?;
-        if matches!(target, Target::Path(path) if path.is_dir()) {
+        let folder = |path: &Path| path.is_dir() && host_folder(path).is_none();
+        if matches!(target, Target::Path(path) if folder(path)) {
             bail!(
                 "{target}: a folder; `pagehound diff --group {target}` compares the reports in it"
             );
@@ -61,7 +65,7 @@ pub(super) fn run(args: &args::Diff, context: &Context) -> anyhow::Result<Exit> 
     })
 }
 
-fn target_path(target: &Target) -> Option<&Path> {
+pub(super) fn target_path(target: &Target) -> Option<&Path> {
     match target {
         Target::Path(path) => Some(path),
         Target::Live | Target::Stdin => None,
@@ -69,7 +73,7 @@ fn target_path(target: &Target) -> Option<&Path> {
 }
 
 /// The report of a target, made here unless it is one.
-fn report(target: &Target, context: &Context) -> anyhow::Result<Report> {
+pub(super) fn report(target: &Target, context: &Context) -> anyhow::Result<Report> {
     match Input::open(target, &[], Reading::default())? {
         Input::Report(report) => Ok(*report),
         Input::Host { files, .. } => {
@@ -174,7 +178,7 @@ fn reports(targets: &[Target]) -> anyhow::Result<Vec<Member>> {
 }
 
 /// The file the answer is wanted in, if it is: none of those that are read.
-fn destination<'a>(
+pub(super) fn destination<'a>(
     args: &args::Diff,
     mut read: impl Iterator<Item = &'a Path>,
 ) -> anyhow::Result<Option<Destination>> {
@@ -191,7 +195,7 @@ fn destination<'a>(
 }
 
 /// Puts the answer where it is wanted: `text` for people, else JSON.
-fn deliver(
+pub(super) fn deliver(
     args: &args::Diff,
     file: Option<Destination>,
     answer: &impl Serialize,

@@ -10,6 +10,7 @@ mod net;
 mod pages;
 mod read;
 mod search;
+mod series;
 mod why;
 
 use crate::args::{Cli, Command, Global};

@@ -14,6 +14,7 @@ pub mod number;
 pub mod page;
 mod parts;
 mod report;
+mod series;
 pub(crate) mod table;
 
 pub use diff::diff;
@@ -22,6 +23,7 @@ pub use group::group;
 pub use ledger::ledger;
 pub use markdown::markdown;
 pub use report::{preview, report};
+pub use series::series;
 
 use std::io::{self, Write};
 

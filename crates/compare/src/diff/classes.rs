@@ -22,7 +22,8 @@ pub(super) fn changes(
                 .to_owned(),
         );
     }
-    let rows = |report| rows(report, merge, untold);
+    let untold = untold.iter().map(|of| of.class.clone()).collect();
+    let rows = |report| rows(report, merge, &untold);
     let (in_a, in_b) = (rows(a), rows(b));
     let all: BTreeSet<&String> = in_a.keys().chain(in_b.keys()).collect();
     let none = Vec::new();
@@ -58,13 +59,14 @@ pub(super) fn changes(
 }
 
 /// Rows by class.
-type Rows<'a> = BTreeMap<String, Vec<&'a LedgerRow>>;
+pub(crate) type Rows<'a> = BTreeMap<String, Vec<&'a LedgerRow>>;
 
-/// By class; what only one tells is raw, as it is where it is not told.
-fn rows<'a>(report: &'a Report, merge: bool, untold: &[Untold]) -> Rows<'a> {
+/// By class, of which `untold` are raw, as they are where they are not told. `merge`
+/// where one is of counters and another of pages.
+pub(crate) fn rows<'a>(report: &'a Report, merge: bool, untold: &BTreeSet<String>) -> Rows<'a> {
     let mut rows = Rows::new();
     for row in &report.ledger {
-        let class = if untold.iter().any(|of| of.class == row.class) {
+        let class = if untold.contains(&row.class) {
             UNACCOUNTED[0]
         } else if merge {
             common(&row.class)

@@ -15,12 +15,15 @@ mod tests;
 mod untold;
 mod weigh;
 
-pub(crate) use relation::is_generic;
+pub(crate) use classes::rows;
+pub(crate) use relation::{is_generic, of as relation};
 pub use result::{
     Amount, Change, ClassChange, Comparison, DIFF_SCHEMA, Difference, FindingChange, NamedBy,
     NamedChange, Relation, Relative, Shared, Side, Telling, Untold, Which,
 };
 pub(crate) use side::is_counters;
+pub(crate) use untold::classes as untold_classes;
+pub(crate) use weigh::least;
 
 use amounts::Scale;
 use pagehound_model::Report;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use pagehound_model::Report;
 
 /// Whether `a` and `b` are of one host, and the time between them.
-pub(super) fn of(a: &Report, b: &Report) -> Relation {
+pub(crate) fn of(a: &Report, b: &Report) -> Relation {
     let time = |report: &Report| {
         let text = report.host.captured_at.as_deref()?;
         text.parse::<Timestamp>().ok().map(Timestamp::as_second)

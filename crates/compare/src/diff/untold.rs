@@ -3,6 +3,7 @@
 use super::result::{Untold, Which};
 use super::side::is_counters;
 use pagehound_model::{LedgerRow, Report};
+use std::collections::BTreeSet;
 
 /// Free pages on per-CPU lists, as counters and as pages call them.
 const PER_CPU: [&str; 2] = ["free_on_per_cpu_lists", "free_pcp"];
@@ -34,6 +35,21 @@ pub(super) fn of(a: &Report, b: &Report, notes: &mut Vec<String>) -> Vec<Untold>
             not_told_by: which,
             bytes: row.bytes,
         }));
+    }
+    untold
+}
+
+/// Classes that not all of `reports` tell, because a file was not given. Where one does
+/// not, they are among its raw pages.
+pub(crate) fn classes(reports: &[&Report]) -> BTreeSet<String> {
+    let mut untold = BTreeSet::new();
+    for telling in reports {
+        for row in &telling.ledger {
+            let silent = |of: &&Report| lacks(of, telling, row);
+            if !untold.contains(&row.class) && reports.iter().any(silent) {
+                untold.insert(row.class.clone());
+            }
+        }
     }
     untold
 }

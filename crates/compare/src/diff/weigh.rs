@@ -11,6 +11,11 @@ const LEAST_PART: u64 = 100;
 /// Seconds between two moments below which a rate would be noise.
 const LEAST_SECONDS: u64 = 60;
 
+/// The least change that matters where MemTotal is so large.
+pub(crate) fn least(mem_total_bytes: u64) -> u64 {
+    LEAST_BYTES.max(mem_total_bytes / LEAST_PART)
+}
+
 impl Relation {
     /// The time between two moments of one host, where it is long enough for a rate.
     pub fn rate_seconds(&self) -> Option<i64> {
@@ -38,7 +43,7 @@ impl Comparison {
     pub(super) fn weigh(&self) -> bool {
         let lost = |state| matches!(state, Some(State::Lost | State::Suspect));
         let total = self.a.mem_total_bytes.max(self.b.mem_total_bytes);
-        let least = LEAST_BYTES.max(total / LEAST_PART);
+        let least = least(total);
         let large = |change: &Change| change.bytes.unsigned_abs() >= least;
         let named = [&self.holders, &self.heap, &self.cgroups];
         let mut named = named.into_iter().flatten();

@@ -6,10 +6,12 @@
 mod exact;
 mod holm;
 mod proportion;
+mod trend;
 
 pub(crate) use exact::{Conditional, LnFactorials};
 pub(crate) use holm::holm;
 pub(crate) use proportion::{Bounded, difference};
+pub(crate) use trend::{Run, by_growth, p_of_growth, slope};
 
 /// What is left on each side of a 95 % interval.
 const TAIL: f64 = 0.025;

@@ -2,7 +2,7 @@
 //! beside it, or one file with sections.
 
 use super::saved::{Companions, Sections};
-use super::{HostError, live};
+use super::{HostError, live, sos};
 use pagehound_procfs as procfs;
 use procfs::{
     DmaBufs, HugepagePool, Installed, ModuleBuild, NetDevice, NodeText, Processes, Root,
@@ -96,6 +96,13 @@ pub struct HostFiles {
     pub hostname: Option<String>,
     /// Of `/proc/sys/kernel/random/boot_id`.
     pub boot_id: Option<String>,
+    /// Architecture, where sos tells it.
+    pub machine: Option<String>,
+    /// When sos ran, to the second: files of `/proc` do not tell when they were read, and
+    /// their times are those of when the kernel first had to do with them.
+    pub captured_at: Option<String>,
+    /// Whether they are of an archive of sos, packed or not.
+    pub of_sos: bool,
     /// Files that exist, but that this user may not read.
     pub denied: Vec<&'static str>,
     /// Files that exist, but could not be read for another reason; sentences.
@@ -220,6 +227,7 @@ impl HostFiles {
         files.module_builds = procfs::read_module_builds(tree).ok();
         files.hostname = procfs::read_line(tree, "proc/sys/kernel/hostname");
         files.boot_id = procfs::read_line(tree, "proc/sys/kernel/random/boot_id");
+        sos::complete(&mut files, tree);
         Ok(files)
     }
 
@@ -345,14 +353,15 @@ impl HostFiles {
                 .collect::<Vec<_>>()
                 .join(", ")
         };
-        let parts: Vec<_> = [
-            ("root would add: ", list(true)),
-            ("not given: ", list(false)),
-        ]
-        .into_iter()
-        .filter(|(_, list)| !list.is_empty())
-        .map(|(lead, list)| lead.to_owned() + &list)
-        .collect();
+        let not_there = match self.of_sos {
+            true => "not in the archive: ",
+            false => "not given: ",
+        };
+        let parts: Vec<_> = [("root would add: ", list(true)), (not_there, list(false))]
+            .into_iter()
+            .filter(|(_, list)| !list.is_empty())
+            .map(|(lead, list)| lead.to_owned() + &list)
+            .collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 }

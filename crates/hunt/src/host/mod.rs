@@ -18,6 +18,7 @@ mod nodes;
 mod page_size;
 mod parts;
 mod saved;
+mod sos;
 mod terms;
 #[cfg(test)]
 mod tests;
