@@ -20,8 +20,10 @@ const LONGEST: u64 = 256 << 20;
 /// How long what is in flight has to arrive between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Of the memory that is available, the part a look may take where nobody says.
+/// Of the memory that is available, the part a look may take where nobody says; and the
+/// least, so that small hosts are looked at as well.
 const PART: u64 = 16;
+const USUAL: MemoryLimit = MemoryLimit(96 << 20);
 
 /// What a child reports of this host's pages; what it has seen so far where Ctrl-C, which
 /// reaches both, ended it.
@@ -56,7 +58,7 @@ pub(crate) fn report(args: &args::Diagnose, context: &Context) -> anyhow::Result
 
 /// Looks at the pages, as the child.
 pub(crate) fn look(args: &args::Diagnose, context: &Context) -> anyhow::Result<Report> {
-    let limit = args.mem_limit.unwrap_or(MemoryLimit::LEAST);
+    let limit = args.mem_limit.unwrap_or(USUAL);
     ensure!(
         pagehound_live::give_way(limit.0, context.threads.get()),
         "whoever asked is gone"
@@ -76,5 +78,5 @@ fn default_limit() -> MemoryLimit {
     let available = procfs::meminfo(&text).ok();
     let available = available.and_then(|info| info.kb("MemAvailable"));
     let part = available.unwrap_or(0).saturating_mul(1024) / PART;
-    MemoryLimit(part.max(MemoryLimit::LEAST.0))
+    MemoryLimit(part.max(USUAL.0))
 }

@@ -66,14 +66,44 @@ fn the_answer_within_96_mib_is_the_same() {
     }
 }
 
-#[test]
-fn less_than_any_dump_needs_is_refused_with_what_to_do() {
+/// What `diagnose` says where it is refused, and the limit that it says would do.
+fn refused(dump: &Path, limit: &str) -> Option<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_pagehound"))
-        .args(["diagnose", "--mem-limit", "32M"])
-        .arg(demo())
+        .args(["diagnose", "--mem-limit", limit, "--fail-on", "never"])
+        .arg(dump)
+        .stdout(Stdio::null())
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("--mem-limit 96M"), "{stderr}");
+    if output.status.code() != Some(2) {
+        return None;
+    }
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let (_, enough) = stderr.trim_end().rsplit_once("--mem-limit ").unwrap();
+    Some(enough.to_owned())
+}
+
+#[test]
+fn what_is_said_to_be_enough_is_enough() {
+    for dump in dumps() {
+        // What has no size would do with this; then the frames count, then the units.
+        let mut limit = "30M".to_owned();
+        let mut steps = 0;
+        while let Some(enough) = refused(&dump, &limit) {
+            assert_ne!(enough, limit, "{}", dump.display());
+            limit = enough;
+            steps += 1;
+        }
+        assert!((1..=2).contains(&steps), "{}: {limit}", dump.display());
+        let (free, _) = diagnose(&dump, &[]);
+        let (limited, peak) = diagnose(&dump, &["--mem-limit", &limit, "--threads", "16"]);
+        assert_eq!(limited, free, "{}", dump.display());
+        let mib: u64 = limit.strip_suffix('M').unwrap().parse().unwrap();
+        assert!(peak <= mib << 20, "{}: {peak} > {limit}", dump.display());
+    }
+}
+
+#[test]
+fn less_than_any_dump_needs_is_refused_with_what_to_do() {
+    assert_eq!(refused(&demo(), "29M").as_deref(), Some("30M"));
 }
