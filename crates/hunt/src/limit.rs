@@ -43,7 +43,8 @@ pub struct TooLittleMemory {
     pub least: u64,
 }
 
-fn size(bytes: u64) -> String {
+/// So many bytes in MiB, GiB or TiB.
+pub(crate) fn size(bytes: u64) -> String {
     match bytes >> 30 {
         0 => format!("{} MiB", bytes >> 20),
         gib if gib < 1024 => format!("{gib} GiB"),
@@ -55,6 +56,15 @@ fn size(bytes: u64) -> String {
 impl MemoryLimit {
     /// What a dump of no memory at all would need: below it, none can be diagnosed.
     pub const LEAST: MemoryLimit = MemoryLimit(PROGRAM + THREAD + CACHE.0);
+
+    /// What the frames of a machine ask for; what lies in them comes on top.
+    pub(crate) fn for_frames(frames: u64) -> MemoryLimit {
+        let need = Need {
+            frames,
+            ..Need::default()
+        };
+        MemoryLimit(need.bytes())
+    }
 
     /// Bytes of pages to keep for random access.
     pub fn cache(self) -> usize {
