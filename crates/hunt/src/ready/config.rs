@@ -149,12 +149,12 @@ enum Value {
 
 /// The variable `name` of lines such as `NAME="value"`; the last counts.
 fn variable(text: &str, name: &str) -> Value {
-    let assigned = text.lines().filter_map(|line| {
+    let mut assigned = text.lines().filter_map(|line| {
         let line = line.trim();
         let line = line.strip_prefix("export ").map_or(line, str::trim_start);
         line.strip_prefix(name)?.strip_prefix('=')
     });
-    assigned.last().map_or(Value::None, value)
+    assigned.next_back().map_or(Value::None, value)
 }
 
 /// What stands behind the `=`.

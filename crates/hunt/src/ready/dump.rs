@@ -289,7 +289,7 @@ fn report_memory(reserved: &Reserved, info: &Meminfo<'_>) -> Option<Check> {
     let frames = total / 4;
     let needed = MemoryLimit::for_frames(frames).0 + SECOND_KERNEL + SPARE;
     let found = format!(
-        "a report needs about {} MiB of the {} reserved, more with many lost pages",
+        "about {} MiB are needed for a report, more with many lost pages; {} are reserved",
         needed >> 20,
         size(*reserved)
     );

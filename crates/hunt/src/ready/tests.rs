@@ -164,7 +164,7 @@ fn hosts_that_have_it_all() {
         assert_eq!(told(&readiness, "crash kernel", "512 MiB", ""), State::Ok);
         assert_eq!(told(&readiness, "report hook", "pagehound", ""), State::Ok);
         assert_eq!(
-            told(&readiness, "report memory", "of the 512 MiB", ""),
+            told(&readiness, "report memory", "512 MiB are reserved", ""),
             State::Ok
         );
         // 64 GiB without what is free, cached or a process's are ten; six tenths of them.
@@ -256,7 +256,7 @@ fn too_little_memory_for_a_report_does_not_cost_the_dump() {
     assert_eq!(missing(&readiness), Vec::<&str>::new());
     let advice = "crashkernel=";
     assert_eq!(
-        told(&readiness, "report memory", "of the 128 MiB", advice),
+        told(&readiness, "report memory", "128 MiB are reserved", advice),
         State::No
     );
     // What it says would do, does.
