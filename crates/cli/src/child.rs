@@ -12,8 +12,10 @@ use std::fs;
 use std::io::Read;
 use std::process::{self, Command, Stdio};
 
-/// Of the memory that is available, the part a look may take where nobody says.
+/// Of the memory that is available, the part a look may take where nobody says; and the
+/// least, so that small hosts are looked at as well.
 const PART: u64 = 16;
+const USUAL: MemoryLimit = MemoryLimit(96 << 20);
 
 /// What a child reports of this host's pages; what it has seen so far where Ctrl-C, which
 /// reaches both, ended it.
@@ -60,7 +62,7 @@ pub(crate) fn look(
     context: &Context,
     parent: u32,
 ) -> anyhow::Result<Report> {
-    let limit = args.mem_limit.unwrap_or(MemoryLimit::LEAST);
+    let limit = args.mem_limit.unwrap_or(USUAL);
     ensure!(
         pagehound_live::give_way(parent, limit.0, context.threads.get()),
         "whoever asked has ended: ask with `pagehound diagnose live`"
@@ -86,5 +88,5 @@ fn default_limit() -> MemoryLimit {
     let available = procfs::meminfo(&text).ok();
     let available = available.and_then(|info| info.kb("MemAvailable"));
     let part = available.unwrap_or(0).saturating_mul(1024) / PART;
-    MemoryLimit(part.max(MemoryLimit::LEAST.0))
+    MemoryLimit(part.max(USUAL.0))
 }

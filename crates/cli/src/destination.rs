@@ -112,21 +112,39 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Some file systems tell only now that they are full.
     file.as_file().sync_all()?;
     file.persist(path)?;
-    Ok(())
+    sync_folder(folder(path))
+}
+
+/// Writes the folder's names to the disk: what runs in the kernel that kdump boots is
+/// reset a moment later, and a file without its name is lost.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    // Who may write to it need not be allowed to open it.
+    let Ok(opened) = File::open(folder) else {
+        return Ok(());
+    };
+    match opened.sync_all() {
+        // fsync(2): a file system that has nothing to do for it.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Where `path` lies.
+fn folder(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// A file beside `path` that goes away unless it is kept, with the permissions
 /// of any new file.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
     // Opened here: an error of tempfile's own would name a file that the user
     // knows nothing of.
     let open = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
     tempfile::Builder::new()
         .prefix(".pagehound-")
-        .make_in(folder.unwrap_or(Path::new(".")), open)
+        .make_in(folder(path), open)
 }
 
 #[cfg(test)]
@@ -158,6 +176,14 @@ mod tests {
         assert_eq!(names(folder.path()), ["report"]);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_no_error() {
+        let error = File::open("/proc").unwrap().sync_all().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        sync_folder(Path::new("/proc")).unwrap();
+        sync_folder(Path::new("/nowhere")).unwrap();
     }
 
     #[test]

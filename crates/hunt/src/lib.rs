@@ -16,6 +16,7 @@ mod installed;
 mod known;
 mod ledger;
 mod limit;
+pub mod ready;
 mod referrers;
 mod standing;
 mod survey;

@@ -43,7 +43,8 @@ pub struct TooLittleMemory {
     pub least: u64,
 }
 
-fn size(bytes: u64) -> String {
+/// So many bytes in MiB, GiB or TiB.
+pub(crate) fn size(bytes: u64) -> String {
     match bytes >> 30 {
         0 => format!("{} MiB", bytes >> 20),
         gib if gib < 1024 => format!("{gib} GiB"),
@@ -53,8 +54,17 @@ fn size(bytes: u64) -> String {
 }
 
 impl MemoryLimit {
-    /// The least that is of use with any dump.
-    pub const LEAST: MemoryLimit = MemoryLimit(96 << 20);
+    /// What a dump of no memory at all would need: below it, none can be diagnosed.
+    pub const LEAST: MemoryLimit = MemoryLimit(PROGRAM + THREAD + CACHE.0);
+
+    /// What the frames of a machine ask for; what lies in them comes on top.
+    pub(crate) fn for_frames(frames: u64) -> MemoryLimit {
+        let need = Need {
+            frames,
+            ..Need::default()
+        };
+        MemoryLimit(need.bytes())
+    }
 
     /// Bytes of pages to keep for random access.
     pub fn cache(self) -> usize {
@@ -68,30 +78,36 @@ impl MemoryLimit {
         NonZeroUsize::new(most.min(all.get())).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// Whether a dump of so much memory can be diagnosed at all.
-    pub(crate) fn check_frames(self, dump: &Dump, threads: usize) -> Result<(), TooLittleMemory> {
-        self.check(
-            &Need::of_frames(dump, threads),
-            dump.memory.page_size() as u64,
-        )
+    /// The threads, of so many, with which a dump of so much memory can be diagnosed.
+    pub(crate) fn check_frames(
+        self,
+        dump: &Dump,
+        threads: NonZeroUsize,
+    ) -> Result<NonZeroUsize, TooLittleMemory> {
+        let page_size = dump.memory.page_size() as u64;
+        self.check(&Need::of_frames(dump), page_size, threads)
     }
 
-    /// Whether a sample of it can be.
-    pub(crate) fn check_sample(self, dump: &Dump, threads: usize) -> Result<(), TooLittleMemory> {
+    /// The same for a sample of it.
+    pub(crate) fn check_sample(
+        self,
+        dump: &Dump,
+        threads: NonZeroUsize,
+    ) -> Result<NonZeroUsize, TooLittleMemory> {
         let need = Need {
             sampled: true,
-            ..Need::of_frames(dump, threads)
+            ..Need::of_frames(dump)
         };
-        self.check(&need, dump.memory.page_size() as u64)
+        self.check(&need, dump.memory.page_size() as u64, threads)
     }
 
-    /// Whether what the page map shows can be decided over.
+    /// The same for what the page map shows.
     pub(crate) fn check_units(
         self,
         pages: &Pages,
         dump: &Dump,
-        threads: usize,
-    ) -> Result<(), TooLittleMemory> {
+        threads: NonZeroUsize,
+    ) -> Result<NonZeroUsize, TooLittleMemory> {
         let need = Need {
             frames: pages.map.end().0,
             index: dump.memory.index_bytes(),
@@ -99,23 +115,30 @@ impl MemoryLimit {
             slabs: pages.slabs.len() as u64,
             objects: pages.slabs.objects(),
             claimed: pages.claims.len() as u64,
-            threads: threads as u64,
             sampled: false,
         };
-        self.check(&need, dump.memory.page_size() as u64)
+        self.check(&need, dump.memory.page_size() as u64, threads)
     }
 
-    fn check(self, need: &Need, page_size: u64) -> Result<(), TooLittleMemory> {
+    /// One thread must fit; of the others those that do.
+    fn check(
+        self,
+        need: &Need,
+        page_size: u64,
+        threads: NonZeroUsize,
+    ) -> Result<NonZeroUsize, TooLittleMemory> {
         let least = need.bytes();
-        if least <= self.0 {
-            return Ok(());
-        }
-        Err(TooLittleMemory {
-            frames: need.frames,
-            page_size,
-            units: need.units,
-            least,
-        })
+        let Some(left) = self.0.checked_sub(least) else {
+            return Err(TooLittleMemory {
+                frames: need.frames,
+                page_size,
+                units: need.units,
+                least,
+            });
+        };
+        let others = usize::try_from(left / THREAD).unwrap_or(usize::MAX);
+        let fit = NonZeroUsize::MIN.saturating_add(others);
+        Ok(threads.min(fit))
     }
 }
 
@@ -130,23 +153,21 @@ struct Need {
     objects: u64,
     /// Units with an owner by the kernel's own structures.
     claimed: u64,
-    threads: u64,
     /// Only a sample is looked at: all frames have their place in the map, and no bits.
     sampled: bool,
 }
 
 impl Need {
     /// What the size of the machine alone asks for.
-    fn of_frames(dump: &Dump, threads: usize) -> Need {
+    fn of_frames(dump: &Dump) -> Need {
         Need {
             frames: dump.memory.end_pfn().0,
             index: dump.memory.index_bytes(),
-            threads: threads as u64,
             ..Need::default()
         }
     }
 
-    /// Bytes resident at most.
+    /// Bytes resident at most, with one thread.
     fn bytes(&self) -> u64 {
         // The page map's byte, and bits of which as many as nine are set in all of
         // memory: units, slabs, what is named, held and reached, what is to be read.
@@ -159,7 +180,7 @@ impl Need {
         let slabs = self.slabs * 24 + self.objects / 8 * 3;
         // A table of them that is half full.
         let claims = self.claimed * 32;
-        PROGRAM + self.threads * THREAD + CACHE.0 + self.index + frames + units + slabs + claims
+        MemoryLimit::LEAST.0 + self.index + frames + units + slabs + claims
     }
 }
 
@@ -168,45 +189,56 @@ mod tests {
     use super::*;
     use crate::testing::DEMO;
 
+    const ALL: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
     #[test]
     fn what_is_needed_is_told_before_the_work() {
         let huge = Need {
             frames: 1 << 28,
-            threads: 2,
             ..Need::default()
         };
-        let error = MemoryLimit::LEAST.check(&huge, 4096).unwrap_err();
+        let error = MemoryLimit(96 << 20).check(&huge, 4096, ALL).unwrap_err();
         let text = error.to_string();
         let least = error.least.div_ceil(1 << 20);
         assert!(text.starts_with("1 TiB of memory need"), "{text}");
         assert!(text.contains(&format!("--mem-limit {least}M")), "{text}");
-        // That much does.
-        assert_eq!(MemoryLimit(least << 20).check(&huge, 4096), Ok(()));
         // A byte a frame at least.
         assert!(error.least > 1 << 28);
+        // That much does, whatever the threads; a megabyte less does not.
+        let check = |mib: u64| MemoryLimit(mib << 20).check(&huge, 4096, ALL);
+        assert_eq!(check(least), Ok(NonZeroUsize::MIN));
+        assert!(check(least - 1).is_err());
+        assert_eq!(check(least + 8).unwrap().get(), 5);
+        assert_eq!(check(least + 1024), Ok(ALL));
     }
 
     #[test]
-    fn hosts_of_64_gib_fit_into_the_least() {
+    fn hosts_of_64_gib_fit_into_96_mib() {
         let host = Need {
             frames: 1 << 24,
-            threads: 1,
             ..Need::default()
         };
-        assert_eq!(MemoryLimit::LEAST.check(&host, 4096), Ok(()));
+        let check = |need| MemoryLimit(96 << 20).check(need, 4096, NonZeroUsize::MIN);
+        assert_eq!(check(&host), Ok(NonZeroUsize::MIN));
         let leak = Need {
             units: 1 << 23,
             ..host
         };
-        let error = MemoryLimit::LEAST.check(&leak, 4096).unwrap_err();
+        let error = check(&leak).unwrap_err();
         assert!(error.to_string().contains("8388608 blocks"), "{error}");
     }
 
     #[test]
-    fn the_demo_fits() {
+    fn no_dump_needs_less_than_the_least() {
         let (dump, least) = (DEMO.kernel.dump, MemoryLimit::LEAST);
-        assert_eq!(least.check_frames(dump, 1), Ok(()));
-        assert_eq!(least.check_units(&DEMO.pages, dump, 1), Ok(()));
+        let error = least.check_frames(dump, ALL).unwrap_err();
+        assert!(error.least > least.0);
+        let sample = least.check_sample(dump, ALL).unwrap_err();
+        assert!(sample.least < error.least && sample.least > least.0);
+        let limit = MemoryLimit(error.least);
+        assert_eq!(limit.check_frames(dump, ALL), Ok(NonZeroUsize::MIN));
+        let units = limit.check_units(&DEMO.pages, dump, ALL).unwrap_err();
+        assert!(units.least > error.least && units.units > 0);
     }
 
     #[test]

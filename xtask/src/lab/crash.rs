@@ -45,7 +45,13 @@ impl Crash {
                 way => way.capture(scenario.name),
             })
             .collect();
-        lines.sort_unstable();
+        // Reports first, as on a host.
+        let is_dump = |line: &String| {
+            ![" report ", " starved "]
+                .iter()
+                .any(|way| line.contains(way))
+        };
+        lines.sort_unstable_by_key(|line| (is_dump(line), line.clone()));
         lines.dedup();
         let share = dir.join("share");
         if share.exists() {

@@ -24,11 +24,25 @@ pub(super) enum Way {
     HostMakedumpfile(String),
     /// No dump: pagehound runs in the guest and tells of it, before the others.
     Live,
+    /// No dump: the guest crashes, its second kernel runs `contrib/kdump-report`, before
+    /// any dump is made.
+    Report(Shortage),
+}
+
+/// What the second kernel has too little of for a report and a dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shortage {
+    /// Nothing.
+    None,
+    /// The disk has so many MiB, which the report fits into, and the dump does not.
+    Disk(u32),
+    /// Memory: there is no report, and a line says why.
+    Memory,
 }
 
 /// For errors and `--help`.
 const WAYS: &str = "qemu-kdump-zlib, qemu-elf, vmcore-raw, makedumpfile:ARGS, \
-    host-makedumpfile:ARGS, incomplete:MIB:ARGS and live";
+    host-makedumpfile:ARGS, incomplete:MIB:ARGS, live, report, report:MIB and report:starved";
 
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,6 +51,9 @@ impl fmt::Display for Way {
             Self::Qemu(Format::Elf) => f.write_str("qemu-elf"),
             Self::Copy => f.write_str("vmcore-raw"),
             Self::Live => f.write_str("live"),
+            Self::Report(Shortage::None) => f.write_str("report"),
+            Self::Report(Shortage::Disk(mib)) => write!(f, "report:{mib}"),
+            Self::Report(Shortage::Memory) => f.write_str("report:starved"),
             Self::Makedumpfile(args) => write!(f, "makedumpfile:{args}"),
             Self::HostMakedumpfile(args) => write!(f, "host-makedumpfile:{args}"),
             Self::Incomplete(mib, args) => write!(f, "incomplete:{mib}:{args}"),
@@ -54,6 +71,9 @@ impl FromStr for Way {
             ("qemu-elf", "") => Ok(Self::Qemu(Format::Elf)),
             ("vmcore-raw", "") => Ok(Self::Copy),
             ("live", "") => Ok(Self::Live),
+            ("report", "") => Ok(Self::Report(Shortage::None)),
+            ("report", "starved") => Ok(Self::Report(Shortage::Memory)),
+            ("report", mib) => Ok(Self::Report(Shortage::Disk(mib.parse()?))),
             ("makedumpfile", args) => Ok(Self::Makedumpfile(arguments(args)?)),
             ("host-makedumpfile", args) => Ok(Self::HostMakedumpfile(arguments(args)?)),
             ("incomplete", rest) => match rest.split_once(':') {
@@ -82,12 +102,15 @@ fn arguments(args: &str) -> Result<String> {
 
 impl Way {
     /// The dump's file name, for a scenario called `scenario`; of answers, their
-    /// folder's.
+    /// folder's; of a report, its own.
     pub(super) fn file_name(&self, scenario: &str) -> String {
         match self {
             Self::Qemu(format) => format!("{scenario}.{}", format.extension()),
             Self::Copy => format!("{scenario}.vmcore"),
             Self::Live => format!("{scenario}.live"),
+            Self::Report(Shortage::None) => format!("{scenario}.report.json"),
+            Self::Report(Shortage::Disk(mib)) => format!("{scenario}-{mib}mib.report.json"),
+            Self::Report(Shortage::Memory) => format!("{scenario}-starved.report.txt"),
             Self::Makedumpfile(args) => filtered(scenario, "", args),
             Self::Incomplete(mib, args) => filtered(scenario, &format!("-{mib}mib"), args),
             Self::HostMakedumpfile(args) => filtered(scenario, "-host", args),
@@ -104,6 +127,12 @@ impl Way {
         matches!(self, Self::Incomplete(..))
     }
 
+    /// Whether it makes a dump of all memory, with which others of the same guest can be
+    /// compared.
+    pub(super) fn is_comparable(&self) -> bool {
+        !matches!(self, Self::Live | Self::Report(_)) && !self.is_cut()
+    }
+
     /// What the guest's second kernel does: a line of name, way, MiB of room
     /// and arguments. Nothing for what is taken from outside.
     pub(super) fn capture(&self, scenario: &str) -> Option<String> {
@@ -113,6 +142,9 @@ impl Way {
             Self::Copy => Some(format!("{name} copy 0\n")),
             Self::Makedumpfile(args) => Some(format!("{name} makedumpfile 0 {args}\n")),
             Self::Incomplete(mib, args) => Some(format!("{name} incomplete {mib} {args}\n")),
+            Self::Report(Shortage::None) => Some(format!("{name} report 0\n")),
+            Self::Report(Shortage::Disk(mib)) => Some(format!("{name} report {mib}\n")),
+            Self::Report(Shortage::Memory) => Some(format!("{name} starved 0\n")),
         }
     }
 }
@@ -142,6 +174,9 @@ mod tests {
             ("qemu-kdump-zlib", "bond.kdump"),
             ("vmcore-raw", "bond.vmcore"),
             ("live", "bond.live"),
+            ("report", "bond.report.json"),
+            ("report:8", "bond-8mib.report.json"),
+            ("report:starved", "bond-starved.report.txt"),
             ("makedumpfile:-d 31 -l", "bond-d31-l.kdump"),
             ("makedumpfile:-E -d 31", "bond-E-d31.elf"),
             ("host-makedumpfile:-d 1 -c", "bond-host-d1-c.kdump"),
@@ -165,6 +200,7 @@ mod tests {
             "makedumpfile:$(id)",
             "incomplete:-d 31",
             "vmcore-raw:-d 31",
+            "report:full",
             "elf",
         ] {
             assert!(text.parse::<Way>().is_err(), "{text}");

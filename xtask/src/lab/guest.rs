@@ -15,7 +15,7 @@ use super::kernel::Kernel;
 use super::qemu::{Accelerator, Died, Guest};
 use super::scenario::{Scenario, Variant};
 use super::target::{Arch, Target};
-use super::{RunArguments, cache, initrd, live, pagehound, score};
+use super::{RunArguments, cache, initrd, live, pagehound, report, score};
 
 /// How often a guest that died while it booted or planted is begun anew. That is
 /// no answer of pagehound's, and emulated machines do it now and then.
@@ -46,7 +46,8 @@ pub(super) fn take(
     let start = Instant::now();
     let crash = Crash::prepare(scenario, ways, &dir)?;
     let initrd = dir.join("initrd.cpio");
-    let program = match ways.contains(&Way::Live) {
+    let runs_inside = |way: &Way| matches!(way, Way::Live | Way::Report(_));
+    let program = match ways.iter().any(runs_inside) {
         true => Some(pagehound::build(&kernel, &dir)?),
         false => None,
     };
@@ -57,6 +58,7 @@ pub(super) fn take(
     let more = More {
         captures: crash.as_ref().map_or("", Crash::lines),
         pagehound: program.as_deref(),
+        live: ways.contains(&Way::Live),
     };
     let archive = initrd::build(&kernel, scenario, variant.mac, &more)?;
     fs::write(&initrd, archive).context("cannot write the initrd")?;
@@ -139,19 +141,19 @@ fn check(arch: Arch, scenario: &Scenario, ways: &[Way]) -> Result<()> {
     );
     let here = |way: &Way| matches!(way, Way::HostMakedumpfile(_));
     ensure!(
-        !ways.contains(&Way::Live) || ways.iter().any(is_comparable),
+        !ways.contains(&Way::Live) || ways.iter().any(Way::is_comparable),
         "live is compared with a dump of the same guest: take another way too, such as live,qemu-elf"
+    );
+    let is_report = |way: &Way| matches!(way, Way::Report(_));
+    ensure!(
+        !ways.iter().any(is_report) || ways.contains(&Way::Copy),
+        "a report is compared with the dump it was made of: take vmcore-raw too, as in report,vmcore-raw"
     );
     ensure!(
         arch.is_host() || !ways.iter().any(here),
         "the guest's makedumpfile does not run on this host: take makedumpfile:ARGS instead of host-makedumpfile:ARGS"
     );
     Ok(())
-}
-
-/// Whether what a live guest says can be held against the dump.
-fn is_comparable(way: &Way) -> bool {
-    *way != Way::Live && !way.is_cut()
 }
 
 /// A kernel built here has no folder to share with the host, by which the second
@@ -196,9 +198,11 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
     let mut scores = Vec::new();
     if !arguments.no_score {
         for (way, dump) in arguments.dump.iter().zip(&taken.dumps) {
-            if *way == Way::Live {
+            if let Way::Report(shortage) = way {
+                report::compare(&arguments.binary, *shortage, dump)?;
+            } else if *way == Way::Live {
                 let ways = arguments.dump.iter().zip(&taken.dumps);
-                let mut dumps = ways.filter(|(way, _)| is_comparable(way));
+                let mut dumps = ways.filter(|(way, _)| way.is_comparable());
                 let (_, other) = dumps.next().context("no dump to compare with")?;
                 let truth = score::truth(&taken.truth)?;
                 let mac = arguments.variant.mac;
@@ -238,5 +242,6 @@ mod tests {
         assert!(refused("lost", "host-makedumpfile:-d 31", other));
         // What there is nothing to compare with.
         assert!(refused("lost", "live", Arch::X86_64));
+        assert!(refused("lost", "report", Arch::X86_64));
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct More<'a> {
     pub(super) captures: &'a str,
     /// A static pagehound, to be run in the guest.
     pub(super) pagehound: Option<&'a Path>,
+    /// Whether it is asked before the guest is dumped.
+    pub(super) live: bool,
 }
 
 /// Packs busybox, the modules and the scenario's plan.
@@ -63,6 +65,10 @@ pub(super) fn build(
     }
     if let Some(program) = more.pagehound {
         archive.add("bin/pagehound", PROGRAM, (0, 0), &read(program)?)?;
+        let script = read(&cache::checkout().join("contrib/kdump-report"))?;
+        archive.add("bin/kdump-report", PROGRAM, (0, 0), &script)?;
+    }
+    if more.live {
         archive.add("live", FILE, (0, 0), live::questions(mac).as_bytes())?;
     }
     archive.add("modules/pagelab.ko", FILE, (0, 0), &read(&kernel.module)?)?;

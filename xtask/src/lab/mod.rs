@@ -31,6 +31,7 @@ mod programs;
 mod qemu;
 mod qmp;
 mod repack;
+mod report;
 mod scenario;
 mod score;
 mod source;
@@ -82,8 +83,10 @@ struct RunArguments {
     keep: Option<PathBuf>,
     /// Ways of dumping the one guest, with commas between them: qemu-kdump-zlib,
     /// qemu-elf, vmcore-raw, makedumpfile:ARGS, host-makedumpfile:ARGS,
-    /// incomplete:MIB:ARGS, where ARGS are makedumpfile's own, such as -d 31 -l; and
-    /// live: pagehound in the guest, compared with a dump
+    /// incomplete:MIB:ARGS, where ARGS are makedumpfile's own, such as -d 31 -l; live:
+    /// pagehound in the guest, compared with a dump; report, report:MIB, report:starved:
+    /// kdump-report in the second kernel, with a disk of MIB or without memory, compared
+    /// with vmcore-raw
     #[arg(
         long,
         value_name = "WAY,...",

@@ -11,6 +11,7 @@ mod net;
 mod pages;
 mod parts;
 mod read;
+mod ready;
 mod search;
 mod target;
 mod value;
@@ -26,6 +27,7 @@ pub use net::Net;
 pub use pages::{Format, Pages};
 pub use parts::{PartOption, Parts};
 pub use read::Read;
+pub use ready::Ready;
 pub use search::Search;
 pub use target::Target;
 pub use value::{AddressRange, PageRef, Place};
@@ -188,6 +190,8 @@ pub enum Command {
     Read(Read),
     /// Known leaks: list, search, which of them a host can have
     Known(Known),
+    /// Whether this host could give evidence: kdump, room, memory, records
+    Ready(Ready),
     /// Two hosts or moments: what one has and the other has not; many: what leaks share
     Diff(Diff),
 }

@@ -9,6 +9,7 @@ mod log;
 mod net;
 mod pages;
 mod read;
+mod ready;
 mod search;
 mod series;
 mod why;
@@ -221,6 +222,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Info(args) => info::run(args, &context),
         Command::Read(args) => read::run(args, &context),
         Command::Known(args) => known::run(args, &context),
+        Command::Ready(args) => ready::run(args),
         Command::Diff(args) => diff::run(args, &context),
     }
 }

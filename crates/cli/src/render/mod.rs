@@ -13,6 +13,7 @@ mod markdown;
 pub mod number;
 pub mod page;
 mod parts;
+pub(crate) mod ready;
 mod report;
 mod series;
 pub(crate) mod table;

@@ -1,6 +1,7 @@
 //! One look at all pages: the page map, who refers to what, and what they hold.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use pagehound_kernel::{Kernel, Log, Making, Pages};
@@ -24,6 +25,8 @@ pub(super) struct Look {
     pub(super) prints: Fingerprints,
     /// What the kernel counted of a host that runs, right after the page map was made.
     pub(super) counted: Counts,
+    /// Threads to go on with: of those asked for, as many as there is memory for.
+    pub(super) threads: NonZeroUsize,
 }
 
 impl Look {
@@ -45,14 +48,19 @@ impl Look {
         if let Some(threads) = options.threads {
             making.threads = threads;
         }
-        let threads = making.threads.get();
+        let mut threads = making.threads;
         if let Some(limit) = options.memory {
-            limit.check_frames(kernel.dump, threads)?;
+            threads = limit.check_frames(kernel.dump, threads)?;
+            making.threads = threads;
         }
         let pages = Pages::of(kernel, making)?;
         if let Some(limit) = options.memory {
-            limit.check_units(&pages, kernel.dump, threads)?;
+            threads = limit.check_units(&pages, kernel.dump, threads)?;
         }
+        let options = &Options {
+            threads: Some(threads),
+            ..*options
+        };
         let mut counted = Counts::default();
         if moving {
             counted.add_now(kernel, &pages);
@@ -90,6 +98,7 @@ impl Look {
             attribution,
             prints,
             counted,
+            threads,
         })
     }
 }

@@ -153,8 +153,15 @@ impl Diagnosis {
             attribution,
             prints,
             counted,
+            threads,
         } = look;
-        let pass = pass(kernel, options);
+        let pass = pass(
+            kernel,
+            &Options {
+                threads: Some(threads),
+                ..*options
+            },
+        );
         let mut warnings = kernel.dump.info.warnings.clone();
         warnings.extend(attribution.warnings.iter().cloned());
         disown(&mut pages, &census, &units);

@@ -18,7 +18,7 @@ use super::named::Named;
 use super::scenario::{Scenario, Variant};
 use super::score::{self, Comparison, Score};
 use super::target::{Arch, Series};
-use super::{cache, guest, process};
+use super::{cache, guest, process, report};
 
 #[derive(clap::Args)]
 pub(super) struct MatrixArguments {
@@ -195,6 +195,10 @@ impl Outcome {
         ensure!(!there.is_empty(), "{} has none of its dumps", dir.display());
         for way in there {
             let dump = dir.join(way.file_name(name));
+            if let Way::Report(shortage) = way {
+                report::compare(binary, *shortage, &dump)?;
+                continue;
+            }
             println!("{}", dump.display());
             let answer = Answer::of(binary, &dump)?;
             score::check_kernel(&truth, &answer)?;

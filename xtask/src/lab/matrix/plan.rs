@@ -177,6 +177,8 @@ pub(super) fn subset() -> Result<Vec<Guest>> {
                 "qemu-elf",
                 "makedumpfile:-d 31 -l",
                 "host-makedumpfile:-d 0 -c",
+                "vmcore-raw",
+                "report:8",
             ]
             .as_slice(),
         ),

@@ -86,11 +86,11 @@ pub fn quick(
     };
     if let Some(threads) = options.threads {
         making.threads = threads;
-        pass.threads = threads;
     }
     if let Some(limit) = options.memory {
-        limit.check_sample(kernel.dump, making.threads.get())?;
+        making.threads = limit.check_sample(kernel.dump, making.threads)?;
     }
+    pass.threads = making.threads;
     let pages = Pages::of(kernel, making)?;
     let sample = drawn.into_inner().unwrap_or_default();
     let log = kernel.log().unwrap_or_else(|error| Log {
