@@ -10,6 +10,7 @@ mod host_report;
 mod input;
 mod interrupt;
 pub mod output;
+mod page_facts;
 mod progress;
 pub mod redact;
 pub mod render;

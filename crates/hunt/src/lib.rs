@@ -17,6 +17,7 @@ mod known;
 mod ledger;
 mod limit;
 mod referrers;
+mod rows;
 mod standing;
 mod survey;
 #[cfg(test)]
@@ -30,5 +31,6 @@ pub use diagnose::{Diagnosis, DiagnosisError, Draw, Options, quick};
 pub use installed::Installed;
 pub use limit::{MemoryLimit, TooLittleMemory};
 pub use referrers::{Referrer, Referrers, referrers};
+pub use rows::{PageFacts, PageHolder};
 pub use standing::Standing;
 pub use survey::{is_damaged, survey};

@@ -4,15 +4,13 @@ use super::Context;
 use crate::args::{self, Format};
 use crate::exit::Exit;
 use crate::output;
+use crate::page_facts::PageFacts;
 use crate::render;
 use anyhow::ensure;
-use pagehound_hunt::census::Fate;
-use pagehound_hunt::holders::Holders;
-use pagehound_hunt::{Allocators, Diagnosis, Standing};
-use pagehound_kernel::{Claimant, Class, Kernel};
-use pagehound_vmcore::{Pfn, PfnRange};
-use serde::{Serialize, Serializer};
-use std::borrow::Cow;
+use pagehound_hunt::Allocators;
+use pagehound_kernel::Class;
+use pagehound_vmcore::PfnRange;
+use serde::Serialize;
 use std::io::{self, Write};
 
 /// What follows the number of frames in a row.
@@ -22,28 +20,9 @@ const COLUMNS: &str = "class,order,refcount,state,finding,holder_kind,holder,hol
 const NO_RECORDS: &str = "this kernel keeps no records of allocations: boot with page_owner=on \
      (CONFIG_PAGE_OWNER), or with CONFIG_MEM_ALLOC_PROFILING";
 
-/// Frames whose `struct page`s are read at once.
-const CHUNK: u64 = 1 << 14;
-
-/// What is told of a page; runs are of pages equal in all of it.
-#[derive(Clone, PartialEq, Eq, Serialize)]
-struct Facts<'a> {
-    class: &'static str,
-    /// log2 of the pages in its unit, rounded down.
-    order: u32,
-    /// Reference count of its unit; none where it cannot be read.
-    refcount: Option<i32>,
-    #[serde(serialize_with = "name")]
-    state: Standing,
-    /// Number of its finding.
-    finding: Option<u32>,
-    /// Who has it: kind, name, process. Pages that are lost have nobody.
-    holder_kind: Option<&'static str>,
-    holder: Option<Cow<'a, str>>,
-    holder_pid: Option<u32>,
-    /// Who allocated it, where that was asked for and is on record.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    allocator: Option<String>,
+/// Whether somebody allocated pages of this class.
+fn is_allocated(class: Class) -> bool {
+    !matches!(class, Class::Free | Class::FreePcp | Class::Hole)
 }
 
 /// A field of a CSV row: no control characters, and between quotes where it has a comma
@@ -56,17 +35,13 @@ fn quoted(field: &str) -> String {
     }
 }
 
-fn name<S: Serializer>(standing: &Standing, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(standing.name())
-}
-
 /// Equal pages next to each other.
 #[derive(Serialize)]
 struct Run<'a> {
     pfn: u64,
     count: u64,
     #[serde(flatten)]
-    facts: Facts<'a>,
+    facts: PageFacts<'a>,
 }
 
 /// One page.
@@ -74,7 +49,7 @@ struct Run<'a> {
 struct Each<'a> {
     pfn: u64,
     #[serde(flatten)]
-    facts: &'a Facts<'a>,
+    facts: &'a PageFacts<'a>,
 }
 
 pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit> {
@@ -92,8 +67,8 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
         );
     }
     super::note(&report.warnings);
-    let wants = |class: Class, facts: &Facts| {
-        (classes.is_empty() || classes.contains(&class))
+    let wants = |facts: &PageFacts<'_>| {
+        (classes.is_empty() || classes.contains(&facts.class))
             && (args.state.is_empty() || args.state.contains(&facts.state))
             && (args.finding.is_none() || facts.finding == args.finding)
     };
@@ -112,18 +87,17 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
         if allocators.as_ref().is_some_and(Allocators::is_empty) {
             super::note(&[NO_RECORDS.to_owned()]);
         }
-        walk(
-            &kernel,
-            &diagnosis,
-            allocators.as_ref(),
-            |pfns, class, facts| {
-                if wants(class, &facts) {
-                    rows.add(pfns, facts)
-                } else {
-                    Ok(())
-                }
-            },
-        )?;
+        diagnosis.units(&kernel, |pfns, facts| {
+            let mut facts = PageFacts::from(facts);
+            if !wants(&facts) {
+                return Ok(());
+            }
+            facts.allocator = allocators
+                .as_ref()
+                .filter(|_| is_allocated(facts.class))
+                .and_then(|allocators| allocators.name(pfns.start));
+            rows.add(pfns, facts)
+        })?;
         rows.flush()
     })?;
     Ok(if context.interrupted() {
@@ -131,90 +105,6 @@ pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit>
     } else {
         Exit::OK
     })
-}
-
-/// Calls `visit` with every unit, by rising frame.
-fn walk<'d>(
-    kernel: &Kernel<'_>,
-    diagnosis: &'d Diagnosis,
-    allocators: Option<&Allocators<'_>>,
-    mut visit: impl FnMut(PfnRange, Class, Facts<'d>) -> io::Result<()>,
-) -> io::Result<()> {
-    let map = &diagnosis.pages.map;
-    let mut refcounts = Refcounts::default();
-    let Diagnosis { census, climb, .. } = diagnosis;
-    let mut holders = Holders::new(kernel, &diagnosis.pages, census, climb);
-    let mut at = Pfn(0);
-    while at < map.end() {
-        let unit = map.unit(at);
-        let class = map.class(at);
-        let finding = diagnosis
-            .finding(at)
-            .and_then(|index| diagnosis.report.findings.get(index));
-        let state = diagnosis.standing(at);
-        let owner: Option<&Claimant> = diagnosis.pages.claims.owner(unit.start);
-        let fate = || diagnosis.census.fate(&diagnosis.pages, unit.start);
-        let is_held = class.is_unaccounted() && state != Standing::Lost && fate() == Fate::Held;
-        let (holder_kind, holder, holder_pid) = match owner {
-            Some(owner) => {
-                let name = Cow::Borrowed(owner.name.as_str());
-                (Some(owner.kind.name()), Some(name), owner.pid)
-            }
-            None if is_held => {
-                let holder = holders.of(unit.start);
-                (Some(holder.kind), Some(holder.name.into()), holder.pid)
-            }
-            None => (None, None, None),
-        };
-        let facts = Facts {
-            class: class.name(),
-            order: unit.len().max(1).ilog2(),
-            refcount: refcounts.of(kernel, diagnosis, at),
-            state,
-            finding: finding.map(|finding| finding.id),
-            holder_kind,
-            holder,
-            holder_pid,
-            allocator: allocators
-                .filter(|_| !matches!(class, Class::Free | Class::FreePcp | Class::Hole))
-                .and_then(|allocators| allocators.name(at)),
-        };
-        visit(unit, class, facts)?;
-        at = unit.end;
-    }
-    Ok(())
-}
-
-/// `_refcount` of frames that are asked for in rising order.
-#[derive(Default)]
-struct Refcounts {
-    first: Pfn,
-    bytes: Vec<u8>,
-    missing: Vec<PfnRange>,
-}
-
-impl Refcounts {
-    fn of(&mut self, kernel: &Kernel<'_>, diagnosis: &Diagnosis, pfn: Pfn) -> Option<i32> {
-        let pages = &diagnosis.pages;
-        let size = usize::try_from(pages.memmap.page_size).ok()?;
-        let chunk = Pfn(pfn.0 - pfn.0 % CHUNK);
-        if self.bytes.is_empty() || self.first != chunk {
-            self.first = chunk;
-            self.bytes.clear();
-            self.bytes.resize(size.checked_mul(CHUNK as usize)?, 0);
-            let range = PfnRange {
-                start: chunk,
-                end: Pfn(chunk.0 + CHUNK),
-            };
-            self.missing = pages.memmap.read(kernel, range, &mut self.bytes);
-        }
-        if !pages.memmap.contains(pfn) || self.missing.iter().any(|range| range.contains(pfn)) {
-            return None;
-        }
-        let start = size.checked_mul((pfn.0 - chunk.0) as usize)?;
-        let words = self.bytes.get(start..)?.get(..size)?;
-        Some(pages.decoder.words(words).refcount())
-    }
 }
 
 /// Rows on their way out.
@@ -236,7 +126,7 @@ impl<'d> Rows<'_, 'd> {
         writeln!(self.out, "pfn,{count}{COLUMNS}{allocator}")
     }
 
-    fn add(&mut self, pfns: PfnRange, facts: Facts<'d>) -> io::Result<()> {
+    fn add(&mut self, pfns: PfnRange, facts: PageFacts<'d>) -> io::Result<()> {
         if self.each {
             let facts = &facts;
             return (pfns.start.0..pfns.end.0)
@@ -271,7 +161,7 @@ impl<'d> Rows<'_, 'd> {
         json: &impl Serialize,
         pfn: u64,
         count: Option<u64>,
-        facts: &Facts<'d>,
+        facts: &PageFacts<'d>,
     ) -> io::Result<()> {
         if self.format == Format::Jsonl {
             serde_json::to_writer(&mut *self.out, json)?;
@@ -281,7 +171,11 @@ impl<'d> Rows<'_, 'd> {
         if let Some(count) = count {
             write!(self.out, "{count},")?;
         }
-        write!(self.out, "{},{},", facts.class, facts.order)?;
+        write!(self.out, "{},", facts.class.name())?;
+        if let Some(order) = facts.order {
+            write!(self.out, "{order}")?;
+        }
+        self.out.write_all(b",")?;
         if let Some(refcount) = facts.refcount {
             write!(self.out, "{refcount}")?;
         }
@@ -289,7 +183,7 @@ impl<'d> Rows<'_, 'd> {
         if let Some(id) = facts.finding {
             write!(self.out, "{id}")?;
         }
-        for field in [facts.holder_kind, facts.holder.as_deref()] {
+        for field in [facts.holder_kind.as_deref(), facts.holder.as_deref()] {
             write!(self.out, ",{}", quoted(field.unwrap_or_default()))?;
         }
         self.out.write_all(b",")?;
