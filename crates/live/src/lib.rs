@@ -3,12 +3,14 @@
 //! The kernel shows zeroes where it shows nothing, and one open file of kcore serves
 //! one reader at a time: both stay in here. What is read goes on changing.
 
+pub mod capture;
 mod child;
 mod descriptors;
 mod kcore;
 mod open;
 mod ram;
 mod rate;
+pub mod tar;
 mod withheld;
 
 pub use child::give_way;

@@ -19,6 +19,7 @@ mod hugepages;
 mod installed;
 mod iomem;
 mod klog;
+mod kmsg;
 mod kstat;
 mod line;
 mod lockdown;
@@ -51,6 +52,7 @@ pub use hugepages::{HugepagePool, pool_page_size, read_hugepages, read_hugepages
 pub use installed::{Installed, read_installed};
 pub use iomem::{Resource, addresses_hidden, iomem};
 pub use klog::{FirstChunk, first_chunk, kernel_image_kb};
+pub use kmsg::{KmsgRecord, kmsg};
 pub use kstat::kstat;
 pub use line::{ParseError, Rows};
 pub use lockdown::lockdown;

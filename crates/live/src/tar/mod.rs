@@ -1,0 +1,5 @@
+//! Archives in the format of tar.
+
+mod write;
+
+pub use write::TarWriter;
