@@ -2,6 +2,8 @@
 //!
 //! The kernel shows zeroes where it shows nothing, and one open file of kcore serves
 //! one reader at a time: both stay in here. What is read goes on changing.
+//!
+//! [`tar`] reads what was saved of a host, elsewhere and by anybody.
 
 pub mod capture;
 mod child;

@@ -30,6 +30,7 @@ mod lzo1x;
 pub mod machine;
 mod notes;
 mod stream;
+mod tar;
 pub mod vmlinux;
 
 pub use compress::compress;
@@ -41,3 +42,4 @@ pub use kdump::{Compression, KdumpOptions};
 pub use lime::{LimeOptions, LimeStyle};
 pub use lzo1x::compress as compress_lzo1x;
 pub use stream::{Block, KdumpStream};
+pub use tar::{Tar, seal_tar_header};
