@@ -91,11 +91,27 @@ mod tests {
             SUBSYSTEM=acpi\n DEVICE=+acpi:PNP0A03:00\n6,339,5140900,-;NET: Registered protocol family 10\n\
             30,340,5690716,-,caller=T1;udevd[80]: starting version 181\n";
         let records: Vec<KmsgRecord> = kmsg(text).collect();
-        let told: Vec<_> = records.iter().map(|it| (it.level, it.facility, it.seq, it.micros)).collect();
-        assert_eq!(told, [(7, 0, 160, 424_069), (6, 0, 339, 5_140_900), (6, 3, 340, 5_690_716)]);
+        let told: Vec<_> = records
+            .iter()
+            .map(|it| (it.level, it.facility, it.seq, it.micros))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (7, 0, 160, 424_069),
+                (6, 0, 339, 5_140_900),
+                (6, 3, 340, 5_690_716)
+            ]
+        );
         assert_eq!(records[1].text, b"NET: Registered protocol family 10");
-        assert_eq!(records[1].line(), b"6,339,5140900,-;NET: Registered protocol family 10\n");
-        assert_eq!(records[2].line(), b"30,340,5690716,-;udevd[80]: starting version 181\n");
+        assert_eq!(
+            records[1].line(),
+            b"6,339,5140900,-;NET: Registered protocol family 10\n"
+        );
+        assert_eq!(
+            records[2].line(),
+            b"30,340,5690716,-;udevd[80]: starting version 181\n"
+        );
     }
 
     /// printk.c, `msg_add_ext_text`: what is not printed, the backslash, and all above 126.
@@ -115,7 +131,8 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_left_out() {
-        let text = b"\n;x\n1;x\n1,2;x\na,2,3,-;x\n1,2,3,-\n-1,2,3,-;x\n99999,1,1,-;x\n6,1,2,-;a\\xzz\\\n";
+        let text =
+            b"\n;x\n1;x\n1,2;x\na,2,3,-;x\n1,2,3,-\n-1,2,3,-;x\n99999,1,1,-;x\n6,1,2,-;a\\xzz\\\n";
         let records: Vec<KmsgRecord> = kmsg(text).collect();
         assert_eq!(records.len(), 1);
         assert_eq!(records[0].text, b"a\\xzz\\");

@@ -8,7 +8,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use pack::{Entry, pack};
+pub use pack::{pack, unpack};
 pub use read::{BadMap, Stretch, StretchMap};
 pub use write::{Exactness, MapWriter};
 

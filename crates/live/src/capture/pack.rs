@@ -1,7 +1,9 @@
 //! The file that a capture is: an archive of tar in one stream of Zstandard.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
+use pagehound_procfs::Recorded;
+use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
 use crate::tar::TarWriter;
@@ -9,41 +11,44 @@ use crate::tar::TarWriter;
 /// Of 22: of higher ones a capture becomes no smaller, but slower.
 const LEVEL: i32 = 9;
 
-/// What an archive has.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Entry {
-    /// A regular file.
-    File(Vec<u8>),
-    /// A symbolic link to this.
-    Link(String),
-}
+/// log2 of the most bytes that unpacking looks back; what was packed by ourselves needs less.
+const WINDOW: u32 = 27;
 
 /// Packs the entries, each with its path, as of `mtime`, in seconds since 1970. What the
-/// format has no place for is left out; the paths of these are returned too.
+/// format has no place for is left out: longer paths than any that are asked for.
 ///
 /// # Errors
 /// None that memory does not make.
 pub fn pack<'a>(
-    entries: impl IntoIterator<Item = (&'a str, &'a Entry)>,
+    entries: impl IntoIterator<Item = (&'a str, &'a Recorded)>,
     mtime: u64,
-) -> io::Result<(Vec<u8>, Vec<&'a str>)> {
+) -> io::Result<Vec<u8>> {
     let mut out = Encoder::new(Vec::new(), LEVEL)?;
     // Whoever unpacks it is told of a broken one.
     out.include_checksum(true)?;
     let mut tar = TarWriter::new(out, mtime);
-    let mut left_out = Vec::new();
     for (path, entry) in entries {
         let put = match entry {
-            Entry::File(content) => tar.file(path, content),
-            Entry::Link(target) => tar.link(path, target),
+            Recorded::File(content) => tar.file(path, content),
+            Recorded::Link(target) => tar.link(path, target),
         };
         match put {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => left_out.push(path),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
             Err(error) => return Err(error),
         }
     }
     let mut out = tar.finish()?;
     out.flush()?;
-    Ok((out.finish()?, left_out))
+    out.finish()
+}
+
+/// What is in a stream of Zstandard, from anybody.
+///
+/// # Errors
+/// None that memory does not make; reading tells what is wrong with the stream.
+pub fn unpack<R: Read>(packed: R) -> io::Result<impl Read> {
+    let mut unpacked = Decoder::new(packed)?;
+    unpacked.window_log_max(WINDOW)?;
+    Ok(unpacked)
 }

@@ -64,7 +64,10 @@ impl StretchMap {
         let frames = frames.and_then(|bytes| bytes.try_into().ok());
         let frames = frames.map_or(0, u64::from_le_bytes);
         if !(1..=MOST_FRAMES).contains(&frames) {
-            return Err(bad(MAGIC.len(), "not a number of frames that a machine has"));
+            return Err(bad(
+                MAGIC.len(),
+                "not a number of frames that a machine has",
+            ));
         }
         if kinds > MOST_KINDS {
             return Err(bad(0, "more kinds of pages than there are"));

@@ -69,12 +69,17 @@ fn a_coarser_map_counts_the_same_frames() {
         let Stretch::Mixed(counts) = stretch else {
             panic!("{stretch:?}");
         };
-        counts.iter().for_each(|&(code, frames)| sums[code as usize] += frames);
+        counts
+            .iter()
+            .for_each(|&(code, frames)| sums[code as usize] += frames);
     }
     assert_eq!(sums, [0, 0, 0, 4096, 8192]);
     // Once counted, always counted.
     let again = StretchMap::parse(coarse.coarser(1 << 15, counted), 5).unwrap();
-    assert_eq!(again.at(0).unwrap().1, Stretch::Mixed(vec![(3, 4096), (4, 8192)]));
+    assert_eq!(
+        again.at(0).unwrap().1,
+        Stretch::Mixed(vec![(3, 4096), (4, 8192)])
+    );
 }
 
 #[test]
@@ -82,13 +87,20 @@ fn bytes_that_are_no_map_are_refused() {
     let header = |frames: u64| [MAGIC.as_slice(), &frames.to_le_bytes()].concat();
     let with = |frames, stretches: &[u8]| {
         let bytes = [header(frames), stretches.to_vec()].concat();
-        StretchMap::parse(bytes, 2).map(|_| ()).map_err(|bad| (bad.at, bad.problem))
+        StretchMap::parse(bytes, 2)
+            .map(|_| ())
+            .map_err(|bad| (bad.at, bad.problem))
     };
     assert_eq!(with(7, &[1, 7]), Ok(()));
     assert_eq!(with(7, &[0, 2, 0, 3, 1, 4]), Ok(()));
     for (frames, stretches, at, problem) in [
         (0, &[][..], 8, "not a number of frames that a machine has"),
-        (u64::MAX, &[1, 7], 8, "not a number of frames that a machine has"),
+        (
+            u64::MAX,
+            &[1, 7],
+            8,
+            "not a number of frames that a machine has",
+        ),
         (7, &[], 16, "the map ends before its frames do"),
         (7, &[1, 6], 18, "the map ends before its frames do"),
         (7, &[1, 8], 16, "more frames than the map has"),
@@ -97,7 +109,12 @@ fn bytes_that_are_no_map_are_refused() {
         (7, &[3, 7], 16, "a kind of pages that is not told"),
         (7, &[1], 16, "a number that is cut or too large"),
         (7, &[0, 0], 16, "a count of kinds that do not follow"),
-        (7, &[0, 0xff, 0xff, 3, 1], 16, "a count of kinds that do not follow"),
+        (
+            7,
+            &[0, 0xff, 0xff, 3, 1],
+            16,
+            "a count of kinds that do not follow",
+        ),
         (7, &[0, 2, 1, 3, 0, 4], 16, "kinds that do not ascend"),
         (7, &[0, 2, 1, 3, 1, 4], 16, "kinds that do not ascend"),
     ] {

@@ -39,6 +39,8 @@ pub struct MapWriter {
     runs: Vec<Run>,
     filled: u64,
     matters: bool,
+    /// In which order its runs lie is not known.
+    mixed: bool,
 }
 
 /// Frames of one kind.
@@ -52,7 +54,8 @@ struct Run {
 
 impl MapWriter {
     /// A map without frames.
-    pub fn new(exactness: Exactness) -> MapWriter {
+    pub fn new(mut exactness: Exactness) -> MapWriter {
+        exactness.block = exactness.block.max(1);
         let mut out = MAGIC.to_vec();
         out.resize(HEADER, 0);
         MapWriter {
@@ -63,26 +66,39 @@ impl MapWriter {
             runs: Vec::new(),
             filled: 0,
             matters: false,
+            mixed: false,
         }
     }
 
     /// Adds the next frames: their kind is `code`, and `counted` where frames are only
     /// counted.
     pub fn add(&mut self, code: u32, counted: u32, frames: u64, matters: bool) {
+        self.put(code, counted, frames, matters, false);
+    }
+
+    /// The same; of `mixed` frames it is not known where in their block they lie.
+    fn put(&mut self, code: u32, counted: u32, frames: u64, matters: bool, mixed: bool) {
         let mut left = frames;
         while left > 0 {
-            let room = self.exactness.block.saturating_sub(self.filled).max(1);
-            let part = left.min(room);
+            let run = |frames| Run {
+                code,
+                counted,
+                frames,
+            };
+            let whole = left - left % self.exactness.block;
+            if self.filled == 0 && whole > 0 && !mixed {
+                left -= whole;
+                self.put_run(run(whole));
+                continue;
+            }
+            let part = left.min(self.exactness.block - self.filled);
             left -= part;
             self.filled += part;
             self.matters |= matters;
+            self.mixed |= mixed;
             match self.runs.last_mut() {
                 Some(run) if run.code == code => run.frames += part,
-                _ => self.runs.push(Run {
-                    code,
-                    counted,
-                    frames: part,
-                }),
+                _ => self.runs.push(run(part)),
             }
             if self.filled >= self.exactness.block {
                 self.end_block();
@@ -92,9 +108,12 @@ impl MapWriter {
     }
 
     fn end_block(&mut self) {
-        let exact = self.runs.len() <= FEW || (self.matters && self.exactness.all_that_matters);
+        let few = self.runs.len() <= FEW;
+        let wanted = self.matters && self.exactness.all_that_matters;
+        let exact = !self.mixed && (few || wanted);
         self.filled = 0;
         self.matters = false;
+        self.mixed = false;
         if exact {
             for run in std::mem::take(&mut self.runs) {
                 self.put_run(run);
@@ -158,7 +177,7 @@ impl StretchMap {
                 Stretch::Run { code, frames } => writer.add(code, counted(code), frames, false),
                 Stretch::Mixed(counts) => {
                     for (code, frames) in counts {
-                        writer.add(code, counted(code), frames, false);
+                        writer.put(code, counted(code), frames, false, true);
                     }
                 }
             }

@@ -151,13 +151,20 @@ mod tests {
         assert_eq!(bytes.len() % RECORD, 0);
         fs::write(&archive, bytes).unwrap();
         let run = |args: &[&str]| {
-            let ran = Command::new("tar").args(args).arg(&archive).env("TZ", "UTC").output();
+            let ran = Command::new("tar")
+                .args(args)
+                .arg(&archive)
+                .env("TZ", "UTC")
+                .output();
             let ran = ran.unwrap();
             assert!(ran.status.success() && ran.stderr.is_empty(), "{ran:?}");
             String::from_utf8(ran.stdout).unwrap()
         };
         let told = run(&["--full-time", "-tvf"]);
-        let told: Vec<Vec<&str>> = told.lines().map(|line| line.split_ascii_whitespace().collect()).collect();
+        let told: Vec<Vec<&str>> = told
+            .lines()
+            .map(|line| line.split_ascii_whitespace().collect())
+            .collect();
         let entry = |mode: &'static str, size: &'static str| {
             vec![mode, "root/root", size, "2023-11-14", "22:13:20"]
         };
@@ -165,7 +172,11 @@ mod tests {
             [entry("-rw-------", "2"), vec!["capture.json"]].concat(),
             [entry("-rw-------", "512"), vec!["proc/meminfo"]].concat(),
             [entry("-rw-------", "0"), vec![long.as_str()]].concat(),
-            [entry("lrwxrwxrwx", "0"), vec!["sys/class/net/em1", "->", "../../devices/em1"]].concat(),
+            [
+                entry("lrwxrwxrwx", "0"),
+                vec!["sys/class/net/em1", "->", "../../devices/em1"],
+            ]
+            .concat(),
         ];
         assert_eq!(told, wanted);
         run(&["-C", folder.path().to_str().unwrap(), "-xf"]);
@@ -178,11 +189,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         let mut tar = TarWriter::new(Vec::new(), 0);
-        let refused = |done: io::Result<()>| done.unwrap_err().kind() == io::ErrorKind::InvalidInput;
+        let refused =
+            |done: io::Result<()>| done.unwrap_err().kind() == io::ErrorKind::InvalidInput;
         assert!(refused(tar.file(&"a".repeat(101), b"")));
         assert!(refused(tar.file(&format!("{}/a", "b".repeat(156)), b"")));
         assert!(refused(tar.link("a", &"b".repeat(101))));
-        tar.file(&format!("{}/{}", "b".repeat(155), "a".repeat(100)), b"").unwrap();
+        tar.file(&format!("{}/{}", "b".repeat(155), "a".repeat(100)), b"")
+            .unwrap();
         assert_eq!(tar.written, BLOCK);
     }
 }
