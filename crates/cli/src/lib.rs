@@ -2,6 +2,7 @@
 //! the terminal's view of the report.
 
 pub mod args;
+mod capture;
 mod child;
 mod commands;
 mod destination;

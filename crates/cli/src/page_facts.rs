@@ -11,7 +11,7 @@ use std::borrow::Cow;
 pub(crate) struct PageFacts<'a> {
     #[serde(serialize_with = "class_name", deserialize_with = "class")]
     pub(crate) class: Class,
-    /// log2 of the pages in its unit, rounded down; none of pages that are only counted.
+    /// log2 of the pages in its unit, rounded down; none where a capture does not tell.
     pub(crate) order: Option<u32>,
     /// Reference count of its unit; none where it cannot be read.
     pub(crate) refcount: Option<i32>,
@@ -48,6 +48,24 @@ impl<'a> From<hunt::PageFacts<'a>> for PageFacts<'a> {
             holder,
             holder_pid,
             allocator: None,
+        }
+    }
+}
+
+impl PageFacts<'_> {
+    /// The same, of nobody's memory but its own.
+    pub(crate) fn into_owned(self) -> PageFacts<'static> {
+        let own = |name: Option<Cow<'_, str>>| name.map(|name| Cow::Owned(name.into_owned()));
+        PageFacts {
+            class: self.class,
+            order: self.order,
+            refcount: self.refcount,
+            state: self.state,
+            finding: self.finding,
+            holder_kind: own(self.holder_kind),
+            holder: own(self.holder),
+            holder_pid: self.holder_pid,
+            allocator: self.allocator,
         }
     }
 }

@@ -22,9 +22,8 @@ at once. --quick proves nothing: it ends with 3, and takes no --fail-on.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Diagnose {
-    /// Dump file, saved report, saved /proc/meminfo, folder with copies of
-    /// /proc and /sys, `-` for a dump on standard input, or `live` for
-    /// this host
+    /// Dump file, capture, saved report, saved /proc/meminfo, folder with copies
+    /// of /proc and /sys, `-` for a dump on standard input, or `live` for this host
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,
 
@@ -93,7 +92,7 @@ pub enum FailOn {
     Never,
 }
 
-fn mem_limit(text: &str) -> Result<MemoryLimit, String> {
+pub(super) fn mem_limit(text: &str) -> Result<MemoryLimit, String> {
     let limit = MemoryLimit(value::size(text)?);
     if limit.0 < MemoryLimit::LEAST.0 {
         let least = MemoryLimit::LEAST.0 >> 20;

@@ -31,19 +31,12 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
         ..context.reading()
     };
     match Input::open(&args.target, &args.others.parts, reading)? {
-        Input::Report(report) => {
-            unused(args, "of a saved report nothing is worked out again");
-            let exit = Exit::of(&report, args.fail_on);
-            let detail = Detail::of(args.all);
-            deliver(args, file, *report, |report, page| {
-                render::report(report, detail, page)
-            })?;
-            Ok(exit)
-        }
+        Input::Report(report) => saved(args, file, *report),
+        Input::Capture(capture) => saved(args, file, capture.report),
         Input::Host {
             memory: Some(_), ..
         } if args.as_child => {
-            let report = child::look(args, context)?;
+            let report = child::look(args.mem_limit, context, |_, found| Ok(found.report))?;
             output::plain(|out| render::json(&report, out))?;
             Ok(Exit::OK)
         }
@@ -109,6 +102,17 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
             answer(args, file, report, start, context)
         }
     }
+}
+
+/// Delivers a report that was made before.
+fn saved(args: &args::Diagnose, file: Option<Destination>, report: Report) -> anyhow::Result<Exit> {
+    unused(args, "of a saved report nothing is worked out again");
+    let exit = Exit::of(&report, args.fail_on);
+    let detail = Detail::of(args.all);
+    deliver(args, file, report, |report, page| {
+        render::report(report, detail, page)
+    })?;
+    Ok(exit)
 }
 
 /// Delivers what was worked out since `start`.

@@ -72,6 +72,7 @@ fn target_path(target: &Target) -> Option<&Path> {
 fn report(target: &Target, context: &Context) -> anyhow::Result<Report> {
     match Input::open(target, &[], Reading::default())? {
         Input::Report(report) => Ok(*report),
+        Input::Capture(capture) => Ok(capture.report),
         Input::Host { files, .. } => {
             let ledger = host::ledger(&files)?;
             Ok(host_report::report(target, &files, &ledger))

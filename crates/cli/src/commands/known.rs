@@ -65,6 +65,7 @@ fn check(target: &Target, json: bool, context: &Context) -> anyhow::Result<Exit>
             Installed::of_kernel(&kernel)
         }
         Input::Report(report) => Installed::of_report(&report),
+        Input::Capture(capture) => Installed::of_report(&capture.report),
         Input::Host { files, .. } => Installed::of_host(&files).with_context(|| {
             format!(
                 "{}: `version` and `modules` are needed beside the meminfo, as /proc has them",

@@ -1,12 +1,13 @@
 //! One file a command: each takes its arguments and answers with a status.
 
+mod capture;
 mod diagnose;
 mod diff;
-mod info;
+pub(crate) mod info;
 mod known;
 mod ledger;
-mod log;
-mod net;
+pub(crate) mod log;
+pub(crate) mod net;
 mod pages;
 mod read;
 mod search;
@@ -123,9 +124,9 @@ impl Context {
         kernel: &Kernel<'_>,
         path: &str,
         pause: impl FnOnce(),
-    ) -> anyhow::Result<Report> {
+    ) -> anyhow::Result<Diagnosis> {
         let live = |options: &hunt::Options<'_>| Diagnosis::live(kernel, options, pause);
-        Ok(self.with_bar(path, live)?.report)
+        Ok(self.with_bar(path, live)?)
     }
 
     /// A first answer, from the sample that `seed` draws.
@@ -213,5 +214,6 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Read(args) => read::run(args, &context),
         Command::Known(args) => known::run(args, &context),
         Command::Diff(args) => diff::run(args, &context),
+        Command::Capture(args) => capture::run(args, &context),
     }
 }

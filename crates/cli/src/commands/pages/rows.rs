@@ -1,29 +1,14 @@
-//! `pagehound pages`: every page of the machine, or every run of equal ones.
+//! Rows of pages on their way out.
 
-use super::Context;
 use crate::args::{self, Format};
-use crate::exit::Exit;
-use crate::output;
 use crate::page_facts::PageFacts;
 use crate::render;
-use anyhow::ensure;
-use pagehound_hunt::Allocators;
-use pagehound_kernel::Class;
 use pagehound_vmcore::PfnRange;
 use serde::Serialize;
 use std::io::{self, Write};
 
 /// What follows the number of frames in a row.
 const COLUMNS: &str = "class,order,refcount,state,finding,holder_kind,holder,holder_pid";
-
-/// Why a column is empty that was asked for.
-const NO_RECORDS: &str = "this kernel keeps no records of allocations: boot with page_owner=on \
-     (CONFIG_PAGE_OWNER), or with CONFIG_MEM_ALLOC_PROFILING";
-
-/// Whether somebody allocated pages of this class.
-fn is_allocated(class: Class) -> bool {
-    !matches!(class, Class::Free | Class::FreePcp | Class::Hole)
-}
 
 /// A field of a CSV row: no control characters, and between quotes where it has a comma
 /// or a quote.
@@ -52,63 +37,8 @@ struct Each<'a> {
     facts: &'a PageFacts<'a>,
 }
 
-pub(super) fn run(args: &args::Pages, context: &Context) -> anyhow::Result<Exit> {
-    let classes = super::classes(&args.class)?;
-    let dump = crate::input::dump(&args.target, &args.others.parts, context.reading())?;
-    crate::input::note_moving(&args.target, &dump);
-    let kernel = context.kernel(&dump)?;
-    let diagnosis = context.diagnose(&kernel, &args.target.to_string())?;
-    let report = &diagnosis.report;
-    if let Some(id) = args.finding {
-        ensure!(
-            report.findings.iter().any(|finding| finding.id == id),
-            "there is no finding {id}; the last is {}",
-            report.findings.len()
-        );
-    }
-    super::note(&report.warnings);
-    let wants = |facts: &PageFacts<'_>| {
-        (classes.is_empty() || classes.contains(&facts.class))
-            && (args.state.is_empty() || args.state.contains(&facts.state))
-            && (args.finding.is_none() || facts.finding == args.finding)
-    };
-    output::plain(|out| {
-        let mut rows = Rows {
-            each: args.each,
-            allocators: args.allocators,
-            format: args.format,
-            run: None,
-            out,
-        };
-        rows.header()?;
-        let allocators = args
-            .allocators
-            .then(|| Allocators::of(&kernel, &diagnosis.pages));
-        if allocators.as_ref().is_some_and(Allocators::is_empty) {
-            super::note(&[NO_RECORDS.to_owned()]);
-        }
-        diagnosis.units(&kernel, |pfns, facts| {
-            let mut facts = PageFacts::from(facts);
-            if !wants(&facts) {
-                return Ok(());
-            }
-            facts.allocator = allocators
-                .as_ref()
-                .filter(|_| is_allocated(facts.class))
-                .and_then(|allocators| allocators.name(pfns.start));
-            rows.add(pfns, facts)
-        })?;
-        rows.flush()
-    })?;
-    Ok(if context.interrupted() {
-        Exit::INTERRUPTED
-    } else {
-        Exit::OK
-    })
-}
-
 /// Rows on their way out.
-struct Rows<'a, 'd> {
+pub(super) struct Rows<'a, 'd> {
     each: bool,
     allocators: bool,
     format: Format,
@@ -116,17 +46,31 @@ struct Rows<'a, 'd> {
     out: &'a mut dyn Write,
 }
 
-impl<'d> Rows<'_, 'd> {
-    fn header(&mut self) -> io::Result<()> {
+impl<'a, 'd> Rows<'a, 'd> {
+    /// Begins with the names of the columns.
+    pub(super) fn begin(args: &args::Pages, out: &'a mut dyn Write) -> io::Result<Self> {
+        let rows = Rows {
+            each: args.each,
+            allocators: args.allocators,
+            format: args.format,
+            run: None,
+            out,
+        };
+        rows.header()
+    }
+
+    fn header(self) -> io::Result<Self> {
         if self.format == Format::Jsonl {
-            return Ok(());
+            return Ok(self);
         }
         let count = if self.each { "" } else { "count," };
         let allocator = if self.allocators { ",allocator" } else { "" };
-        writeln!(self.out, "pfn,{count}{COLUMNS}{allocator}")
+        writeln!(self.out, "pfn,{count}{COLUMNS}{allocator}")?;
+        Ok(self)
     }
 
-    fn add(&mut self, pfns: PfnRange, facts: PageFacts<'d>) -> io::Result<()> {
+    /// Adds pages that follow those before.
+    pub(super) fn add(&mut self, pfns: PfnRange, facts: PageFacts<'d>) -> io::Result<()> {
         if self.each {
             let facts = &facts;
             return (pfns.start.0..pfns.end.0)
@@ -149,7 +93,8 @@ impl<'d> Rows<'_, 'd> {
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    /// Ends the last row.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         match self.run.take() {
             Some(run) => self.row(&run, run.pfn, Some(run.count), &run.facts),
             None => Ok(()),
