@@ -492,16 +492,59 @@ fn a_capture_is_as_small_as_it_must_be_and_says_what_it_cost() {
     assert!(!entries.path().join("content.lime").exists());
     let header = json(&fs::read_to_string(entries.path().join("capture.json")).unwrap());
     assert_eq!(header["pages"]["sampled_pages"], 0);
-    let refused = pagehound(["capture", dump.to_str().unwrap(), "--size", "1000"]);
-    assert_eq!(refused.status, 2);
-    assert!(
-        refused.stderr.contains("allow 1M at least"),
-        "{}",
-        refused.stderr
+    assert_eq!(header["missing"], Value::Array(Vec::new()));
+    let length = |file: &Path| fs::metadata(file).unwrap().len();
+    let header = |file: &Path| {
+        let text = fs::read_to_string(unpacked(file).path().join("capture.json"));
+        json(&text.unwrap())
+    };
+    // First it has less content, and all of the map.
+    let (_folder, all) = captured(&dump, &[]);
+    let most = (length(&none) + length(&all)) / 2;
+    let (_folder, small) = captured(&dump, &["--size", &most.to_string()]);
+    assert!(length(&small) <= most);
+    let (told, whole) = (header(&small), header(&all));
+    assert_eq!(
+        told["pages"]["exact_frames"],
+        whole["pages"]["exact_frames"]
     );
-    // Random bytes: of these more was asked for than fits.
-    let (_folder, small) = captured(&dump, &["--content", "64M", "--size", "1M"]);
-    assert!(fs::metadata(&small).unwrap().len() <= 1 << 20);
+    let sampled = |header: &Value| header["pages"]["sampled_pages"].as_u64().unwrap();
+    assert!(sampled(&told) < sampled(&whole) && sampled(&told) > 0);
+    let why = told["missing"].to_string();
+    assert!(why.contains("less of pages was taken along"), "{why}");
+    // Then less of the map, of which sums stay right.
+    let most = length(&none) - 256;
+    let (_folder, small) = captured(&dump, &["--size", &most.to_string()]);
+    assert!(length(&small) <= most);
+    let told = header(&small);
+    assert_eq!(sampled(&told), 0);
+    let exact = |header: &Value| header["pages"]["exact_frames"].as_u64().unwrap();
+    assert!(exact(&told) < exact(&whole));
+    let why = told["missing"].to_string();
+    assert!(why.contains("counted by blocks"), "{why}");
+    let pages = |target: &Path| {
+        let rows = rows(target).into_iter();
+        let raw = rows.filter(|row| row.class == "raw");
+        raw.map(|row| row.count).sum::<u64>()
+    };
+    assert_eq!(pages(&small), pages(&dump));
+    for (size, why) in [
+        ("1000", "allow 16K at least"),
+        ("16384", "allow more with --size"),
+    ] {
+        let out = none.with_file_name("out").display().to_string();
+        let line = [
+            "capture",
+            dump.to_str().unwrap(),
+            "--size",
+            size,
+            "-o",
+            &out,
+        ];
+        let ran = pagehound(line);
+        assert_eq!(ran.status, 2);
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    }
 }
 
 #[test]

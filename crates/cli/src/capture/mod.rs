@@ -5,7 +5,7 @@
 //!
 //! | entry | what |
 //! |---|---|
-//! | `capture.json` | [`Header`], schema `pagehound.capture/1`: of what, when, what is missing and why |
+//! | `capture.json` | [`Header`](header::Header), schema `pagehound.capture/1`: of what, when, what is missing and why |
 //! | `report.json` | the report of `diagnose` |
 //! | `info.json`, `net.json` | what `info` and `net` print as JSON |
 //! | `log` | the kernel's log, as `/dev/kmsg` has it |

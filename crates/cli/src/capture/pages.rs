@@ -94,21 +94,15 @@ impl CapturedPages {
         }
     }
 
-    /// The same in blocks of so many frames, of which pages are only counted.
+    /// The same in blocks of so many frames, of which pages are only counted, by class,
+    /// state and finding.
     pub(super) fn coarser(&self, block: u64) -> anyhow::Result<CapturedPages> {
         let mut numbers = Numbers {
             known: HashMap::new(),
-            kinds: self.kinds.clone(),
+            kinds: Vec::new(),
         };
-        for (code, kind) in self.kinds.iter().enumerate() {
-            numbers.known.entry(kind.clone()).or_insert(code as u32);
-        }
-        // A kind that is counted is there already: each was seen when the map was made.
-        let codes: Vec<u32> = self
-            .kinds
-            .iter()
-            .map(|kind| numbers.code(counted(kind)))
-            .collect();
+        let kinds = self.kinds.iter().map(counted);
+        let codes: Vec<u32> = kinds.map(|kind| numbers.code(kind)).collect();
         let of = |code: u32| codes.get(code as usize).copied().unwrap_or(code);
         let map = self.map.coarser(block, of);
         let count = numbers.kinds.len() as u32;
@@ -281,24 +275,28 @@ mod tests {
     #[test]
     fn a_coarser_map_counts_by_class_state_and_finding() {
         let mut maker = Maker::new(false);
+        let by_turns = |pfn: u64| PageFacts {
+            finding: Some(3 + (pfn % 2) as u32),
+            ..held_by(format!("writer {}", pfn % 50))
+        };
         for pfn in 0..2000 {
-            maker.add(frame(pfn), held_by(format!("writer {}", pfn % 50)));
+            maker.add(frame(pfn), by_turns(pfn));
         }
         let pages = maker.finish().unwrap();
         assert_eq!(pages.map.exact_frames(), 2000);
         let coarse = pages.coarser(COARSE[0]).unwrap();
         assert_eq!(coarse.map.exact_frames(), 0);
-        let mut sum = 0;
+        let mut sums = [0; 2];
         for known in coarse.all() {
             let Known::Counted(_, kinds) = known else {
                 panic!("a single page is told");
             };
-            for (facts, count) in kinds {
-                assert_eq!(facts, &counted(&held_by(String::new())));
-                sum += count;
+            for (index, (facts, count)) in kinds.into_iter().enumerate() {
+                assert_eq!(facts, &counted(&by_turns(index as u64)));
+                sums[index] += count;
             }
         }
-        assert_eq!(sum, 2000);
+        assert_eq!(sums, [1000; 2]);
         assert!(coarse.exactly(Pfn(0)).is_none());
         assert!(coarse.at(Pfn(2000)).is_none());
     }

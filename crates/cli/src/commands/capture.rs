@@ -19,13 +19,13 @@ use pagehound_vmcore::{Dump, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Least that `--size` may be: the report and the texts alone take some hundred KiB.
-const LEAST: u64 = 1 << 20;
+/// Least that `--size` may be: the report alone takes some KiB.
+const LEAST: u64 = 16 << 10;
 
 pub(super) fn run(args: &args::Capture, context: &Context) -> anyhow::Result<Exit> {
     ensure!(
         args.size >= LEAST,
-        "--size {}: no capture is that small; allow 1M at least",
+        "--size {}: no capture is that small; allow 16K at least",
         args.size
     );
     if args.as_child {

@@ -165,19 +165,21 @@ impl MapWriter {
 }
 
 impl StretchMap {
-    /// The same with larger blocks, and of pages that matter only counts. `counted` is the
-    /// kind under which those of a kind are counted.
-    pub fn coarser(&self, block: u64, counted: impl Fn(u32) -> u32) -> Vec<u8> {
+    /// The same with larger blocks, and of pages that matter only counts. What was of a kind
+    /// is of the kind that `kind` says instead, which may be one for several.
+    pub fn coarser(&self, block: u64, kind: impl Fn(u32) -> u32) -> Vec<u8> {
         let mut writer = MapWriter::new(Exactness {
             block,
             all_that_matters: false,
         });
         for (_, stretch) in self.stretches() {
             match stretch {
-                Stretch::Run { code, frames } => writer.add(code, counted(code), frames, false),
+                Stretch::Run { code, frames } => {
+                    writer.add(kind(code), kind(code), frames, false);
+                }
                 Stretch::Mixed(counts) => {
                     for (code, frames) in counts {
-                        writer.put(code, counted(code), frames, false, true);
+                        writer.put(kind(code), kind(code), frames, false, true);
                     }
                 }
             }
