@@ -29,6 +29,7 @@ pub struct Target {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     target("btf", 8 << 10, targets::btf::run),
+    target("capture", 4 << 10, targets::capture::run),
     target("codec", 8 << 10, targets::codec::run),
     target("containers", 64 << 10, targets::containers::run),
     target("diagnose", 1 << 10, targets::diagnose::run),

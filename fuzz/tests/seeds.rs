@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use pagehound_fuzz::seeds;
 use pagehound_kernel::Vmlinux;
+use pagehound_live::capture::StretchMap;
 use pagehound_live::saved;
 use pagehound_vmcore::{Format, OpenError, OpenOptions, VirtAddr};
 use tempfile::NamedTempFile;
@@ -48,6 +49,16 @@ fn containers() {
         };
         assert_eq!(dump.info.format, format, "{name}");
         assert!(dump.memory.coverage().present > 0, "{name}");
+    }
+}
+
+#[test]
+fn page_maps() {
+    for (name, bytes) in seeds::of("capture") {
+        let (kinds, map) = bytes.split_first_chunk().unwrap();
+        let map = StretchMap::parse(map.to_vec(), u16::from_le_bytes(*kinds).into()).unwrap();
+        let is_counted = map.exact_frames() < map.frames();
+        assert_eq!(is_counted, name == "counted", "{name}");
     }
 }
 

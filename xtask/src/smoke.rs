@@ -51,7 +51,7 @@ pub(crate) fn run(binary: &Path) -> anyhow::Result<()> {
 }
 
 /// Command lines, the status each must end with, and what it prints.
-fn commands(verdict: i32) -> [(&'static str, i32, Prints); 29] {
+fn commands(verdict: i32) -> [(&'static str, i32, Prints); 31] {
     use Prints::{Json, Lines, Report, Text};
     [
         ("DUMP", verdict, Text),
@@ -87,6 +87,8 @@ fn commands(verdict: i32) -> [(&'static str, i32, Prints); 29] {
         ("ledger TRUTH --classic", 0, Text),
         ("known --json", 0, Json),
         ("diagnose DUMP --md --redact", verdict, Text),
+        ("capture DUMP -o /dev/null", 0, Text),
+        ("capture DUMP -o /dev/null --redact", 0, Text),
     ]
 }
 

@@ -1,11 +1,12 @@
 //! The pages of this host, looked at by a child process: it gives way to everything
 //! else, and whatever becomes of it, the counters are told.
 
-use crate::args;
+use crate::args::{self, Target};
 use crate::commands::Context;
 use crate::saved;
 use anyhow::{Context as _, bail, ensure};
-use pagehound_hunt::MemoryLimit;
+use pagehound_hunt::{Diagnosis, MemoryLimit};
+use pagehound_kernel::Kernel;
 use pagehound_model::Report;
 use pagehound_procfs as procfs;
 use std::fs;
@@ -20,9 +21,25 @@ const USUAL: MemoryLimit = MemoryLimit(96 << 20);
 /// What a child reports of this host's pages; what it has seen so far where Ctrl-C, which
 /// reaches both, ended it.
 pub(crate) fn report(args: &args::Diagnose, context: &Context) -> anyhow::Result<Report> {
-    let limit = args.mem_limit.unwrap_or_else(default_limit);
+    let words = ["diagnose", "live", "--json"];
+    saved::parse(&ask(&words, args.mem_limit, context)?)
+}
+
+/// The capture of this host that a child makes.
+pub(crate) fn capture(args: &args::Capture, context: &Context) -> anyhow::Result<Vec<u8>> {
+    let (content, size) = (args.content.to_string(), args.size.to_string());
+    let mut words = vec!["capture", "live", "--content", &content, "--size", &size];
+    if args.redact {
+        words.push("--redact");
+    }
+    ask(&words, args.mem_limit, context)
+}
+
+/// What a child with these arguments prints.
+fn ask(words: &[&str], limit: Option<MemoryLimit>, context: &Context) -> anyhow::Result<Vec<u8>> {
+    let limit = limit.unwrap_or_else(default_limit);
     let mut command = Command::new("/proc/self/exe");
-    command.args(["diagnose", "live", "--json"]);
+    command.args(words);
     command.args(["--as-child", &process::id().to_string()]);
     command.args(["--mem-limit", &limit.0.to_string()]);
     command.args(["--threads", &threads(context).to_string()]);
@@ -53,23 +70,25 @@ pub(crate) fn report(args: &args::Diagnose, context: &Context) -> anyhow::Result
          --mem-limit SIZE gives it more",
         limit.0 >> 20
     );
-    saved::parse(&text)
+    Ok(text)
 }
 
-/// Looks at the pages, as the child.
-pub(crate) fn look(
-    args: &args::Diagnose,
-    context: &Context,
+/// Looks at the pages, as the child of `parent`, and hands what it found to `tell`.
+pub(crate) fn look<T>(
     parent: u32,
-) -> anyhow::Result<Report> {
-    let limit = args.mem_limit.unwrap_or(USUAL);
+    limit: Option<MemoryLimit>,
+    context: &Context,
+    tell: impl FnOnce(&Kernel<'_>, Diagnosis) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let limit = limit.unwrap_or(USUAL);
     ensure!(
         pagehound_live::give_way(parent, limit.0, context.threads.get()),
         "whoever asked has ended: ask with `pagehound diagnose live`"
     );
-    let dump = crate::input::dump(&args.target, &[], context.reading())?;
+    let dump = crate::input::dump(&Target::Live, &[], context.reading())?;
     let kernel = context.kernel(&dump)?;
-    Ok(context.diagnose(&kernel, &args.target.to_string())?.report)
+    let diagnosis = context.diagnose(&kernel, &Target::Live.to_string())?;
+    tell(&kernel, diagnosis)
 }
 
 /// What was asked for, or a quarter of the processors, at least one: looking is to be

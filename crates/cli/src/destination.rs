@@ -1,11 +1,11 @@
-//! The file a report is written to: whole or not at all.
+//! The file a report or capture is written to: whole or not at all.
 
 use anyhow::{Context, bail};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -14,6 +14,8 @@ pub(crate) struct Destination {
     /// As the user named it.
     name: PathBuf,
     kind: Kind,
+    /// Nobody but its owner may read it.
+    private: bool,
 }
 
 enum Kind {
@@ -32,7 +34,16 @@ impl Destination {
         Ok(Destination {
             name: path.to_owned(),
             kind,
+            private: false,
         })
+    }
+
+    /// The same, for what nobody but its owner may read.
+    pub(crate) fn for_its_owner(self) -> Self {
+        Destination {
+            private: true,
+            ..self
+        }
     }
 
     fn probe(path: &Path, read: &[&Path]) -> anyhow::Result<Kind> {
@@ -68,7 +79,7 @@ impl Destination {
     pub(crate) fn write(self, bytes: &[u8]) -> anyhow::Result<()> {
         let written = match self.kind {
             Kind::Stream(mut file) => file.write_all(bytes),
-            Kind::Replaced(path) => replace(&path, bytes),
+            Kind::Replaced(path) => replace(&path, bytes, self.private),
         };
         written.with_context(|| self.name.display().to_string())
     }
@@ -102,11 +113,16 @@ fn target(path: &Path) -> PathBuf {
 /// Links in a row that the kernel follows (`MAXSYMLINKS`, include/linux/namei.h).
 const MOST_LINKS: usize = 40;
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, bytes: &[u8], private: bool) -> io::Result<()> {
     let mut file = temporary(path)?;
+    // Before there is something to read.
+    if private {
+        let owner = Permissions::from_mode(0o600);
+        file.as_file().set_permissions(owner)?;
+    }
     // As the file it is: an error of tempfile's own would name the temporary one.
     file.as_file_mut().write_all(bytes)?;
-    if let Ok(before) = fs::metadata(path) {
+    if let Some(before) = fs::metadata(path).ok().filter(|_| !private) {
         file.as_file().set_permissions(before.permissions())?;
     }
     // Some file systems tell only now that they are full.
@@ -150,8 +166,6 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();

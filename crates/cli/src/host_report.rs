@@ -118,7 +118,7 @@ pub(crate) fn report(target: &Target, files: &HostFiles, ledger: &HostLedger) ->
 }
 
 /// What rows consist of, by their class.
-pub(crate) fn explained(ledger: &HostLedger) -> Vec<Explained> {
+pub fn explained(ledger: &HostLedger) -> Vec<Explained> {
     let parts = ledger.parts.iter();
     let explained = parts.map(|part| Explained {
         class: class(part.within),

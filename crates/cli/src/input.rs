@@ -1,6 +1,7 @@
 //! From a target to what it is.
 
 use crate::args::Target;
+use crate::capture::{Capture, is_capture};
 use crate::interrupt;
 use crate::output;
 use crate::progress::Bar;
@@ -28,6 +29,8 @@ pub(crate) enum Input {
     Dump(Box<Dump>),
     /// A report that `diagnose --json` wrote.
     Report(Box<Report>),
+    /// What `capture` wrote.
+    Capture(Box<Capture>),
 }
 
 impl Input {
@@ -39,6 +42,9 @@ impl Input {
         reading: Reading,
     ) -> anyhow::Result<Input> {
         target.check()?;
+        if let Some(capture) = capture(target, parts)? {
+            return Ok(Input::Capture(Box::new(capture)));
+        }
         let host = |files, memory| Input::Host {
             files: Box::new(files),
             memory,
@@ -109,6 +115,26 @@ pub(crate) struct Reading {
     pub(crate) live: live::OpenOptions,
 }
 
+/// The capture at `target`, if that is one; says on standard error of what it is.
+pub(crate) fn capture(target: &Target, parts: &[PathBuf]) -> anyhow::Result<Option<Capture>> {
+    let Target::Path(path) = target else {
+        return Ok(None);
+    };
+    if !is_capture(path) {
+        return Ok(None);
+    }
+    ensure!(
+        parts.is_empty(),
+        "{target}: a capture is no part of a dump; give it alone"
+    );
+    let capture = Capture::open(path)?;
+    output::note(&format!(
+        "{target}: {}",
+        capture.header.told(&capture.report)
+    ));
+    Ok(Some(capture))
+}
+
 /// The dump at `target`, of which `parts` are other files, or the memory of this host;
 /// fails where the target is a report, does not exist, or shows no memory.
 pub(crate) fn dump(target: &Target, parts: &[PathBuf], reading: Reading) -> anyhow::Result<Dump> {
@@ -148,6 +174,9 @@ fn open_dump(target: &Target, parts: &[PathBuf], reading: Reading) -> anyhow::Re
         }
         Target::Path(path) if saved::is_json(path) => {
             bail!("{target}: JSON, such as a saved report; this command needs the dump itself")
+        }
+        Target::Path(path) if is_capture(path) => {
+            bail!("{target}: a capture; this command needs the dump itself")
         }
         Target::Path(path) => {
             let mut paths = vec![path.clone()];

@@ -2,14 +2,16 @@
 //! the terminal's view of the report.
 
 pub mod args;
+mod capture;
 mod child;
 mod commands;
 mod destination;
 pub mod exit;
-mod host_report;
+pub mod host_report;
 mod input;
 mod interrupt;
 pub mod output;
+mod page_facts;
 mod progress;
 pub mod redact;
 pub mod render;

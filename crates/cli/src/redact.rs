@@ -21,7 +21,15 @@ const ETHER_TYPE: std::ops::Range<usize> = 12..14;
 /// # Errors
 /// The name of the host or the path are too long to be looked for.
 pub fn redact(report: &Report) -> anyhow::Result<Report> {
-    let secrets = Secrets::of(report)?;
+    redact_with(report, &[])
+}
+
+/// The same, and these words wherever they stand in a text by themselves.
+///
+/// # Errors
+/// As [`redact`].
+pub(crate) fn redact_with(report: &Report, words: &[String]) -> anyhow::Result<Report> {
+    let secrets = Secrets::of(report, words)?;
     let mut report = report.clone();
     report.host.name = None;
     report.host.boot_id = None;
@@ -55,6 +63,12 @@ fn names(secrets: &Secrets, holders: &mut [Holder]) {
     for holder in holders {
         holder.name = secrets.without(&holder.name);
     }
+}
+
+/// The vendor's half of an address, `24:6e:96:xx:xx:xx`.
+pub(crate) fn mac(mac: &str) -> String {
+    let vendor: Vec<&str> = mac.splitn(VENDOR + 1, ':').take(VENDOR).collect();
+    format!("{}:xx:xx:xx", vendor.join(":"))
 }
 
 /// A group's path below its first part.
@@ -96,7 +110,7 @@ struct Secrets {
 }
 
 impl Secrets {
-    fn of(report: &Report) -> anyhow::Result<Secrets> {
+    fn of(report: &Report, names: &[String]) -> anyhow::Result<Secrets> {
         let path = report.target.path.clone();
         let host = report.host.name.clone().unwrap_or_default();
         let short = host.split('.').next().unwrap_or_default().to_owned();
@@ -104,6 +118,7 @@ impl Secrets {
         // As `advice` writes it for a shell, too.
         let shell = shell_path(Path::new(&path));
         let mut words = vec![path.clone(), shell.clone(), host, short, boot];
+        words.extend_from_slice(names);
         // One letter is a word of the language, and `live` no path.
         words.retain(|word| word.chars().count() > 1 && word != "live");
         words.sort_by_key(|word| std::cmp::Reverse(word.len()));

@@ -18,6 +18,7 @@ mod ledger;
 mod limit;
 pub mod ready;
 mod referrers;
+mod rows;
 mod standing;
 mod survey;
 #[cfg(test)]
@@ -31,5 +32,6 @@ pub use diagnose::{Diagnosis, DiagnosisError, Draw, Options, quick};
 pub use installed::Installed;
 pub use limit::{MemoryLimit, TooLittleMemory};
 pub use referrers::{Referrer, Referrers, referrers};
+pub use rows::{PageFacts, PageHolder};
 pub use standing::Standing;
 pub use survey::{is_damaged, survey};

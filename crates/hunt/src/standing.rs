@@ -3,7 +3,7 @@
 use pagehound_model::State;
 
 /// How a page stands: what `pages` prints of it as its state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Standing {
     /// On a free list of the allocator.
     Free,

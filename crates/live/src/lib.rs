@@ -5,6 +5,7 @@
 //!
 //! [`saved`] is what was saved of another host and packed, by anybody; [`tar`] reads it.
 
+pub mod capture;
 mod child;
 mod descriptors;
 mod kcore;

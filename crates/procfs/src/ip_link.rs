@@ -60,7 +60,7 @@ fn detail(device: &mut NetDevice, line: &str) {
     let mut words = line.split(' ');
     match words.next() {
         Some("link/ether") => {
-            device.mac = words.next().filter(|mac| is_mac(mac)).map(str::to_owned)
+            device.mac = words.next().filter(|mac| is_mac(mac)).map(str::to_owned);
         }
         Some(kind @ ("bond" | "bridge" | "team")) => device.kind = Some(kind.to_owned()),
         Some("vlan") if line.contains("protocol") => device.kind = Some("vlan".to_owned()),

@@ -1,6 +1,7 @@
 //! Inputs to begin with: small, sound, of every kind that a target knows. They lie in
 //! `fuzz/corpus`; `cargo run -p pagehound-fuzz --bin seeds` writes them again.
 
+mod capture;
 mod containers;
 mod kernel;
 mod tar;
@@ -14,6 +15,7 @@ pub type Seed = (&'static str, Vec<u8>);
 pub fn of(target: &str) -> Vec<Seed> {
     match target {
         "btf" => kernel::btf(),
+        "capture" => capture::capture(),
         "codec" => containers::codec(),
         "containers" => containers::containers(),
         "diagnose" => kernel::diagnose(),

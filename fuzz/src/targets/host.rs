@@ -1,5 +1,6 @@
 //! A host's files in one, to the ledger, to what people are told.
 
+use pagehound::host_report::explained;
 use pagehound::output;
 use pagehound::render::{Detail, escape, host};
 use pagehound_hunt::Installed;
@@ -12,9 +13,10 @@ pub(crate) fn run(text: &[u8]) {
     };
     let _ = Installed::of_host(&files);
     if let Ok(ledger) = ledger(&files) {
+        let (parts, notes) = (explained(&ledger), &ledger.notes);
         let told = output::text(|page| {
-            host::diagnosis(&ledger, Detail::Usual, page)?;
-            host::ledger(&ledger, Detail::All, page)
+            host::diagnosis(&ledger, &parts, notes, Detail::Usual, page)?;
+            host::ledger(&ledger, &parts, notes, Detail::All, page)
         });
         no_control(&told.expect("text into memory"));
     }

@@ -1,6 +1,7 @@
 //! One file a target.
 
 pub(crate) mod btf;
+pub(crate) mod capture;
 pub(crate) mod codec;
 pub(crate) mod containers;
 pub(crate) mod diagnose;

@@ -24,8 +24,8 @@ its pages have, end with 0; with 3 if pages were to be looked at and that failed
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Diagnose {
-    /// Dump file, saved report, saved /proc/meminfo, archive of sos, folder with
-    /// copies of /proc and /sys, `-` for a dump on standard input, or `live` for
+    /// Dump file, capture, saved report, saved /proc/meminfo, archive of sos, folder
+    /// with copies of /proc and /sys, `-` for a dump on standard input, or `live` for
     /// this host
     #[arg(value_name = "TARGET", default_value = "live")]
     pub target: Target,
@@ -95,7 +95,7 @@ pub enum FailOn {
     Never,
 }
 
-fn mem_limit(text: &str) -> Result<MemoryLimit, String> {
+pub(super) fn mem_limit(text: &str) -> Result<MemoryLimit, String> {
     let limit = MemoryLimit(value::size(text)?);
     if limit.0 < MemoryLimit::LEAST.0 {
         let least = MemoryLimit::LEAST.0 >> 20;

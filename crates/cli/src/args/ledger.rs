@@ -27,7 +27,7 @@ A hole is frames without memory: it is in no total, and shares are without it.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Ledger {
-    /// Dump file, saved report or /proc/meminfo, archive of sos, folder with
+    /// Dump file, capture, saved report or /proc/meminfo, archive of sos, folder with
     /// copies of /proc and /sys, `-` for a dump on standard input, or `live` for
     /// this host
     #[arg(value_name = "TARGET", default_value = "live")]

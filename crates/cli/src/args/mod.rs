@@ -1,6 +1,7 @@
 //! The command line as plain data: one file a command, parsed before any work
 //! starts.
 
+mod capture;
 mod diagnose;
 mod diff;
 mod info;
@@ -17,6 +18,7 @@ mod target;
 mod value;
 mod why;
 
+pub use capture::Capture;
 pub use diagnose::{Diagnose, FailOn};
 pub use diff::Diff;
 pub use info::Info;
@@ -56,8 +58,8 @@ Tells from a Linux crash dump, or on the live host, where the memory is, what is
 leaked, and whose it is. Needs no debuginfo.
 
 TARGET is a dump file (ELF core, kdump, LiME, AVML or raw memory), `-` for a dump that \
-is piped in, a saved report or /proc/meminfo, an archive of sos, or `live`, this host, \
-which is the default. Without a COMMAND, `diagnose` runs.";
+is piped in, a capture, a saved report or /proc/meminfo, an archive of sos, or `live`, this \
+host, which is the default. Without a COMMAND, `diagnose` runs.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -194,6 +196,8 @@ pub enum Command {
     Ready(Ready),
     /// Two hosts or moments: what one has and the other has not; many: what leaks share
     Diff(Diff),
+    /// What is worth having of a host or dump, in a file small enough to send
+    Capture(Capture),
 }
 
 /// The whole command line.

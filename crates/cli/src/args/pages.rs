@@ -26,7 +26,7 @@ are 16 pages that the buffers of a pipe have, which process 169 has open.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Pages {
-    /// Dump file, `-`: standard input, or `live`: the memory of this host (root)
+    /// Dump file, capture, `-`: standard input, or `live`: the memory of this host (root)
     #[arg(value_name = "TARGET")]
     pub target: Target,
 

@@ -15,7 +15,7 @@ What can be hex is an address. Symbols are those of the kernel image.";
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Read {
-    /// Dump file, `-`: standard input, or `live`: the memory of this host (root)
+    /// Dump file, capture, `-`: standard input, or `live`: the memory of this host (root)
     #[arg(value_name = "TARGET")]
     pub target: Target,
 

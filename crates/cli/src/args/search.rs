@@ -31,7 +31,7 @@ status, as grep's: 0 found, 1 not found, 2 could not be carried out, 130 ended b
 #[command(after_help = EXAMPLES, override_usage = USAGE)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub struct Search {
-    /// Dump file, `-`: standard input, or `live`: the memory of this host (root)
+    /// Dump file, capture, `-`: standard input, or `live`: the memory of this host (root)
     #[arg(value_name = "TARGET")]
     pub target: Target,
 

@@ -15,7 +15,7 @@ Examples:
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Why {
-    /// Dump file, `-`: standard input, or `live`: the memory of this host (root)
+    /// Dump file, capture, `-`: standard input, or `live`: the memory of this host (root)
     #[arg(value_name = "TARGET")]
     pub target: Target,
 

@@ -23,7 +23,7 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
     let start = Instant::now();
     let context = &context.within(args.mem_limit);
     if let Some(parent) = args.as_child {
-        let report = child::look(args, context, parent)?;
+        let report = child::look(parent, args.mem_limit, context, |_, found| Ok(found.report))?;
         output::plain(|out| render::json(&report, out))?;
         return Ok(Exit::OK);
     }
@@ -37,15 +37,8 @@ pub(super) fn run(args: &args::Diagnose, context: &Context) -> anyhow::Result<Ex
         ..context.reading()
     };
     match Input::open(&args.target, &args.others.parts, reading)? {
-        Input::Report(report) => {
-            unused(args, "of a saved report nothing is worked out again");
-            let exit = Exit::of(&report, args.fail_on);
-            let detail = Detail::of(args.all);
-            deliver(args, file, *report, |report, page| {
-                render::report(report, detail, page)
-            })?;
-            Ok(exit)
-        }
+        Input::Report(report) => saved(args, file, *report),
+        Input::Capture(capture) => saved(args, file, capture.report),
         Input::Host { files, memory } => of_host(args, file, context, &files, memory, start),
         Input::Dump(dump) => {
             let path = args.target.to_string();
@@ -123,6 +116,17 @@ fn of_host(
             Detail::of(args.all),
             page,
         )
+    })?;
+    Ok(exit)
+}
+
+/// Delivers a report that was made before.
+fn saved(args: &args::Diagnose, file: Option<Destination>, report: Report) -> anyhow::Result<Exit> {
+    unused(args, "of a saved report nothing is worked out again");
+    let exit = Exit::of(&report, args.fail_on);
+    let detail = Detail::of(args.all);
+    deliver(args, file, report, |report, page| {
+        render::report(report, detail, page)
     })?;
     Ok(exit)
 }

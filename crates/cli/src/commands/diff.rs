@@ -76,6 +76,7 @@ pub(super) fn target_path(target: &Target) -> Option<&Path> {
 pub(super) fn report(target: &Target, context: &Context) -> anyhow::Result<Report> {
     match Input::open(target, &[], Reading::default())? {
         Input::Report(report) => Ok(*report),
+        Input::Capture(capture) => Ok(capture.report),
         Input::Host { files, .. } => {
             let ledger = host::ledger(&files)?;
             Ok(host_report::report(target, &files, &ledger))

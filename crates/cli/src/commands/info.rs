@@ -3,30 +3,34 @@
 use super::{Context, is_about_vmlinux};
 use crate::args::{self, Target};
 use crate::exit::{Exit, is_interruption};
+use crate::input;
 use crate::output;
 use crate::render;
 use crate::render::number::{count, percent, size, thousands};
 use crate::render::page::Page;
+use anyhow::anyhow;
+use jiff::Timestamp;
 use pagehound_hunt::{captured_at, rfc3339};
 use pagehound_kernel::{HostInfo, Kernel};
 use pagehound_model::Coverage;
-use pagehound_vmcore::{Dump, Format, Machine};
-use serde::Serialize;
+use pagehound_vmcore::{Dump, Format};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::io;
 
 /// Lines of what was erased that the text shows; JSON has all.
 const ERASED: usize = 16;
 
 /// What `info --json` prints.
-#[derive(Serialize)]
-struct Info {
-    schema: &'static str,
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Info {
+    schema: Cow<'static, str>,
     path: String,
     /// Of the file, or of all that are given, in bytes; of a live host, of its memory.
     bytes: u64,
-    format: &'static str,
+    format: Cow<'static, str>,
     dump_level: Option<u32>,
-    arch: Option<&'static str>,
+    arch: Option<Cow<'static, str>>,
     page_size: u64,
     /// Of all pages the container lists, whether the kernel manages them or not.
     coverage: Coverage,
@@ -45,7 +49,7 @@ struct Info {
     warnings: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct KernelInfo {
     version: Option<String>,
     build_id: Option<String>,
@@ -56,7 +60,7 @@ struct KernelInfo {
     /// Entries of VMCOREINFO.
     vmcoreinfo_keys: usize,
     /// Where VMCOREINFO came from: a `note` of the container, or `memory`.
-    vmcoreinfo_from: &'static str,
+    vmcoreinfo_from: Cow<'static, str>,
     /// 0 without kallsyms.
     symbols: usize,
     /// 0 without BTF.
@@ -69,8 +73,16 @@ struct KernelInfo {
 }
 
 pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> {
-    let dump = crate::input::dump(&args.target, &args.others.parts, context.reading())?;
-    let info = info(&args.target, &dump, context)?;
+    let info = match input::capture(&args.target, &args.others.parts)? {
+        Some(capture) => {
+            let lacks = || anyhow!("{}: {}", args.target, capture.lacks("kernel's memory"));
+            capture.info.as_ref().ok_or_else(lacks).cloned()?
+        }
+        None => {
+            let dump = input::dump(&args.target, &args.others.parts, context.reading())?;
+            of_dump(&args.target, &dump, context)?
+        }
+    };
     if args.json {
         output::plain(|out| render::json(&info, out))?;
     } else {
@@ -79,23 +91,27 @@ pub(super) fn run(args: &args::Info, context: &Context) -> anyhow::Result<Exit> 
     Ok(Exit::OK)
 }
 
-fn info(target: &Target, dump: &Dump, context: &Context) -> anyhow::Result<Info> {
-    let mut warnings = dump.info.warnings.clone();
-    let kernel = match context.kernel(dump) {
-        Ok(kernel) => Some(kernel),
-        Err(error) if is_about_vmlinux(&error) || is_interruption(&error) => return Err(error),
+fn of_dump(target: &Target, dump: &Dump, context: &Context) -> anyhow::Result<Info> {
+    match context.kernel(dump) {
+        Ok(kernel) => Ok(of_kernel(&target.to_string(), &kernel)),
+        Err(error) if is_about_vmlinux(&error) || is_interruption(&error) => Err(error),
         // A dump whose kernel cannot be opened still has a container to tell of.
-        Err(error) => {
-            warnings.push(format!("{error:#}"));
-            None
-        }
-    };
-    warnings.extend(
-        kernel
-            .iter()
-            .flat_map(|kernel| kernel.warnings.iter().cloned()),
-    );
-    let kernel_host = kernel.as_ref().map(Kernel::host);
+        Err(error) => Ok(info(
+            &target.to_string(),
+            dump,
+            None,
+            vec![format!("{error:#}")],
+        )),
+    }
+}
+
+/// What there is to say of a kernel and of the dump it is in, at `path`.
+pub(crate) fn of_kernel(path: &str, kernel: &Kernel<'_>) -> Info {
+    info(path, kernel.dump, Some(kernel), kernel.warnings.clone())
+}
+
+fn info(path: &str, dump: &Dump, kernel: Option<&Kernel<'_>>, warnings: Vec<String>) -> Info {
+    let kernel_host = kernel.map(Kernel::host);
     let uname = kernel_host.as_ref().and_then(|host| host.uname.as_ref());
     let header = dump.info.utsname.as_ref();
     let named = uname.or(header);
@@ -103,17 +119,16 @@ fn info(target: &Target, dump: &Dump, context: &Context) -> anyhow::Result<Info>
         .map(|name| (name.release.clone(), name.nodename.clone()))
         .unzip();
     let coverage = dump.memory.coverage();
-    Ok(Info {
-        schema: "pagehound.info/1",
-        path: target.to_string(),
+    Info {
+        schema: Cow::Borrowed("pagehound.info/1"),
+        path: path.to_owned(),
         bytes: dump.info.file_bytes,
-        format: dump.info.format.name(),
+        format: Cow::Borrowed(dump.info.format.name()),
         dump_level: dump.info.dump_level,
         arch: kernel
-            .as_ref()
             .map(|kernel| kernel.memory.space.machine)
             .or(dump.info.machine)
-            .map(Machine::name),
+            .map(|machine| Cow::Borrowed(machine.name())),
         page_size: dump.memory.page_size() as u64,
         coverage: Coverage {
             present: coverage.present,
@@ -126,13 +141,33 @@ fn info(target: &Target, dump: &Dump, context: &Context) -> anyhow::Result<Info>
         release: release.filter(|text| !text.is_empty()),
         host: host.filter(|text| !text.is_empty()),
         kernel: kernel
-            .as_ref()
             .zip(kernel_host)
             .map(|(kernel, host)| kernel_info(kernel, host, dump)),
         erased: dump.info.erased.clone(),
         incomplete: dump.info.incomplete,
-        warnings,
-    })
+        warnings: [dump.info.warnings.clone(), warnings].concat(),
+    }
+}
+
+impl Info {
+    /// When the kernel booted, in seconds since 1970.
+    pub(crate) fn booted(&self) -> Option<i64> {
+        let at: Timestamp = self.kernel.as_ref()?.booted_at.as_ref()?.parse().ok()?;
+        Some(at.as_second())
+    }
+
+    /// Takes out what tells of the site.
+    pub(crate) fn redact(&mut self) {
+        "DUMP".clone_into(&mut self.path);
+        self.host = None;
+        self.erased.clear();
+        self.warnings.clear();
+        if let Some(kernel) = &mut self.kernel {
+            kernel.boot_id = None;
+            kernel.vmlinux = None;
+            "[address]".clone_into(&mut kernel.direct_map);
+        }
+    }
 }
 
 fn kernel_info(kernel: &Kernel<'_>, host: HostInfo, dump: &Dump) -> KernelInfo {
@@ -145,11 +180,10 @@ fn kernel_info(kernel: &Kernel<'_>, host: HostInfo, dump: &Dump) -> KernelInfo {
         booted_at: clock(host.boot_time),
         clock: clock(host.time),
         vmcoreinfo_keys: kernel.vmcoreinfo.entries().count(),
-        vmcoreinfo_from: if dump.info.vmcoreinfo.is_some() {
-            "note"
-        } else {
-            "memory"
-        },
+        vmcoreinfo_from: Cow::Borrowed(match dump.info.vmcoreinfo {
+            Some(_) => "note",
+            None => "memory",
+        }),
         symbols: kernel.symbols.as_ref().map_or(0, |symbols| symbols.len()),
         btf_types: match (&kernel.types, &kernel.vmlinux) {
             (Some(types), None) => types.type_count(),
@@ -175,7 +209,7 @@ fn text(info: &Info, page: &mut Page) -> io::Result<()> {
         "Format",
         &format!("{}{}{incomplete}", info.format, level.unwrap_or_default()),
     )?;
-    let arch = info.arch.unwrap_or("architecture not known");
+    let arch = info.arch.as_deref().unwrap_or("architecture not known");
     page.item("Kernel", &format!("{}, {arch}", or_unknown(&info.release)))?;
     if let Some(kernel) = &info.kernel {
         page.item("Version", &or_unknown(&kernel.version))?;

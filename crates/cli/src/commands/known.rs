@@ -66,6 +66,7 @@ fn check(target: &Target, json: bool, context: &Context) -> anyhow::Result<Exit>
             Installed::of_kernel(&kernel)
         }
         Input::Report(report) => Installed::of_report(&report),
+        Input::Capture(capture) => Installed::of_report(&capture.report),
         Input::Host { files, memory } => {
             Installed::of_host(&files).with_context(|| not_told(&files, memory.is_some()))?
         }

@@ -32,7 +32,18 @@ struct DumpLedger<'a> {
 
 pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit> {
     let target = args.target.to_string();
-    match Input::open(&args.target, &args.others.parts, Reading::default())? {
+    let input = match Input::open(&args.target, &args.others.parts, Reading::default())? {
+        // Of a host, what its own files say.
+        Input::Capture(capture) => match capture.host {
+            Some(files) => Input::Host {
+                files,
+                memory: None,
+            },
+            None => Input::Report(Box::new(capture.report)),
+        },
+        other => other,
+    };
+    match input {
         Input::Host { files, .. } if args.classic => {
             let classic = classic(&files)?;
             print(args, "pagehound.classic/1", &classic, |page| {
@@ -52,12 +63,13 @@ pub(super) fn run(args: &args::Ledger, context: &Context) -> anyhow::Result<Exit
                 )
             })?;
         }
-        Input::Dump(_) | Input::Report(_) if args.classic => {
+        Input::Dump(_) | Input::Report(_) | Input::Capture(_) if args.classic => {
             bail!(
                 "{target}: the hand formula is about /proc/meminfo, not a dump; leave out --classic"
             )
         }
         Input::Report(report) => of_report(args, &report)?,
+        Input::Capture(capture) => of_report(args, &capture.report)?,
         Input::Dump(dump) => {
             let kernel = context.kernel(&dump)?;
             let diagnosis = context.diagnose(&kernel, &target)?;

@@ -1,12 +1,13 @@
 //! One file a command: each takes its arguments and answers with a status.
 
+mod capture;
 mod diagnose;
 mod diff;
-mod info;
+pub(crate) mod info;
 mod known;
 mod ledger;
-mod log;
-mod net;
+pub(crate) mod log;
+pub(crate) mod net;
 mod pages;
 mod read;
 mod ready;
@@ -224,5 +225,6 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Command::Known(args) => known::run(args, &context),
         Command::Ready(args) => ready::run(args),
         Command::Diff(args) => diff::run(args, &context),
+        Command::Capture(args) => capture::run(args, &context),
     }
 }

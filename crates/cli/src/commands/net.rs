@@ -3,26 +3,30 @@
 use super::Context;
 use crate::args;
 use crate::exit::Exit;
+use crate::input;
 use crate::output;
+use crate::redact;
 use crate::render::table::{self, Column, Kind, Row};
 use crate::render::{self, page};
+use anyhow::anyhow;
 use pagehound_hunt::is_damaged;
-use pagehound_kernel::NetDevice;
-use serde::Serialize;
+use pagehound_kernel::{Kernel, NetDevice};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::io;
 
 /// Columns a name keeps beside the others (of 15, IFNAMSIZ less its NUL).
 const NAME: usize = 8;
 
 /// What `net --json` prints.
-#[derive(Serialize)]
-struct Devices {
-    schema: &'static str,
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Devices {
+    schema: Cow<'static, str>,
     target: String,
     devices: Vec<Device>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Device {
     name: String,
     ifindex: u32,
@@ -41,19 +45,23 @@ struct Device {
 }
 
 pub(super) fn run(args: &args::Net, context: &Context) -> anyhow::Result<Exit> {
-    let dump = crate::input::dump_with_notes(&args.target, &args.others.parts, context.reading())?;
-    let kernel = context.kernel(&dump)?;
-    let devices: Vec<Device> = kernel.net_devices()?.into_iter().map(device).collect();
-    if is_damaged(&dump) && devices.iter().all(|device| device.name == "lo") {
-        output::note(&format!(
-            "{}: the dump is damaged: there may be more devices in what is missing of it",
-            args.target
-        ));
-    }
-    let devices = Devices {
-        schema: "pagehound.net/1",
-        target: args.target.to_string(),
-        devices,
+    let devices = match input::capture(&args.target, &args.others.parts)? {
+        Some(capture) => {
+            let lacks = || anyhow!("{}: {}", args.target, capture.lacks("network devices"));
+            capture.net.as_ref().ok_or_else(lacks).cloned()?
+        }
+        None => {
+            let parts = &args.others.parts;
+            let dump = input::dump_with_notes(&args.target, parts, context.reading())?;
+            let devices = devices(&args.target.to_string(), &context.kernel(&dump)?)?;
+            if is_damaged(&dump) && devices.devices.iter().all(|device| device.name == "lo") {
+                output::note(&format!(
+                    "{}: the dump is damaged: there may be more devices in what is missing of it",
+                    args.target
+                ));
+            }
+            devices
+        }
     };
     if devices.devices.is_empty() {
         output::note(&format!(
@@ -67,6 +75,30 @@ pub(super) fn run(args: &args::Net, context: &Context) -> anyhow::Result<Exit> {
         output::page(|page| print(&devices.devices, page))?;
     }
     Ok(Exit::OK)
+}
+
+/// The network devices of a kernel, which is in the dump at `path`.
+pub(crate) fn devices(path: &str, kernel: &Kernel<'_>) -> anyhow::Result<Devices> {
+    Ok(Devices {
+        schema: Cow::Borrowed("pagehound.net/1"),
+        target: path.to_owned(),
+        devices: kernel.net_devices()?.into_iter().map(device).collect(),
+    })
+}
+
+impl Devices {
+    /// Takes out what tells of the site: path, and MAC addresses beyond the vendor's half.
+    pub(crate) fn redact(&mut self) {
+        "DUMP".clone_into(&mut self.target);
+        for device in &mut self.devices {
+            for mac in [&mut device.mac, &mut device.permanent_mac]
+                .into_iter()
+                .flatten()
+            {
+                *mac = redact::mac(mac);
+            }
+        }
+    }
 }
 
 fn device(device: NetDevice) -> Device {

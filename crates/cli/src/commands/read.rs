@@ -1,5 +1,7 @@
 //! `pagehound read`: memory as hex, with what it points to.
 
+mod captured;
+
 use super::Context;
 use crate::args::{self, Place};
 use crate::exit::Exit;
@@ -25,6 +27,9 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
         "COUNT {} is more than {MOST} words",
         args.count
     );
+    if let Some(capture) = crate::input::capture(&args.target, &args.others.parts)? {
+        return captured::run(args, &place, &capture);
+    }
     let dump = crate::input::dump_with_notes(&args.target, &args.others.parts, context.reading())?;
     let kernel = context.kernel(&dump)?;
     let address = match &place {
@@ -71,7 +76,7 @@ pub(super) fn run(args: &args::Read, context: &Context) -> anyhow::Result<Exit> 
             .map_err(|error| output::note(&format!("no map of pages: {error}")))
             .ok(),
     };
-    output::plain(|out| print(address, &words, &names, out))?;
+    output::plain(|out| print(address, &words, |word| names.of(word), out))?;
     fault.map_or(Ok(Exit::OK), Err)
 }
 
@@ -98,14 +103,19 @@ fn symbol(kernel: &Kernel<'_>, name: &str) -> anyhow::Result<VirtAddr> {
 
 /// Two words a line with the text they hold, as crash's `rd` prints them, and
 /// what each points to.
-fn print(address: u64, words: &[u64], names: &Names<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn print(
+    address: u64,
+    words: &[u64],
+    name: impl Fn(VirtAddr) -> Option<String>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut at = address;
     for line in words.chunks(COLUMNS) {
         let hex: String = line.iter().map(|word| format!(" {word:016x}")).collect();
         let bytes: Vec<u8> = line.iter().flat_map(|word| word.to_le_bytes()).collect();
         let named: Vec<String> = line
             .iter()
-            .filter_map(|word| names.of(VirtAddr(*word)))
+            .filter_map(|word| name(VirtAddr(*word)))
             .collect();
         let text = format!(
             "{at:016x}: {hex:<34}   {:<16}   {}",

@@ -1,7 +1,10 @@
 //! `pagehound search`: values and bytes in all of memory.
 
+mod captured;
+
 use super::Context;
 use crate::args::{self, AddressRange};
+use crate::capture::CapturedPages;
 use crate::exit::Exit;
 use crate::output;
 use crate::progress::Bar;
@@ -31,6 +34,9 @@ pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit
         .map_err(|error| with_part(error.into(), &args.words))?;
     let addresses = args.addresses().map_err(anyhow::Error::msg)?;
     let classes = super::classes(&args.class)?;
+    if let Some(capture) = crate::input::capture(&args.target, &args.others.parts)? {
+        return captured::run(args, &patterns, classes, &capture, context);
+    }
     let dump = crate::input::dump_with_notes(&args.target, &args.others.parts, context.reading())?;
     let at = args.at.map(usize::try_from).transpose()?;
     let set = PatternSet::compile(&patterns, at, dump.memory.page_size())?;
@@ -53,6 +59,7 @@ pub(super) fn run(args: &args::Search, context: &Context) -> anyhow::Result<Exit
         direct,
         range,
         kind,
+        machine_pages: None,
     };
     search.run(&patterns, &set, context)
 }
@@ -69,21 +76,23 @@ fn with_part(error: anyhow::Error, words: &[String]) -> anyhow::Error {
 }
 
 /// Which kind of pages to search.
-struct Kind {
+struct Kind<'a> {
     classes: Vec<Class>,
     states: Vec<Standing>,
-    pages: Known,
+    pages: Known<'a>,
 }
 
 /// What tells the kind of a page.
-enum Known {
+enum Known<'a> {
+    /// The map of a capture.
+    Captured(&'a CapturedPages),
     /// Classes are in the map of all pages.
     Classes(Box<Pages>),
     /// States are the outcome of the diagnosis.
     States(Box<Diagnosis>),
 }
 
-impl Kind {
+impl Kind<'_> {
     fn of(
         kernel: &Kernel<'_>,
         classes: Vec<Class>,
@@ -108,6 +117,10 @@ impl Kind {
 
     fn wants(&self, pfn: Pfn) -> bool {
         let (class, state) = match &self.pages {
+            Known::Captured(pages) => match pages.exactly(pfn) {
+                Some(facts) => (facts.class, Some(facts.state)),
+                None => return false,
+            },
             Known::Classes(pages) => (pages.map.class(pfn), None),
             Known::States(diagnosis) => (
                 diagnosis.pages.map.class(pfn),
@@ -115,7 +128,8 @@ impl Kind {
             ),
         };
         let in_class = self.classes.is_empty() || self.classes.contains(&class);
-        in_class && state.is_none_or(|state| self.states.contains(&state))
+        let in_state = |state| self.states.is_empty() || self.states.contains(&state);
+        in_class && state.is_none_or(in_state)
     }
 }
 
@@ -147,7 +161,9 @@ struct Search<'a> {
     /// Where to print kernel addresses from.
     direct: Option<&'a Linear>,
     range: Option<Range<u64>>,
-    kind: Option<Kind>,
+    kind: Option<Kind<'a>>,
+    /// Pages of the machine, where what is searched is a sample of them.
+    machine_pages: Option<u64>,
 }
 
 /// What was found.
@@ -202,6 +218,10 @@ impl Search<'_> {
         }
         Ok(match tally.end {
             End::Cancelled => Exit::INTERRUPTED,
+            // It may be in a page that is not in the capture.
+            End::Complete if totals.pages.is_empty() && self.machine_pages.is_some() => {
+                Exit::UNSURE
+            }
             End::Complete | End::Stopped if totals.pages.is_empty() => Exit::NOT_FOUND,
             End::Complete | End::Stopped => Exit::OK,
         })
@@ -283,6 +303,14 @@ impl Search<'_> {
                 .map(|(count, pattern)| format!("{} of {pattern}", thousands(*count)))
                 .collect();
             lines.push(each.join(", "));
+        }
+        if let Some(pages) = self.machine_pages {
+            lines.push(format!(
+                "sampled: only these of the machine's {} pages are in the capture",
+                thousands(pages)
+            ));
+            output::note(&lines.join("; "));
+            return;
         }
         let coverage = self.dump.memory.coverage();
         let missing = coverage.excluded.saturating_add(coverage.absent);

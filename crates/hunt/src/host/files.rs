@@ -5,9 +5,10 @@ use super::saved::{Companions, Sections};
 use super::{HostError, live, sos};
 use pagehound_procfs as procfs;
 use procfs::{
-    DmaBufs, HugepagePool, Installed, ModuleBuild, NetDevice, NodeText, Processes, Root,
-    TraceRings, Tree, Unread, ZramDevice,
+    DmaBufs, HugepagePool, Installed, ModuleBuild, NetDevice, NodeText, Processes, Recorded,
+    Recorder, Root, TraceRings, Tree, Unread, ZramDevice,
 };
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -136,7 +137,22 @@ impl HostFiles {
     /// # Errors
     /// `/proc/meminfo` cannot be read.
     pub fn live() -> Result<HostFiles, HostError> {
-        let mut files = HostFiles::from_folder(Path::new("/"))?;
+        Ok(HostFiles::recorded_live()?.0)
+    }
+
+    /// The same, and what was read of `/proc` and `/sys` for it, by path. What processes
+    /// have, and the log, is not among that.
+    ///
+    /// # Errors
+    /// See [`live`](Self::live).
+    pub fn recorded_live() -> Result<(HostFiles, BTreeMap<String, Recorded>), HostError> {
+        let folder = Path::new("/");
+        let root = Root::open(folder).map_err(|source| HostError::Io {
+            path: folder.to_owned(),
+            error: source,
+        })?;
+        let recorder = Recorder::new(&root);
+        let mut files = HostFiles::of(&recorder, "/proc".to_owned())?;
         match live::kernel_log() {
             Ok(log) => files.log = Some(log),
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -150,7 +166,7 @@ impl HostFiles {
         if files.processes.as_ref().is_some_and(|found| found.hidden) {
             files.denied.push("processes");
         }
-        Ok(files)
+        Ok((files, recorder.into_recorded()))
     }
 
     /// A folder with `proc` and perhaps `sys` below it, such as `/`, copies of both, or

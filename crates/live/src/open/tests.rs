@@ -452,6 +452,6 @@ fn a_pipe_in_place_of_a_file_of_the_kernel_is_not_waited_for() {
     let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
     assert_eq!(text(&fifo), None);
-    std::fs::write(folder.path().join("file"), "x").unwrap();
+    fs::write(folder.path().join("file"), "x").unwrap();
     assert_eq!(text(&folder.path().join("file")).unwrap(), b"x");
 }

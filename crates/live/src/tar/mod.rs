@@ -1,4 +1,5 @@
-//! Tar archives from anybody: read once from front to end, within bounds.
+//! Tar archives: those from anybody, read once from front to end, within bounds; and our
+//! own, written.
 //!
 //! The formats are POSIX.1-2001's ustar and pax interchange format ("pax", Extended
 //! Description) and GNU tar's own ("Basic Tar Format" of its manual), which Python's
@@ -12,7 +13,9 @@ mod pax;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use archive::Archive;
 pub use header::looks_like_tar;
 pub use reader::{Bounds, Entry, Kind, Reader, TarError};
+pub use write::TarWriter;

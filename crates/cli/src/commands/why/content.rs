@@ -57,7 +57,7 @@ pub(super) fn shown(bytes: &[u8]) -> Vec<String> {
 }
 
 /// Whether the pattern's bytes lie at its place in `page`.
-fn lies_in(pattern: &Pattern, page: &[u8]) -> bool {
+pub(super) fn lies_in(pattern: &Pattern, page: &[u8]) -> bool {
     let offset = usize::try_from(pattern.offset).ok();
     let there = offset
         .and_then(|offset| page.get(offset..))

@@ -1,5 +1,6 @@
 //! `pagehound why`: one page explained.
 
+mod captured;
 mod content;
 mod elsewhere;
 mod facts;
@@ -30,6 +31,9 @@ pub(super) fn run(args: &args::Why, context: &Context) -> anyhow::Result<Exit> {
     args.target
         .stands_first("why", std::slice::from_ref(&args.page))?;
     let asked = args.page().map_err(anyhow::Error::msg)?;
+    if let Some(capture) = crate::input::capture(&args.target, &args.others.parts)? {
+        return captured::run(args, asked, &capture);
+    }
     let dump = crate::input::dump(&args.target, &args.others.parts, context.reading())?;
     let kernel = context.kernel(&dump)?;
     let shift = kernel.page_shift();
