@@ -1,4 +1,4 @@
-//! One machine's dump in every container that is read.
+//! One machine's dump in the containers that writers use most.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -29,7 +29,7 @@ const MOST_MEMORY: f64 = 2.0;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Dumps to break copies of [default: a small machine in every container]
+    /// Dumps to break copies of [default: a small machine in eleven containers]
     dumps: Vec<PathBuf>,
     /// Places at which each dump is cut
     #[arg(long, default_value_t = 50, value_name = "N")]

@@ -2,6 +2,7 @@
 //! of the dump taken right after.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,6 +24,8 @@ const SECTION: &str = "== live-";
 /// The answers that are scored as those to a dump are.
 const REPORT: &str = "diagnose";
 const PAGES: &str = "pages";
+/// How the first is asked for.
+const ASK_REPORT: &str = "diagnose @ --json --fail-on never";
 /// The kind of planted pages that frames were received into.
 const FRAMES: u32 = 1;
 
@@ -34,6 +37,8 @@ struct Question {
     name: &'static str,
     /// The command line; `@` stands for the target, `%` for the guest's MAC address.
     ask: &'static str,
+    /// What the dump is asked, where that is something else.
+    of_dump: Option<&'static str>,
     /// None where the status is all that is compared.
     compare: Option<Compare>,
     /// The status that the guest's pagehound must end with.
@@ -41,41 +46,61 @@ struct Question {
 }
 
 /// What a guest is asked of itself.
-const QUESTIONS: [Question; 10] = [
+const QUESTIONS: [Question; 12] = [
     // First: the kernel makes the boot's id when it is first asked for it.
     Question {
         name: "counters",
         ask: "ledger @",
+        of_dump: None,
         compare: None,
         status: 0,
     },
     Question {
         name: REPORT,
-        ask: "diagnose @ --json --fail-on never",
+        ask: ASK_REPORT,
+        of_dump: None,
         compare: Some(lost),
         status: 0,
     },
     Question {
         name: PAGES,
         ask: "pages @ --format jsonl --allocators",
+        of_dump: None,
         compare: Some(pages),
+        status: 0,
+    },
+    Question {
+        name: "capture",
+        ask: "capture @ -o /tmp/guest.phc",
+        of_dump: None,
+        compare: None,
+        status: 0,
+    },
+    Question {
+        name: "captured",
+        ask: "diagnose /tmp/guest.phc --json --fail-on never",
+        of_dump: Some(ASK_REPORT),
+        compare: Some(lost),
         status: 0,
     },
     Question {
         name: "info",
         ask: "info @ --json",
+        of_dump: None,
         compare: Some(info),
         status: 0,
     },
     Question {
         name: "log",
         ask: "log @",
+        of_dump: None,
         compare: Some(log),
         status: 0,
     },
     Question {
         name: "net",
         ask: "net @ --json",
+        of_dump: None,
         compare: Some(net),
         status: 0,
     },
@@ -83,32 +108,48 @@ const QUESTIONS: [Question; 10] = [
     Question {
         name: "search",
         ask: "search @ --mac % --at 0 --physical --threads 4",
+        of_dump: None,
         compare: Some(search),
         status: 0,
     },
     Question {
         name: "read",
         ask: "read @ _stext 4096",
+        of_dump: None,
         compare: Some(read),
         status: 0,
     },
     Question {
         name: "nobody",
         ask: "info @",
+        of_dump: None,
         compare: None,
         status: 2,
     },
     Question {
         name: "nobody-counters",
         ask: "diagnose @",
+        of_dump: None,
         compare: None,
         status: 0,
     },
 ];
 
 impl Question {
-    fn line(&self, target: &str, mac: Mac) -> String {
-        self.ask.replace('@', target).replace('%', &mac.to_string())
+    /// The command line for the guest.
+    fn line(&self, mac: Mac) -> String {
+        self.ask.replace('@', "live").replace('%', &mac.to_string())
+    }
+
+    /// The words of that for `dump`.
+    fn words<'a>(&self, dump: &'a Path, mac: &'a str) -> Vec<&'a OsStr> {
+        let line = self.of_dump.unwrap_or(self.ask);
+        let word = |word: &'static str| match word {
+            "@" => dump.as_os_str(),
+            "%" => OsStr::new(mac),
+            word => OsStr::new(word),
+        };
+        line.split(' ').map(word).collect()
     }
 }
 
@@ -117,7 +158,7 @@ impl Question {
 pub(super) fn questions(mac: Mac) -> String {
     QUESTIONS
         .iter()
-        .map(|question| format!("{} {}\n", question.name, question.line("live", mac)))
+        .map(|question| format!("{} {}\n", question.name, question.line(mac)))
         .collect()
 }
 
@@ -242,10 +283,7 @@ fn one(
         return Ok(format!("as it should be: {notes}"));
     };
     let output = Command::new(binary.path()?)
-        .args(question.line("@", mac).split(' ').map(|word| match word {
-            "@" => dump.as_os_str(),
-            word => word.as_ref(),
-        }))
+        .args(question.words(dump, &mac.to_string()))
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()

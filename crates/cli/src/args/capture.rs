@@ -46,8 +46,8 @@ pub struct Capture {
     #[arg(long, value_name = "SIZE", default_value = "16M", value_parser = value::size)]
     pub size: u64,
 
-    /// Keep resident memory below SIZE (96M, 1G), at least 96M [default for `live`: a
-    /// sixteenth of what is available]
+    /// Keep resident memory below SIZE (96M, 1G); what needs more is refused
+    /// [default for `live`: a sixteenth of what is available]
     #[arg(long, value_name = "SIZE", value_parser = diagnose::mem_limit)]
     pub mem_limit: Option<MemoryLimit>,
 
