@@ -22,7 +22,7 @@ use super::target::{Arch, Target};
 /// A working KVM reaches the kernel's panic for want of an initrd in two seconds.
 const PROBE_LIMIT: Duration = Duration::from_secs(12);
 /// From power-on to the last line of the truth; emulation needs about 30 s.
-const BOOT_LIMIT: Duration = Duration::from_secs(300);
+const BOOT_LIMIT: Duration = Duration::from_secs(600);
 
 /// What runs the guest's code.
 #[derive(Clone, Copy, PartialEq, Eq)]
