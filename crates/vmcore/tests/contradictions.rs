@@ -82,22 +82,16 @@ fn sound_dumps_do_not() {
     assert!(!contradicts(&image().write_lime(&LimeOptions::default())));
 }
 
-/// A block of the table of descriptors that was written to another place.
+/// A block of the table of descriptors that was written to another place: a page with
+/// content of its own has another's. (Equal pages may share, so of a page of zeroes that
+/// is not seen; content too much can only hold what is lost.)
 #[test]
 fn pages_that_share_a_block() {
     for compression in [Compression::Plain, Compression::Zlib] {
         let sound = kdump(compression);
         let table = descriptors(&sound);
         let pages = FRAMES.count() + ZEROES.len();
-        for (to, from) in [
-            (10, 20),
-            (20, 10),
-            (2, 3),
-            (3, 2),
-            (5, 0),
-            (0, 5),
-            (pages - 1, 7),
-        ] {
+        for (to, from) in [(10, 20), (20, 10), (2, 3), (3, 2), (5, 0), (pages - 1, 7)] {
             let mut bytes = sound.clone();
             let desc = |index: usize| table + DESC * index..table + DESC * (index + 1);
             bytes.copy_within(desc(from), desc(to).start);

@@ -1,14 +1,14 @@
 //! Whether every page's data is its own. A writer puts one block behind the other, and
-//! only pages of zeroes share one: where a table of descriptors says otherwise, some
-//! pages have the data of others.
+//! pages of equal content, such as zeroes, may share one. Where blocks overlap in part, or
+//! bytes between them are nobody's, pages have the data of others.
+
+use std::collections::HashSet;
 
 use super::layout::PageDesc;
 
-/// Blocks that lie before one of an earlier frame and are remembered. No writer makes
-/// any; a file with more is not taken for one whose blocks are in another order.
-const MOST_BACK: usize = 1 << 20;
-/// Blocks of zeroes that pages share: one a file, and one a cycle perhaps.
-const MOST_ZEROES: usize = 64;
+/// Blocks that do not lie behind those of earlier frames and are remembered. Writers make
+/// none but shared ones; a file with more is not taken for one in another order.
+const MOST: usize = 1 << 18;
 
 /// Blocks of data, as the descriptors name them in the order of their frames.
 #[derive(Default)]
@@ -17,31 +17,32 @@ pub(super) struct Blocks {
     end: u64,
     /// Bytes between blocks.
     between: u64,
-    /// Blocks that more than one page has, and that hold zeroes.
-    zeroes: Vec<PageDesc>,
-    /// Blocks that lie before the highest of earlier frames: start and end.
-    back: Vec<(u64, u64)>,
+    /// Blocks that do not lie behind those of earlier frames: start and end.
+    back: HashSet<(u64, u64)>,
+    /// The last of them: most pages of zeroes share one.
+    last: (u64, u64),
+    /// Some of them hold more than zeroes.
+    content: bool,
     too_many: bool,
 }
 
 impl Blocks {
     /// Adds the block of the next frame; `is_zero` unpacks it.
     pub(super) fn add(&mut self, desc: &PageDesc, is_zero: impl FnOnce() -> bool) {
-        if self.goes_on(desc) || self.is_of_zeroes(desc) {
+        let block = span(desc);
+        if block == self.last || self.goes_on(block) {
             return;
         }
-        if self.zeroes.len() < MOST_ZEROES && is_zero() {
-            self.zeroes.push(*desc);
-        } else if self.back.len() < MOST_BACK {
-            self.back.push(span(desc));
-        } else {
-            self.too_many = true;
+        if self.back.len() >= MOST {
+            self.too_many |= !self.back.contains(&block);
+        } else if self.back.insert(block) {
+            self.content = self.content || !is_zero();
         }
+        self.last = block;
     }
 
     /// Whether the block lies behind all so far.
-    fn goes_on(&mut self, desc: &PageDesc) -> bool {
-        let (start, end) = span(desc);
+    fn goes_on(&mut self, (start, end): (u64, u64)) -> bool {
         if start < self.end {
             return false;
         }
@@ -52,41 +53,54 @@ impl Blocks {
         true
     }
 
-    fn is_of_zeroes(&self, desc: &PageDesc) -> bool {
-        let same = |zeroes: &PageDesc| {
-            span(zeroes) == span(desc) && zeroes.flags.get() == desc.flags.get()
-        };
-        self.zeroes.iter().any(same)
-    }
-
-    /// What contradicts itself in all that was added, which `each` tells once more.
+    /// What contradicts itself in all that was added, which `each` tells once more;
+    /// `file_end` is where the last block may end.
     pub(super) fn contradiction(
-        mut self,
+        self,
+        file_end: u64,
         each: impl FnOnce(&mut dyn FnMut(&PageDesc)),
     ) -> Option<String> {
+        const OVERLAP: &str = "the data of several pages overlaps";
         if self.too_many {
             return Some("the blocks of its pages lie in no order".to_owned());
         }
-        self.back.sort_unstable();
-        let mut shared = self
-            .back
+        let mut back: Vec<(u64, u64)> = self.back.into_iter().collect();
+        back.sort_unstable();
+        if back
             .windows(2)
-            .any(|pair| matches!(pair, [a, b] if b.0 < a.1));
-        if !self.back.is_empty() && !shared {
-            // Once more, to see whether one that lay behind all before it meets them.
+            .any(|pair| matches!(pair, [a, b] if b.0 < a.1))
+        {
+            return Some(OVERLAP.to_owned());
+        }
+        // Bytes of those that fill a gap; the others are blocks that lay behind all before.
+        let mut fill: u64 = back.iter().map(|(start, end)| end - start).sum();
+        let (mut overlap, mut again) = (false, false);
+        if !back.is_empty() {
             let mut forth = Blocks::default();
             each(&mut |desc| {
-                let (start, end) = span(desc);
-                let after = self.back.partition_point(|back| back.1 <= start);
-                let meets = self.back.get(after).is_some_and(|back| back.0 < end);
-                shared |= forth.goes_on(desc) && meets;
+                let block = span(desc);
+                if !forth.goes_on(block) {
+                    return;
+                }
+                let after = back.partition_point(|back| back.1 <= block.0);
+                match back.get(after) {
+                    Some(back) if *back == block => {
+                        fill = fill.saturating_sub(block.1 - block.0);
+                        again = true;
+                    }
+                    Some(back) => overlap |= back.0 < block.1,
+                    None => {}
+                }
             });
         }
-        if shared {
-            return Some("several pages share a block of data".to_owned());
+        if overlap {
+            return Some(OVERLAP.to_owned());
         }
-        let back = self.back.iter().map(|(start, end)| end - start);
-        let nobodys = self.between.saturating_sub(back.sum());
+        let mut nobodys = self.between.saturating_sub(fill);
+        if again && self.content {
+            // The page that has another's data may be the last.
+            nobodys = nobodys.saturating_add(file_end.saturating_sub(self.end));
+        }
         (nobodys > 0).then(|| format!("{nobodys} bytes among the data belong to no page"))
     }
 }

@@ -231,7 +231,8 @@ impl Kdump {
         });
         // Descriptors beyond the end of the file.
         coverage.unreadable += here.saturating_sub(seen);
-        self.contradiction = blocks.contradiction(|each| {
+        let file_end = self.descs.source.len();
+        self.contradiction = blocks.contradiction(file_end, |each| {
             self.descs.each(self.listed(), |_, desc| {
                 if let Some(desc) =
                     desc.filter(|desc| self.descs.state(Some(desc)) == PageState::Present)
