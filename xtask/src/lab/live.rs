@@ -26,6 +26,8 @@ const REPORT: &str = "diagnose";
 const PAGES: &str = "pages";
 /// How the first is asked for.
 const ASK_REPORT: &str = "diagnose @ --json --fail-on never";
+/// The capture that the guest leaves in its `/tmp`, and that is read here.
+const CAPTURE: &str = "guest.phc";
 /// The kind of planted pages that frames were received into.
 const FRAMES: u32 = 1;
 
@@ -37,8 +39,6 @@ struct Question {
     name: &'static str,
     /// The command line; `@` stands for the target, `%` for the guest's MAC address.
     ask: &'static str,
-    /// What the dump is asked, where that is something else.
-    of_dump: Option<&'static str>,
     /// None where the status is all that is compared.
     compare: Option<Compare>,
     /// The status that the guest's pagehound must end with.
@@ -46,61 +46,47 @@ struct Question {
 }
 
 /// What a guest is asked of itself.
-const QUESTIONS: [Question; 12] = [
+const QUESTIONS: [Question; 11] = [
     // First: the kernel makes the boot's id when it is first asked for it.
     Question {
         name: "counters",
         ask: "ledger @",
-        of_dump: None,
         compare: None,
         status: 0,
     },
     Question {
         name: REPORT,
         ask: ASK_REPORT,
-        of_dump: None,
         compare: Some(lost),
         status: 0,
     },
     Question {
         name: PAGES,
         ask: "pages @ --format jsonl --allocators",
-        of_dump: None,
         compare: Some(pages),
         status: 0,
     },
     Question {
         name: "capture",
         ask: "capture @ -o /tmp/guest.phc",
-        of_dump: None,
         compare: None,
-        status: 0,
-    },
-    Question {
-        name: "captured",
-        ask: "diagnose /tmp/guest.phc --json --fail-on never",
-        of_dump: Some(ASK_REPORT),
-        compare: Some(lost),
         status: 0,
     },
     Question {
         name: "info",
         ask: "info @ --json",
-        of_dump: None,
         compare: Some(info),
         status: 0,
     },
     Question {
         name: "log",
         ask: "log @",
-        of_dump: None,
         compare: Some(log),
         status: 0,
     },
     Question {
         name: "net",
         ask: "net @ --json",
-        of_dump: None,
         compare: Some(net),
         status: 0,
     },
@@ -108,28 +94,24 @@ const QUESTIONS: [Question; 12] = [
     Question {
         name: "search",
         ask: "search @ --mac % --at 0 --physical --threads 4",
-        of_dump: None,
         compare: Some(search),
         status: 0,
     },
     Question {
         name: "read",
         ask: "read @ _stext 4096",
-        of_dump: None,
         compare: Some(read),
         status: 0,
     },
     Question {
         name: "nobody",
         ask: "info @",
-        of_dump: None,
         compare: None,
         status: 2,
     },
     Question {
         name: "nobody-counters",
         ask: "diagnose @",
-        of_dump: None,
         compare: None,
         status: 0,
     },
@@ -139,17 +121,6 @@ impl Question {
     /// The command line for the guest.
     fn line(&self, mac: Mac) -> String {
         self.ask.replace('@', "live").replace('%', &mac.to_string())
-    }
-
-    /// The words of that for `dump`.
-    fn words<'a>(&self, dump: &'a Path, mac: &'a str) -> Vec<&'a OsStr> {
-        let line = self.of_dump.unwrap_or(self.ask);
-        let word = |word: &'static str| match word {
-            "@" => dump.as_os_str(),
-            "%" => OsStr::new(mac),
-            word => OsStr::new(word),
-        };
-        line.split(' ').map(word).collect()
     }
 }
 
@@ -250,6 +221,13 @@ pub(super) fn compare(
             }
         }
     }
+    match captured(binary, dir, dump, truth) {
+        Ok(told) => println!("  live  {CAPTURE:<16} {told}"),
+        Err(error) => {
+            println!("  live  {CAPTURE:<16} WRONG: {error:#}");
+            wrong.push(CAPTURE);
+        }
+    }
     ensure!(
         wrong.is_empty(),
         "live and dump differ: {}",
@@ -282,14 +260,49 @@ fn one(
         ensure!(answer.noted.len() <= 1, "more than a line: {notes}");
         return Ok(format!("as it should be: {notes}"));
     };
+    let said = ask(binary, question.ask, dump, &mac.to_string())?;
+    compare(&answer.said, &said, truth)
+}
+
+/// What pagehound says here, of a dump or a capture.
+fn ask(binary: &Binary, line: &'static str, target: &Path, mac: &str) -> Result<String> {
+    let word = |word: &'static str| match word {
+        "@" => target.as_os_str(),
+        "%" => OsStr::new(mac),
+        word => OsStr::new(word),
+    };
     let output = Command::new(binary.path()?)
-        .args(question.words(dump, &mac.to_string()))
+        .args(line.split(' ').map(word))
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
         .context("cannot start pagehound")?;
-    let said = String::from_utf8(output.stdout).context("pagehound printed no UTF-8")?;
-    compare(&answer.said, &said, truth)
+    String::from_utf8(output.stdout).context("pagehound printed no UTF-8")
+}
+
+/// What the guest's capture says here of what is lost, as the dump is held against it.
+fn captured(binary: &Binary, dir: &Path, dump: &Path, truth: &Truth) -> Result<String> {
+    let capture = bytes(&Answer::read(dir, CAPTURE)?.said)?;
+    let path = dir.with_extension("phc");
+    fs::write(&path, &capture).context("cannot write the guest's capture")?;
+    let report = |target| ask(binary, ASK_REPORT, target, "");
+    let told = lost(&report(&path)?, &report(dump)?, truth)?;
+    Ok(format!("{} KiB: {told}", capture.len() / 1024))
+}
+
+/// The bytes of a file that the guest wrote in hexadecimal digits.
+fn bytes(digits: &str) -> Result<Vec<u8>> {
+    let digits: Vec<u8> = digits
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    let byte =
+        |pair: &[u8]| -> Result<u8> { Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?) };
+    digits
+        .chunks(2)
+        .map(byte)
+        .collect::<Result<_>>()
+        .context("no hexadecimal digits")
 }
 
 /// What does not change while a kernel runs.
@@ -503,6 +516,15 @@ mod tests {
         assert_eq!(answer.noted, ["one note"]);
         assert_eq!(Answer::read(&dir, "nobody").unwrap().status, 2);
         assert!(Answer::read(&dir, "log").is_err());
+    }
+
+    #[test]
+    fn a_file_comes_out_of_the_guest_as_digits() {
+        assert_eq!(
+            bytes("28b52ffd\n00ff  \n").unwrap(),
+            b"\x28\xb5\x2f\xfd\x00\xff"
+        );
+        assert!(bytes("28b5zz").is_err());
     }
 
     #[test]

@@ -272,6 +272,7 @@ pub(super) const ALL: &[Scenario] = &[
         held: &[("array", 100)],
         lost: &[("text", 300)],
         takes: &[("frames", 2000)],
+        pipes: 200,
         holders: &[("pipe", 40), ("packet", 8), ("uring", 8), ("perf", 4)],
         users: &[("user", 600)],
         trace: 4096,
