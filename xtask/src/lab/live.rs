@@ -93,7 +93,7 @@ const QUESTIONS: [Question; 11] = [
     // By more threads than the guest has processors: they share no open file of kcore.
     Question {
         name: "search",
-        ask: "search @ --mac % --at 0 --physical --threads 4",
+        ask: "search @ --mac % --physical --threads 4",
         compare: Some(search),
         status: 0,
     },
@@ -453,7 +453,7 @@ fn net(live: &str, dump: &str, _: &Truth) -> Result<String> {
     Ok(format!("{} devices", live.len()))
 }
 
-/// Every page that was planted with a frame at its begin is found, and found by both.
+/// Every page that was planted with a frame is found, and found by both.
 /// Elsewhere the search finds what it looks for in its own memory.
 fn search(live: &str, dump: &str, truth: &Truth) -> Result<String> {
     let planted = truth.pages(FRAMES);

@@ -130,7 +130,7 @@ impl Context {
     }
 
     /// The whole diagnosis of the target called `path`, with a bar; of a host that runs by
-    /// two looks.
+    /// several looks.
     pub(crate) fn diagnose(&self, kernel: &Kernel<'_>, path: &str) -> anyhow::Result<Diagnosis> {
         let is_live = kernel.dump.info.format == Format::Live;
         Ok(self.with_bar(path, |options| match is_live {

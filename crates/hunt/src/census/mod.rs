@@ -125,8 +125,8 @@ pub struct Census {
     pub objects_live: u64,
     /// See [`objects_live`](Self::objects_live).
     pub objects_reached: u64,
-    /// Units that nothing referred to in the second of two looks, and that were referred
-    /// to or others in the first.
+    /// Units that nothing referred to in the last look, and that have an owner, or were
+    /// referred to or others in a look before.
     moving: Bits,
     /// Pages known to be held, put through the same pass (rule 10).
     pub control: Control,

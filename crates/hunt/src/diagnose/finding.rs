@@ -252,8 +252,8 @@ impl Maker<'_> {
             matched: finding.pages,
             text: match self.parts.pages.moving {
                 true => {
-                    "no reference count and on no free list, or without a reference in one of two looks \
-                     only: being allocated, freed or passed on at that moment"
+                    "no reference count and on no free list, or without a reference at one moment \
+                     and then others, or an owner's: being allocated, freed or passed on"
                 }
                 false => {
                     "no reference count and on no free list: being allocated or freed at that moment"

@@ -104,37 +104,47 @@ impl Diagnosis {
 
     /// Diagnoses the memory of a host that goes on running. Pages that nothing refers
     /// to are looked for again after `pause`, which is to let what is in flight arrive:
-    /// only those are lost that nothing refers to at either time, and whose `struct
-    /// page`s are the same from the end of the first look to that of the second.
+    /// only those are lost that nothing refers to in any look, of which there are more
+    /// than two while each clears many, and that stay the same meanwhile (see
+    /// ARCHITECTURE.md).
     ///
     /// # Errors
     /// See [`of`](Self::of).
     pub fn live(
         kernel: &Kernel<'_>,
         options: &Options<'_>,
-        pause: impl FnOnce(),
+        mut pause: impl FnMut(),
     ) -> Result<Diagnosis, DiagnosisError> {
         let begin = Instant::now();
-        let first = Look::at(kernel, options, true)?;
-        if first.census.cancelled {
-            return Ok(Self::tell(kernel, options, first, None, begin));
+        let mut look = Look::at(kernel, options, true)?;
+        let mut motion = None;
+        let mut missed = None;
+        let mut looks = 1;
+        while !look.census.cancelled
+            && motion.as_ref().is_none_or(Motion::asks_for_more)
+            && let Some(suspects) = Suspects::of(kernel, &look)
+        {
+            let mut counted = Counts::default();
+            counted.add_now(kernel, &look.pages);
+            missed = Some(look.missed_of_control(missed.as_ref()));
+            drop(look);
+            pause();
+            look = Look::at(kernel, options, true)?;
+            look.counted.add_all(&counted);
+            looks += 1;
+            let (dropped, left) = suspects.take_back(kernel, &look);
+            motion = Some(Motion {
+                looks,
+                seconds: begin.elapsed().as_secs(),
+                dropped,
+                cleared: suspects.pages().saturating_sub(left),
+                left,
+            });
         }
-        let Some(suspects) = Suspects::of(kernel, &first) else {
-            return Ok(Self::tell(kernel, options, first, None, begin));
-        };
-        let mut before = Counts::default();
-        before.add_now(kernel, &first.pages);
-        let control = first.missed_of_control();
-        drop(first);
-        pause();
-        let mut second = Look::at(kernel, options, true)?;
-        second.counted.add_all(&before);
-        let motion = Motion {
-            seconds: begin.elapsed().as_secs(),
-            dropped: suspects.take_back(kernel, &second),
-        };
-        second.forgive(&control);
-        Ok(Self::tell(kernel, options, second, Some(&motion), begin))
+        if let Some(missed) = &missed {
+            look.forgive(missed);
+        }
+        Ok(Self::tell(kernel, options, look, motion.as_ref(), begin))
     }
 
     /// The report of what was seen.
@@ -180,6 +190,7 @@ impl Diagnosis {
                     .to_owned(),
             );
         }
+        differences.extend(motion.and_then(Motion::doubt));
         for difference in differences.iter().chain(&kernel.dump.info.contradiction) {
             census.doubt(difference.clone());
         }

@@ -28,7 +28,7 @@ use pagehound_vmcore::{Mac, Pfn};
 pub(crate) use anchors::Anchor;
 pub use ethernet::{Frame, frames};
 use table::Table;
-use traits::Traits;
+use traits::{Reading, Traits};
 
 use crate::census::{Bits, Naming};
 use crate::units::Units;
@@ -69,6 +69,8 @@ impl Key {
 pub struct Fingerprints {
     units: Arc<Units>,
     table: Table,
+    /// See [`Reading::sums`].
+    sums: Vec<u32>,
     /// The group of each of the table's different traits.
     keys: Vec<Key>,
     /// Bytes of content read.
@@ -89,13 +91,18 @@ impl Fingerprints {
         pass: &Pass<'_>,
         devices: &[Mac],
     ) -> Fingerprints {
-        let (mut table, bytes_read) = traits::read(kernel, pages, units, naming, pass, devices);
+        let Reading {
+            mut table,
+            sums,
+            bytes_read,
+        } = traits::read(kernel, pages, units, naming, pass, devices);
         anchor(&mut table, kernel, pages, units, naming, pass);
         let mut keys: Vec<Key> = table.different().iter().map(Traits::key).collect();
         join_group_addresses(&mut keys, &table.counts());
         Fingerprints {
             units: Arc::clone(units),
             table,
+            sums,
             keys,
             bytes_read,
         }
@@ -107,6 +114,14 @@ impl Fingerprints {
         let id = number.and_then(|number| self.table.id(number));
         let key = id.and_then(|id| self.keys.get(id));
         key.copied().unwrap_or(Key::Absent)
+    }
+
+    /// What the bytes of a unit make, of a host that runs: another number where they
+    /// are others.
+    pub(crate) fn sum(&self, head: Pfn) -> u32 {
+        let number = self.units.number(head);
+        let sum = number.and_then(|number| self.sums.get(number));
+        sum.copied().unwrap_or_default()
     }
 
     fn traits(&self, head: Pfn) -> Option<&Traits> {

@@ -1,5 +1,6 @@
 //! What is noted of every unit the census decides over when its content is read.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::ops::ControlFlow;
 
 use pagehound_kernel::{Kernel, Pages};
@@ -31,8 +32,18 @@ pub(super) struct Traits {
 
 const NO_OFFSET: u32 = u32::MAX;
 
-/// Reads all these units once, in one pass, and notes their traits by
-/// their numbers; units none of whose pages are present have none.
+/// What reading all units tells.
+pub(super) struct Reading {
+    /// Traits by the units' numbers; units none of whose pages are present have none.
+    pub(super) table: Table,
+    /// Of a host that runs, what the bytes of each unit make, by its number, 0 where
+    /// none are present; empty of a dump.
+    pub(super) sums: Vec<u32>,
+    /// Bytes of content read.
+    pub(super) bytes_read: u64,
+}
+
+/// Reads all these units once, in one pass.
 pub(super) fn read(
     kernel: &Kernel<'_>,
     pages: &Pages,
@@ -40,33 +51,52 @@ pub(super) fn read(
     naming: &Naming,
     pass: &Pass<'_>,
     devices: &[Mac],
-) -> (Table, u64) {
+) -> Reading {
     let shift = kernel.page_shift();
-    let mut all = Table::new(units.len());
+    let mut table = Table::new(units.len());
+    let mut sums = match pages.moving {
+        true => vec![0_u32; units.len()],
+        false => Vec::new(),
+    };
     let tally = pass.ordered(
         |pfn| pages.map.class(pfn).is_censused() && units.number(pages.map.head(pfn)).is_some(),
         Vec::new,
-        |found: &mut Vec<(Pfn, Traits)>, first, run| {
+        |found: &mut Vec<(Pfn, Traits, u32)>, first, run| {
             for (pfn, page) in (first.0..).zip(run.chunks_exact(1 << shift)) {
-                found.push((Pfn(pfn), of_page(page, naming, devices)));
+                let sum = if pages.moving { sum(page) } else { 0 };
+                found.push((Pfn(pfn), of_page(page, naming, devices), sum));
             }
         },
         std::mem::take,
         |found| {
-            for (pfn, traits) in found {
+            for (pfn, traits, sum) in found {
                 let head = pages.map.head(pfn);
                 let base = ((pfn.0 - head.0) << shift) as u32;
                 let traits = traits.moved(base);
                 if let Some(number) = units.number(head) {
-                    all.change(number, |known| {
+                    table.change(number, |known| {
                         Some(known.map_or(traits, |known| known.merged(traits)))
                     });
+                    if let Some(known) = sums.get_mut(number) {
+                        *known = known.rotate_left(1) ^ sum;
+                    }
                 }
             }
             ControlFlow::Continue(())
         },
     );
-    (all, tally.bytes)
+    Reading {
+        table,
+        sums,
+        bytes_read: tally.bytes,
+    }
+}
+
+/// What the bytes of a page make.
+fn sum(page: &[u8]) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(page);
+    hasher.finish() as u32
 }
 
 fn of_page(page: &[u8], naming: &Naming, devices: &[Mac]) -> Traits {

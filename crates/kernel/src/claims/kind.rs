@@ -92,6 +92,15 @@ impl Kind {
         }
     }
 
+    /// Whether its pages are found because their `struct page` says whose they are, and
+    /// not by words of their owner: that owner may have lost them.
+    pub fn is_by_mark(self) -> bool {
+        matches!(
+            self,
+            Kind::PagePool | Kind::Zsmalloc | Kind::Balloon | Kind::Unplugged
+        )
+    }
+
     /// Whether its pages are tables that hardware walks, found by the walk from what is
     /// in use: the entries on the way are references, although they are no addresses.
     pub fn is_table(self) -> bool {
