@@ -1,9 +1,9 @@
 //! A capture as the file it is.
 
-use super::content;
 use super::header::{Header, Memory, SCHEMA};
 use super::make::Files;
 use super::pages::CapturedPages;
+use super::{content, log};
 use crate::commands::{info::Info, net::Devices};
 use crate::saved;
 use anyhow::{Context, bail, ensure};
@@ -114,20 +114,19 @@ impl Capture {
             bytes: MOST_IN_ALL,
             kept: MOST_IN_ALL / 2,
         };
-        let archive = Archive::read(unpack(packed)?, bounds, |_| true);
-        if let Some(why) = archive.stopped {
-            return Err(anyhow::Error::new(why).context("the capture is cut or broken"));
-        }
+        let archive = Archive::whole(unpack(packed)?, bounds);
+        let archive = archive.context("the capture is cut or broken: have it sent again")?;
         ensure!(
             archive.not_kept == 0,
             "more than {} MiB: no capture is that large",
             MOST_IN_ALL >> 21
         );
-        let take = |entry: &'static str| match archive.read(entry, MOST) {
-            Ok(text) if text.cut => bail!("{entry}: longer than {} MiB", MOST >> 20),
+        let take_of = |entry: &'static str, most: u64| match archive.read(entry, most) {
+            Ok(text) if text.cut => bail!("{entry}: longer than {} MiB", most >> 20),
             Ok(text) => Ok(Some(text.bytes)),
             Err(_) => Ok(None),
         };
+        let take = |entry| take_of(entry, MOST);
         let header = take(HEADER)?.context("no capture: it has no capture.json")?;
         let header: Header = parse(HEADER, &header)?;
         ensure!(
@@ -139,15 +138,20 @@ impl Capture {
         let report = saved::parse(&report).context(REPORT)?;
         let pages = match (&header.pages, take(KINDS)?, take(MAP)?) {
             (None, None, None) => None,
-            (Some(memory), Some(kinds), Some(map)) => Some(pages(memory, &kinds, map)?),
+            (Some(memory), Some(kinds), Some(map)) => Some(pages(memory, &kinds, map, &report)?),
             _ => bail!("{HEADER}, {KINDS} and {MAP} are not all there that go together"),
         };
+        let log = take_of(LOG, log::MOST as u64)?;
+        ensure!(
+            !header.redacted || log.is_none(),
+            "{HEADER} says that it is redacted, and there is a log"
+        );
         let of_host = archive.read("proc/meminfo", 0).is_ok();
         let host = of_host.then(|| HostFiles::of(&archive, name.to_owned()));
         Ok(Capture {
             info: take(INFO)?.map(|text| parse(INFO, &text)).transpose()?,
             net: take(NET)?.map(|text| parse(NET, &text)).transpose()?,
-            log: take(LOG)?,
+            log,
             content: take(content::NAME)?,
             host: host.transpose()?.map(Box::new),
             header,
@@ -157,8 +161,14 @@ impl Capture {
     }
 }
 
-/// The pages that the two entries tell of, if they are those that the header says.
-fn pages(memory: &Memory, kinds: &[u8], map: Vec<u8>) -> anyhow::Result<CapturedPages> {
+/// The pages that the two entries tell of, if they are those that the header and the
+/// report say.
+fn pages(
+    memory: &Memory,
+    kinds: &[u8],
+    map: Vec<u8>,
+    report: &Report,
+) -> anyhow::Result<CapturedPages> {
     let size = memory.page_size;
     ensure!(
         size.is_power_of_two() && (1 << 12..=1 << 16).contains(&size),
@@ -169,6 +179,11 @@ fn pages(memory: &Memory, kinds: &[u8], map: Vec<u8>) -> anyhow::Result<Captured
         pages.end().0 == memory.frames && pages.map.exact_frames() == memory.exact_frames,
         "{MAP} has other frames than {HEADER} says"
     );
+    ensure!(
+        pages.end().0 == report.target.pages,
+        "{MAP} has other frames than {REPORT} says"
+    );
+    pages.check(report)?;
     Ok(pages)
 }
 

@@ -4,7 +4,7 @@ use pagehound_kernel::LogRecord;
 use pagehound_procfs::{KmsgRecord, kmsg};
 
 /// Most bytes of a log that are kept, the last ones: rings are 128 KiB to some MiB.
-const MOST: usize = 16 << 20;
+pub(super) const MOST: usize = 16 << 20;
 
 /// The records as lines; the oldest are left out of a log that is too long.
 pub(super) fn lines(records: &[LogRecord]) -> Vec<u8> {

@@ -1,8 +1,11 @@
 //! The pages of a capture: which frames are what, exactly where it matters.
 
 use crate::page_facts::PageFacts;
-use anyhow::Context;
+use crate::render::number::{count, thousands};
+use anyhow::{Context, ensure};
+use pagehound_hunt::Standing;
 use pagehound_live::capture::{Exactness, MOST_KINDS, MapWriter, Stretch, StretchMap};
+use pagehound_model::Report;
 use pagehound_vmcore::{Pfn, PfnRange};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -76,6 +79,43 @@ impl CapturedPages {
             Known::Each(_, facts) => Some(facts),
             Known::Counted(..) => None,
         }
+    }
+
+    /// Holds the pages of each finding against what the report says of it.
+    ///
+    /// # Errors
+    /// They are others.
+    pub(super) fn check(&self, report: &Report) -> anyhow::Result<()> {
+        let mut sums: HashMap<(u32, Standing), u64> = HashMap::new();
+        for known in self.all() {
+            let mut add = |facts: &PageFacts<'static>, frames: u64| {
+                if let Some(finding) = facts.finding {
+                    *sums.entry((finding, facts.state)).or_default() += frames;
+                }
+            };
+            match known {
+                Known::Each(pfns, facts) => add(facts, pfns.len()),
+                Known::Counted(_, kinds) => kinds.into_iter().for_each(|(facts, n)| add(facts, n)),
+            }
+        }
+        // Where there are too many kinds, some are told without their finding.
+        let all_told = self.kinds.len() < ROOM[2];
+        for finding in &report.findings {
+            let told = sums.remove(&(finding.id, finding.verdict.into()));
+            let told = told.unwrap_or_default();
+            ensure!(
+                told == finding.pages || !all_told && told < finding.pages,
+                "pages.map has {} of finding {}, and report.json {}: one of them was changed",
+                count(told, "page"),
+                finding.id,
+                thousands(finding.pages)
+            );
+        }
+        ensure!(
+            sums.is_empty(),
+            "pages.map has pages of findings that report.json has not: one of them was changed"
+        );
+        Ok(())
     }
 
     fn known(&self, first: u64, stretch: Stretch) -> Option<Known<'_>> {
@@ -224,7 +264,6 @@ fn counted(facts: &PageFacts<'static>) -> PageFacts<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pagehound_hunt::Standing;
     use pagehound_kernel::Class;
 
     fn held_by(name: String) -> PageFacts<'static> {

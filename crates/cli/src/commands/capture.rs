@@ -80,7 +80,7 @@ fn of_dump(args: &args::Capture, dump: &Dump, context: &Context) -> anyhow::Resu
 
 /// The capture of this host: with its pages where a child can look at them.
 fn live(args: &args::Capture, options: &LiveOptions, context: &Context) -> anyhow::Result<Made> {
-    let (why, exit) = match pagehound_live::open(options) {
+    let why = match pagehound_live::open(options) {
         Ok(_) => {
             let made = child::capture(args, context).and_then(|packed| {
                 let capture = Capture::read(packed.as_slice(), "what was captured")?;
@@ -88,19 +88,20 @@ fn live(args: &args::Capture, options: &LiveOptions, context: &Context) -> anyho
             });
             match made {
                 Ok((capture, packed)) => return Ok((capture, packed, Exit::OK)),
-                Err(_) if context.interrupted() => return Err(KernelError::Interrupted.into()),
-                // They might have been.
-                Err(error) => (format!("{error:#}"), Exit::UNSURE),
+                Err(error) => format!("{error:#}"),
             }
         }
-        Err(reason) => (reason.to_string(), Exit::OK),
+        Err(reason) => reason.to_string(),
     };
     let (files, recorded) = HostFiles::recorded_live()?;
     let ledger = host::ledger(&files)?;
     let report = host_report::report(&args.target, &files, &ledger);
     let log = files.log.as_deref();
     let (capture, packed) = capture::of_files(&report, &recorded, log, &why, limits(args))?;
-    Ok((capture, packed, exit))
+    if context.interrupted() {
+        return Err(KernelError::Interrupted.into());
+    }
+    Ok((capture, packed, Exit::UNSURE))
 }
 
 /// Makes the capture of this host, as the child, and prints it.

@@ -55,26 +55,50 @@ impl Archive {
     /// [`Bounds::kept`] in all.
     pub fn read(source: impl Read, bounds: Bounds, wanted: impl Fn(&str) -> bool) -> Archive {
         let mut reader = Reader::new(source, bounds);
-        let mut archive = Archive {
+        let mut archive = Archive::empty();
+        let first =
+            |archive: &Archive, path: &str| Ok(wanted(path) && !archive.nodes.contains_key(path));
+        archive.stopped = archive.keep(&mut reader, bounds.kept, first).err();
+        archive.left_out = reader.left_out();
+        archive
+    }
+
+    /// All of an archive that must be as it was written: sound to the end of `source`,
+    /// with nothing behind it, and no name twice.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn whole(source: impl Read, bounds: Bounds) -> Result<Archive, TarError> {
+        let mut reader = Reader::new(source, bounds);
+        let mut archive = Archive::empty();
+        let once = |archive: &Archive, path: &str| match archive.nodes.contains_key(path) {
+            true => Err(TarError::Twice(path.to_owned())),
+            false => Ok(true),
+        };
+        archive.keep(&mut reader, bounds.kept, once)?;
+        reader.finish()?;
+        archive.left_out = reader.left_out();
+        Ok(archive)
+    }
+
+    fn empty() -> Archive {
+        Archive {
             nodes: BTreeMap::new(),
             below: String::new(),
             stopped: None,
             left_out: 0,
             not_kept: 0,
-        };
-        archive.stopped = archive.keep(&mut reader, bounds.kept, wanted).err();
-        archive.left_out = reader.left_out();
-        archive
+        }
     }
 
     fn keep<R: Read>(
         &mut self,
         reader: &mut Reader<R>,
         mut room: u64,
-        wanted: impl Fn(&str) -> bool,
+        wanted: impl Fn(&Archive, &str) -> Result<bool, TarError>,
     ) -> Result<(), TarError> {
         while let Some(entry) = reader.next_entry()? {
-            if !wanted(&entry.path) || self.nodes.contains_key(&entry.path) {
+            if !wanted(self, &entry.path)? {
                 continue;
             }
             let target = match &entry.kind {

@@ -64,6 +64,15 @@ pub enum TarError {
         /// Where.
         at: u64,
     },
+    /// Something stands behind the block of zeroes that an archive ends with.
+    #[error("something follows the end of the archive, at byte {at} of what is unpacked")]
+    Behind {
+        /// Where.
+        at: u64,
+    },
+    /// Two entries have this name.
+    #[error("two entries are called {0:?}")]
+    Twice(String),
     /// It has more headers than the bound given here.
     #[error("more than {0} entries")]
     Entries(u64),
@@ -189,6 +198,31 @@ impl<R: Read> Reader<R> {
         };
         self.ended = true;
         result
+    }
+
+    /// Reads what is behind the archive's end, which must be nothing but zeroes: only at
+    /// the end of what is unpacked it shows whether its checksum fits.
+    ///
+    /// # Errors
+    /// Something stands there, or it cannot be read.
+    pub fn finish(&mut self) -> Result<(), TarError> {
+        loop {
+            let left = self.bounds.bytes.saturating_sub(self.at);
+            let read = match self.source.fill_buf() {
+                Ok([]) => return Ok(()),
+                Ok(bytes) if bytes.iter().any(|&byte| byte != 0) => {
+                    return Err(TarError::Behind { at: self.at });
+                }
+                Ok(bytes) => bytes.len(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.failed(error)),
+            };
+            if read as u64 > left {
+                return Err(TarError::Bytes(self.bounds.bytes));
+            }
+            self.source.consume(read);
+            self.at = self.at.saturating_add(read as u64);
+        }
     }
 
     fn advance(&mut self) -> Result<Option<Entry>, TarError> {
