@@ -15,7 +15,7 @@ const VENDOR: usize = 3;
 /// Bytes from the begin of a frame to its EtherType, and the bytes of that.
 const ETHER_TYPE: std::ops::Range<usize> = 12..14;
 
-/// `report` with host and boot, kernel addresses, paths, contents of pages and MAC
+/// `report` with host and boot, kernel addresses, the path, contents of pages and MAC
 /// addresses beyond the vendor's half taken out.
 ///
 /// # Errors
@@ -138,7 +138,7 @@ impl Secrets {
             bare: Regex::new(r"(?i)[0-9a-f]{12,}")?,
             word: Regex::new(r"(?i)(^|[^0-9a-f])(?:0x)?[0-9a-f]{16}($|[^0-9a-f])")?,
             ip: Regex::new(
-                r"(?i)\b\d{1,3}(?:\.\d{1,3}){3}\b|(?:[0-9a-f]{1,4}:){3,}[0-9a-f:]*[0-9a-f]|[0-9a-f]{0,4}::[0-9a-f:]+",
+                r"(?i)\b\d{1,3}(?:\.\d{1,3}){3}\b|(?:[0-9a-f]{1,4}:){3,}[0-9a-f:]*[0-9a-f]|(?:[0-9a-f]{1,4}:)*[0-9a-f]{0,4}::[0-9a-f:]+",
             )?,
             content: Regex::new(r"(pattern/)[0-9a-f?]+(@\d+)")?,
             frames: Regex::new(r"(?i)(ethernet/[0-9a-f]{6})[0-9a-f]{6}")?,
@@ -263,7 +263,7 @@ mod tests {
         report.warnings = vec![
             "db7: page at ffff880100400000 and 0xffffea0004010000 (24-6E-96-43-3E-38)".into(),
             "DB7 db7 _24:6e:96:43:3e:38 246e.9643.3e38 246E96433E38 24 6e 96 43 3e 38".into(),
-            "0000383e43966e24, 10.1.2.3 and fe80::266e:96ff:fe43:3e38".into(),
+            "0000383e43966e24, 10.1.2.3 and fe80::266e:96ff:fe43:3e38, 2a02:beef::1 2001:db8::77 ::dead:1".into(),
             "/srv/acme/db7/vmcore is short".into(),
             "some frames are in no file given; give these of the same folder too: jo-2 'jo 3'"
                 .into(),
@@ -287,6 +287,9 @@ mod tests {
             "jo",
             "acme/",
             "customer-7",
+            "2a02",
+            "2001",
+            "dead",
             "ffff8801",
             "ffffea00",
             "433e38",

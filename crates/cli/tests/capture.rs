@@ -420,6 +420,17 @@ fn what_is_broken_or_was_changed_is_refused() {
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x40;
     refused(&flipped);
+    // Whatever a bit of it means, and whatever is missing of the end or stands behind it.
+    for at in (0..bytes.len()).step_by(bytes.len() / 40) {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << (at % 8);
+        refused(&flipped);
+    }
+    for cut in [1, 3, 4, 7] {
+        refused(&bytes[..bytes.len() - cut]);
+    }
+    refused(&[bytes.as_slice(), b"more"].concat());
+    refused(&[bytes.as_slice(), bytes.as_slice()].concat());
     // Entries that were changed, packed again by tar and zstd.
     let again = |file: &str, from: &str, to: &str| {
         let unpacked = unpacked(&capture);
@@ -471,6 +482,30 @@ fn what_is_broken_or_was_changed_is_refused() {
             "\"verdict\": \"lost\"",
             "\"verdict\": \"none\"",
             "contradicts itself",
+        ),
+        (
+            "report.json",
+            "\"pages\": 28640",
+            "\"pages\": 28641",
+            "28640 is not 28641",
+        ),
+        (
+            "pages.json",
+            "\"finding\": 1",
+            "\"finding\": 2",
+            "one of them was changed",
+        ),
+        (
+            "info.json",
+            "pagehound.info/1",
+            "pagehound.info/9",
+            "its schema is pagehound.info/9",
+        ),
+        (
+            "capture.json",
+            "\"redacted\": false",
+            "\"redacted\": true",
+            "and there is a log",
         ),
         (
             "pages.json",

@@ -160,6 +160,31 @@ fn old_kernels_tell_what_is_free() {
     assert!(said.contains("8 of the 40 MiB available"), "{said}");
 }
 
+/// That nothing is known of the memory is no reason to call it too small.
+#[test]
+fn what_memory_there_is_must_be_told() {
+    for text in ["", "garbage\n", "MemAvailable: lots kB\n"] {
+        let mut second = Second::new(0);
+        fs::write(second.at("meminfo"), text).unwrap();
+        let said = second.report();
+        assert!(
+            said.ends_with("meminfo does not tell how much memory is available\n"),
+            "{text}: {said}"
+        );
+    }
+}
+
+#[test]
+fn an_error_is_told_in_words() {
+    let mut second = Second::new(256);
+    let (file, crash) = (second.at("no-dump"), second.at("crash"));
+    fs::write(&file, "no dump").unwrap();
+    second.command.env("PAGEHOUND_VMCORE", &file);
+    let said = second.run(&[crash.to_str().unwrap()]);
+    assert!(said.contains("pagehound: no full report: "), "{said}");
+    assert!(!said.contains("pagehound.error/1"), "{said}");
+}
+
 #[test]
 fn a_sample_needs_less() {
     let script = "for last; do :; done

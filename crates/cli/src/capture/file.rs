@@ -4,7 +4,10 @@ use super::header::{Header, Memory, SCHEMA};
 use super::make::Files;
 use super::pages::CapturedPages;
 use super::{content, log};
-use crate::commands::{info::Info, net::Devices};
+use crate::commands::{
+    info::{self, Info},
+    net::{self, Devices},
+};
 use crate::saved;
 use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
@@ -129,11 +132,7 @@ impl Capture {
         let take = |entry| take_of(entry, MOST);
         let header = take(HEADER)?.context("no capture: it has no capture.json")?;
         let header: Header = parse(HEADER, &header)?;
-        ensure!(
-            header.schema == SCHEMA,
-            "{HEADER}: its schema is {}, and this pagehound reads {SCHEMA}",
-            header.schema
-        );
+        known(HEADER, &header.schema, SCHEMA)?;
         let report = take(REPORT)?.context("the capture has no report.json")?;
         let report = saved::parse(&report).context(REPORT)?;
         let pages = match (&header.pages, take(KINDS)?, take(MAP)?) {
@@ -141,6 +140,14 @@ impl Capture {
             (Some(memory), Some(kinds), Some(map)) => Some(pages(memory, &kinds, map, &report)?),
             _ => bail!("{HEADER}, {KINDS} and {MAP} are not all there that go together"),
         };
+        let info: Option<Info> = take(INFO)?.map(|text| parse(INFO, &text)).transpose()?;
+        if let Some(info) = &info {
+            known(INFO, &info.schema, info::SCHEMA)?;
+        }
+        let net: Option<Devices> = take(NET)?.map(|text| parse(NET, &text)).transpose()?;
+        if let Some(net) = &net {
+            known(NET, &net.schema, net::SCHEMA)?;
+        }
         let log = take_of(LOG, log::MOST as u64)?;
         ensure!(
             !header.redacted || log.is_none(),
@@ -149,8 +156,8 @@ impl Capture {
         let of_host = archive.read("proc/meminfo", 0).is_ok();
         let host = of_host.then(|| HostFiles::of(&archive, name.to_owned()));
         Ok(Capture {
-            info: take(INFO)?.map(|text| parse(INFO, &text)).transpose()?,
-            net: take(NET)?.map(|text| parse(NET, &text)).transpose()?,
+            info,
+            net,
             log,
             content: take(content::NAME)?,
             host: host.transpose()?.map(Box::new),
@@ -185,6 +192,14 @@ fn pages(
     );
     pages.check(report)?;
     Ok(pages)
+}
+
+fn known(entry: &str, schema: &str, ours: &str) -> anyhow::Result<()> {
+    ensure!(
+        schema == ours,
+        "{entry}: its schema is {schema}, and this pagehound reads {ours}"
+    );
+    Ok(())
 }
 
 fn json(value: &impl serde::Serialize) -> anyhow::Result<Recorded> {

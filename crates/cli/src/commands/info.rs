@@ -21,10 +21,13 @@ use std::io;
 /// Lines of what was erased that the text shows; JSON has all.
 const ERASED: usize = 16;
 
+/// The value of [`Info::schema`].
+pub(crate) const SCHEMA: &str = "pagehound.info/1";
+
 /// What `info --json` prints.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Info {
-    schema: Cow<'static, str>,
+    pub(crate) schema: Cow<'static, str>,
     path: String,
     /// Of the file, or of all that are given, in bytes; of a live host, of its memory.
     bytes: u64,
@@ -120,7 +123,7 @@ fn info(path: &str, dump: &Dump, kernel: Option<&Kernel<'_>>, warnings: Vec<Stri
         .unzip();
     let coverage = dump.memory.coverage();
     Info {
-        schema: Cow::Borrowed("pagehound.info/1"),
+        schema: Cow::Borrowed(SCHEMA),
         path: path.to_owned(),
         bytes: dump.info.file_bytes,
         format: Cow::Borrowed(dump.info.format.name()),

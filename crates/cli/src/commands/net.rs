@@ -18,10 +18,13 @@ use std::io;
 /// Columns a name keeps beside the others (of 15, IFNAMSIZ less its NUL).
 const NAME: usize = 8;
 
+/// The value of [`Devices::schema`].
+pub(crate) const SCHEMA: &str = "pagehound.net/1";
+
 /// What `net --json` prints.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Devices {
-    schema: Cow<'static, str>,
+    pub(crate) schema: Cow<'static, str>,
     target: String,
     devices: Vec<Device>,
 }
@@ -80,7 +83,7 @@ pub(super) fn run(args: &args::Net, context: &Context) -> anyhow::Result<Exit> {
 /// The network devices of a kernel, which is in the dump at `path`.
 pub(crate) fn devices(path: &str, kernel: &Kernel<'_>) -> anyhow::Result<Devices> {
     Ok(Devices {
-        schema: Cow::Borrowed("pagehound.net/1"),
+        schema: Cow::Borrowed(SCHEMA),
         target: path.to_owned(),
         devices: kernel.net_devices()?.into_iter().map(device).collect(),
     })
