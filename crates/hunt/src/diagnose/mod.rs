@@ -27,6 +27,7 @@ use pagehound_scan::Progress;
 use pagehound_vmcore::{Dump, Pfn};
 
 use crate::advice::advise;
+use crate::attribution::Attribution;
 use crate::census::{Census, Fate, Without};
 use crate::cgroups;
 use crate::clock::captured_at;
@@ -177,19 +178,7 @@ impl Diagnosis {
         disown(&mut pages, &census, &units);
         let (rows, mut differences) = ledger(kernel, &pages, &counted);
         differences.extend(in_transit(kernel, &pages, &census, &units));
-        differences.extend(attribution.pool_in_hardware().map(|driver| {
-            format!(
-                "devices of the {driver} driver keep free receive buffers to themselves: pages that \
-                 nothing in memory refers to may be theirs"
-            )
-        }));
-        if pages.claims.are_tables_cut_short() {
-            differences.push(
-                "tables of IOMMUs or virtual machines lead to more than there can be: the dump is \
-                 damaged, and some of them may be missing"
-                    .to_owned(),
-            );
-        }
+        differences.extend(out_of_sight(&pages, &attribution));
         differences.extend(motion.and_then(Motion::doubt));
         for difference in differences.iter().chain(&kernel.dump.info.contradiction) {
             census.doubt(difference.clone());
@@ -237,33 +226,7 @@ impl Diagnosis {
             true => 0,
             false => coverage::unread(kernel, &pages, &units, &prints),
         };
-        if unread > 0 {
-            warnings.push(format!(
-                "the content of {} unaccounted pages cannot be read: whose they are is not known",
-                thousands(unread)
-            ));
-        }
-        if let Some(first) = census.missing_block {
-            warnings.push(format!(
-                "slabs or stacks lie in the block at {:#x}, which the image does not have: what lies between \
-                 its ranges is missing, not zero; take the image again",
-                first.addr(kernel.page_shift()).0
-            ));
-        }
-        if census.broken > 0 {
-            warnings.push(format!(
-                "{} pages are damaged in the file: compare its checksum with the original's",
-                thousands(census.broken)
-            ));
-        }
-        if pages.moving {
-            // Objects and areas come and go between the walk that lists them and the
-            // pass that reaches them.
-            warnings.push(
-                "slab objects and vmalloc areas that nothing refers to are looked for in dumps only"
-                    .to_owned(),
-            );
-        }
+        warnings.extend(gaps(kernel, &pages, &census, unread));
         // What nothing reaches is lost only where everything was searched.
         let heap = match census.is_proof() && !pages.moving {
             true => heap::lost(kernel, &pages, &census, &pass),
@@ -367,6 +330,58 @@ fn in_transit(
             thousands(caught)
         )
     })
+}
+
+/// What refers to pages, or may, from where nobody looked.
+fn out_of_sight(pages: &Pages, attribution: &Attribution) -> impl Iterator<Item = String> {
+    let buffers = attribution.pool_in_hardware().map(|driver| {
+        format!(
+            "devices of the {driver} driver keep free receive buffers to themselves: pages that \
+             nothing in memory refers to may be theirs"
+        )
+    });
+    let tables = pages.claims.are_tables_cut_short().then(|| {
+        "tables of IOMMUs or virtual machines lead to more than there can be: the dump is \
+         damaged, and some of them may be missing"
+            .to_owned()
+    });
+    buffers.into_iter().chain(tables)
+}
+
+/// What could not be looked at, a sentence each; the content of `unread` pages is part of
+/// it.
+fn gaps(
+    kernel: &Kernel<'_>,
+    pages: &Pages,
+    census: &Census,
+    unread: u64,
+) -> impl Iterator<Item = String> {
+    let content = (unread > 0).then(|| {
+        format!(
+            "the content of {} unaccounted pages cannot be read: whose they are is not known",
+            thousands(unread)
+        )
+    });
+    let block = census.missing_block.map(|first| {
+        format!(
+            "slabs or stacks lie in the block at {:#x}, which the image does not have: what lies between \
+             its ranges is missing, not zero; take the image again",
+            first.addr(kernel.page_shift()).0
+        )
+    });
+    let broken = (census.broken > 0).then(|| {
+        format!(
+            "{} pages are damaged in the file: compare its checksum with the original's",
+            thousands(census.broken)
+        )
+    });
+    // Objects and areas come and go between the walk that lists them and the pass that
+    // reaches them.
+    let heap = pages.moving.then(|| {
+        "slab objects and vmalloc areas that nothing refers to are looked for in dumps only"
+            .to_owned()
+    });
+    [content, block, broken, heap].into_iter().flatten()
 }
 
 fn unaccounted(kernel: &Kernel<'_>, findings: &[model::Finding]) -> Unaccounted {
