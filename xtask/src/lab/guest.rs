@@ -206,8 +206,8 @@ pub(super) fn run(arguments: &RunArguments) -> Result<()> {
                 let (_, other) = dumps.next().context("no dump to compare with")?;
                 let truth = score::truth(&taken.truth)?;
                 let mac = arguments.variant.mac;
-                let answers = live::compare(&arguments.binary, dump, other, &truth, mac)?;
-                scores.push(answers);
+                let answer = live::compare(&arguments.binary, dump, other, &truth, mac)?;
+                scores.push(score::print(&truth, &answer));
             } else if way.is_cut() {
                 println!("{}: incomplete, so not scored", dump.display());
             } else {

@@ -18,7 +18,7 @@ use super::named::Named;
 use super::scenario::{Scenario, Variant};
 use super::score::{self, Comparison, Score};
 use super::target::{Arch, Series};
-use super::{cache, guest, process, report};
+use super::{cache, guest, live, process, report};
 
 #[derive(clap::Args)]
 pub(super) struct MatrixArguments {
@@ -193,15 +193,23 @@ impl Outcome {
         let mut cells = Vec::new();
         let (there, absent) = part(guest, dir);
         ensure!(!there.is_empty(), "{} has none of its dumps", dir.display());
-        for way in there {
+        for &way in &there {
             let dump = dir.join(way.file_name(name));
             if let Way::Report(shortage) = way {
                 report::compare(binary, *shortage, &dump)?;
                 continue;
             }
-            println!("{}", dump.display());
-            let answer = Answer::of(binary, &dump)?;
-            score::check_kernel(&truth, &answer)?;
+            let answer = if *way == Way::Live {
+                let mut dumps = there.iter().filter(|way| way.is_comparable());
+                let other = dumps.next().context("no dump to compare with")?;
+                let other = dir.join(other.file_name(name));
+                live::compare(binary, &dump, &other, &truth, Variant::PLAIN.mac)?
+            } else {
+                println!("{}", dump.display());
+                let answer = Answer::of(binary, &dump)?;
+                score::check_kernel(&truth, &answer)?;
+                answer
+            };
             let comparison = score::print(&truth, &answer);
             let apart = match &crash {
                 _ if !way.crashes() || way.is_cut() => None,
