@@ -22,7 +22,7 @@ const USUAL: MemoryLimit = MemoryLimit(96 << 20);
 /// reaches both, ended it.
 pub(crate) fn report(args: &args::Diagnose, context: &Context) -> anyhow::Result<Report> {
     let words = ["diagnose", "live", "--json"];
-    saved::parse(&ask(&words, args.mem_limit, context)?)
+    saved::parse(&ask(&words, args.mem_limit, saved::MAX_FILE, context)?)
 }
 
 /// The capture of this host that a child makes.
@@ -32,11 +32,17 @@ pub(crate) fn capture(args: &args::Capture, context: &Context) -> anyhow::Result
     if args.redact {
         words.push("--redact");
     }
-    ask(&words, args.mem_limit, context)
+    // The child keeps to the size.
+    ask(&words, args.mem_limit, args.size, context)
 }
 
-/// What a child with these arguments prints.
-fn ask(words: &[&str], limit: Option<MemoryLimit>, context: &Context) -> anyhow::Result<Vec<u8>> {
+/// What a child with these arguments prints, up to `most` bytes of it.
+fn ask(
+    words: &[&str],
+    limit: Option<MemoryLimit>,
+    most: u64,
+    context: &Context,
+) -> anyhow::Result<Vec<u8>> {
     let limit = limit.unwrap_or_else(default_limit);
     let mut command = Command::new("/proc/self/exe");
     command.args(words);
@@ -56,7 +62,7 @@ fn ask(words: &[&str], limit: Option<MemoryLimit>, context: &Context) -> anyhow:
     let mut child = command.spawn().context("cannot begin another process")?;
     let mut text = Vec::new();
     let read = match child.stdout.take() {
-        Some(output) => output.take(saved::MAX_FILE).read_to_end(&mut text),
+        Some(output) => output.take(most).read_to_end(&mut text),
         None => Ok(0),
     };
     let status = child.wait()?;

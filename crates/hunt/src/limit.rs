@@ -7,6 +7,7 @@
 use std::num::NonZeroUsize;
 
 use pagehound_kernel::Pages;
+use pagehound_model::size;
 use pagehound_vmcore::Dump;
 
 use crate::units::Units;
@@ -41,16 +42,6 @@ pub struct TooLittleMemory {
     pub units: u64,
     /// Bytes that would do.
     pub least: u64,
-}
-
-/// So many bytes in MiB, GiB or TiB.
-pub(crate) fn size(bytes: u64) -> String {
-    match bytes >> 30 {
-        0 => format!("{} MiB", bytes >> 20),
-        gib if gib < 1024 => format!("{gib} GiB"),
-        gib if gib.is_multiple_of(1024) => format!("{} TiB", gib >> 10),
-        gib => format!("{:.1} TiB", gib as f64 / 1024.0),
-    }
 }
 
 impl MemoryLimit {
@@ -200,7 +191,7 @@ mod tests {
         let error = MemoryLimit(96 << 20).check(&huge, 4096, ALL).unwrap_err();
         let text = error.to_string();
         let least = error.least.div_ceil(1 << 20);
-        assert!(text.starts_with("1 TiB of memory need"), "{text}");
+        assert!(text.starts_with("1.0 TiB of memory need"), "{text}");
         assert!(text.contains(&format!("--mem-limit {least}M")), "{text}");
         // A byte a frame at least.
         assert!(error.least > 1 << 28);

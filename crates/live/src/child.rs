@@ -8,7 +8,8 @@
 use std::fs;
 
 use rustix::process::{
-    Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit,
+    DumpableBehavior, Resource, Rlimit, Signal, getppid, nice, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
 };
 
 /// The lowest priority there is.
@@ -20,7 +21,7 @@ const OF_A_THREAD: u64 = 2 << 20;
 
 /// Makes this process give way, and ends it when its parent does. `memory` is what it
 /// may take for itself, in bytes, with so many `threads`; a request for more fails,
-/// which ends it.
+/// which ends it. It leaves no core dump, which would have the kernel's memory in it.
 ///
 /// What cannot be had is left: the process is a worse neighbour then, and no more.
 /// Returns whether the process with the id `parent` is still its parent.
@@ -32,11 +33,14 @@ pub fn give_way(parent: u32, memory: u64, threads: usize) -> bool {
     let most = memory
         .saturating_add(SLACK)
         .saturating_add(OF_A_THREAD * threads as u64);
-    let limit = Rlimit {
-        current: Some(most),
-        maximum: Some(most),
+    let at_most = |bytes| Rlimit {
+        current: Some(bytes),
+        maximum: Some(bytes),
     };
-    let _ = setrlimit(Resource::Data, limit);
+    let _ = setrlimit(Resource::Data, at_most(most));
+    let _ = setrlimit(Resource::Core, at_most(0));
+    // Where a program takes dumps (core_pattern), that limit of 0 does not keep them.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // It may have ended before it was asked for a signal.
     getppid().is_some_and(|pid| u32::try_from(pid.as_raw_nonzero().get()) == Ok(parent))
 }

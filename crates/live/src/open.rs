@@ -135,10 +135,12 @@ fn refused(error: &io::Error) -> NoMemory {
     }
 }
 
-/// A file of the kernel's, if it can be read.
+/// A file of the kernel's, if all of it can be read: half of `/proc/iomem` would make
+/// memory of the other half no memory.
 fn text(path: &Path) -> Option<Vec<u8>> {
     let file = procfs::open_regular(path).ok()?;
-    Some(procfs::read_some(file, MOST_TEXT).ok()?.bytes)
+    let text = procfs::read_some(file, MOST_TEXT).ok()?;
+    (!text.cut).then_some(text.bytes)
 }
 
 /// What the kernel says of its memory besides kcore.
@@ -171,7 +173,7 @@ fn memory(
     let mut warnings = Vec::new();
     if not_shown > 0 {
         warnings.push(format!(
-            "{not_shown} pages of System RAM are not in /proc/kcore, and are told as missing"
+            "{not_shown} pages of System RAM are in /proc/kcore or in /proc/iomem only, and are told as missing"
         ));
     }
     if host.flags.is_none() {
@@ -212,7 +214,7 @@ fn memory(
 }
 
 /// What of `/proc/iomem` says which memory is which; nothing for readers to whom the
-/// kernel shows no addresses.
+/// kernel shows no addresses, and where it cannot be read to its end.
 #[derive(Default)]
 struct Resources {
     system_ram: Vec<Range<u64>>,
@@ -222,10 +224,10 @@ struct Resources {
 
 impl Resources {
     fn of(iomem: &[u8]) -> Self {
-        let rows: Vec<_> = procfs::iomem(iomem).map_while(Result::ok).collect();
-        if procfs::addresses_hidden(&rows) {
+        let rows: Result<Vec<_>, _> = procfs::iomem(iomem).collect();
+        let Some(rows) = rows.ok().filter(|rows| !procfs::addresses_hidden(rows)) else {
             return Self::default();
-        }
+        };
         // Memory of drivers (dax, virtio-mem) says its driver behind it, and lies below
         // the device's range.
         let is_ram = |name: &str| name == "System RAM" || name.starts_with("System RAM (");

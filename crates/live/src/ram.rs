@@ -32,7 +32,8 @@ pub(crate) struct Shown {
     pub(crate) ram: Vec<Ram>,
     /// The segments of these, with their physical addresses.
     pub(crate) segments: Vec<LoadSegment>,
-    /// Frames of System RAM that no segment has.
+    /// Frames of System RAM that no segment has, and those of segments that say they are
+    /// RAM which is not among the System RAM.
     pub(crate) not_shown: u64,
 }
 
@@ -66,13 +67,19 @@ pub(crate) fn shown(
         segments: Vec::new(),
         not_shown: 0,
     };
+    let mut not_listed = 0u64;
     for segment in segments {
         let paddr = segment.vaddr.0.wrapping_sub(distance);
         let is_listed = || listed.get(&paddr) == Some(&len(segment));
+        if told.is_some() && segment.paddr.0 != paddr {
+            continue;
+        }
         // What both tell of must be the same in both.
-        let is_ram =
-            (told.is_none() || segment.paddr.0 == paddr) && (system_ram.is_empty() || is_listed());
-        if is_ram {
+        if !system_ram.is_empty() && !is_listed() {
+            if told.is_some() {
+                not_listed = not_listed.saturating_add(len(segment) >> shift);
+            }
+        } else {
             memory.ram.push(ram(segment, paddr, shift)?);
             memory.segments.push(LoadSegment {
                 paddr: PhysAddr(paddr),
@@ -94,7 +101,7 @@ pub(crate) fn shown(
         .iter()
         .map(|range| (range.end - range.start) >> shift)
         .fold(0, u64::saturating_add);
-    memory.not_shown = all.saturating_sub(frames);
+    memory.not_shown = all.saturating_sub(frames).saturating_add(not_listed);
     if memory.not_shown > all / 2 {
         return Err(format!(
             "its segments and the System RAM of /proc/iomem differ: {} of {all} pages are in no segment",

@@ -9,7 +9,7 @@ mod schema;
 mod wilson;
 
 pub use error::{ERROR_SCHEMA, ErrorReport};
-pub use number::thousands;
+pub use number::{size, thousands};
 pub use report::*;
 pub use schema::schema;
 pub use wilson::{Z, wilson};

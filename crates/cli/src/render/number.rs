@@ -1,6 +1,6 @@
 //! Numbers for people.
 
-pub use pagehound_model::thousands;
+pub use pagehound_model::{size, thousands};
 
 /// Digits in groups of three: `-1,234`.
 pub fn signed(number: i64) -> String {
@@ -12,24 +12,6 @@ pub fn signed(number: i64) -> String {
 pub fn with_sign(number: i64) -> String {
     let sign = if number < 0 { "" } else { "+" };
     format!("{sign}{}", signed(number))
-}
-
-/// Bytes with a binary unit and one decimal: `45.7 MiB`; below 1 KiB exact.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut units = UNITS.iter();
-    let mut unit = units.next().copied().unwrap_or_default();
-    // 1023.95 would be printed as 1024.0.
-    while value >= 1023.95 {
-        let Some(next) = units.next() else { break };
-        value /= 1024.0;
-        unit = next;
-    }
-    format!("{value:.1} {unit}")
 }
 
 /// `part` of `whole`: `38.4 %`; 0.0 % of nothing.
@@ -62,16 +44,6 @@ mod tests {
             (with_sign(-1), with_sign(0), with_sign(1)),
             ("-1".into(), "+0".into(), "+1".into())
         );
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!(size(1023), "1023 B");
-        assert_eq!(size(28 * 1024), "28.0 KiB");
-        assert_eq!(size(11_683 * 4096), "45.6 MiB");
-        assert_eq!(size((1 << 20) - 1), "1.0 MiB");
-        assert_eq!(size(62_971 * 4096), "246.0 MiB");
-        assert_eq!(size(u64::MAX), "16.0 EiB");
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub fn ledger(files: &HostFiles) -> Result<HostLedger, HostError> {
                 .to_owned(),
         ),
     });
-    let detached = detached_kb(&facts);
+    let (detached, huge_kb) = (detached_kb(&facts), facts.kb("AnonHugePages"));
     let (parts, part_notes) = parts(files, &facts, &rows);
     let below = below(files, &facts);
     let mut notes: Vec<_> = facts.notes.into_iter().chain(term_notes).collect();
@@ -88,8 +88,9 @@ pub fn ledger(files: &HostFiles) -> Result<HostLedger, HostError> {
     notes.extend(node_notes);
     if let Some(kb) = detached {
         notes.push(format!(
-            "{kb} kB on the LRU lists are neither mapped nor in the page or swap cache: pages of files that \
-             are gone, still referenced (pinned, or a leaked reference)"
+            "{kb} kB on the LRU lists are neither mapped nor in the page or swap cache, and so in `unaccounted`: \
+             pages of files that are gone, still referenced (pinned, or a leaked reference), or parts of huge \
+             pages that nobody maps any more and that are not split yet (AnonHugePages is {huge_kb} kB)"
         ));
     }
     let (allocations, allocation_notes) = allocations(files, facts.page.kb);
@@ -117,6 +118,7 @@ fn whole_host(facts: &Facts<'_>, terms: &[Term]) -> WholeHost {
     };
     let areas = vmalloc(facts);
     WholeHost {
+        swap_cache_kb: facts.kb("SwapCached"),
         mapped_swap_cache_kb: facts.kb("SwapCached") - kb("swap cache").unwrap_or(0),
         stacks_in_vmalloc: stacks(facts, areas.kb).in_vmalloc,
         vmalloc_kb: areas.kb,

@@ -18,9 +18,7 @@ pub struct NodeRow {
     pub unaccounted_bytes: i64,
 }
 
-/// The nodes, where there are several; else the ledger has it all. `spread_kb` is what
-/// the rows have of which no node tells its part, `stacks_apart` whether stacks are not
-/// vmalloc memory.
+/// The nodes, where there are several; else the ledger has it all.
 pub(super) fn nodes(
     files: &HostFiles,
     facts: &Facts<'_>,
@@ -70,8 +68,13 @@ pub(super) fn nodes(
             "GPUReclaim",
         ]);
         accounted += (kb("KReclaimable") - kb("SReclaimable")).max(0);
-        // FilePages has the swap cache, and AnonPages the part of it that is mapped.
-        accounted -= kb("SwapCached").min(known.mapped_swap_cache_kb);
+        // FilePages has the swap cache, and AnonPages the part of it that is mapped. How much
+        // of it that is, is known of all nodes together: each has its share.
+        accounted -= share(
+            known.mapped_swap_cache_kb,
+            kb("SwapCached"),
+            known.swap_cache_kb,
+        );
         accounted += huge + facts.pages_kb(lists) + facts.pages_kb(compressed);
         if !known.stacks_in_vmalloc {
             accounted += kb("KernelStack");
@@ -95,6 +98,7 @@ pub(super) fn nodes(
 /// What of the whole host a node's sum needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WholeHost {
+    pub(super) swap_cache_kb: i64,
     /// Of the swap cache what is in AnonPages as well.
     pub(super) mapped_swap_cache_kb: i64,
     pub(super) stacks_in_vmalloc: bool,
@@ -103,6 +107,12 @@ pub(super) struct WholeHost {
     /// Rows of which no file tells the node.
     pub(super) spread_kb: i64,
     pub(super) balloon_in_total: bool,
+}
+
+/// Of `amount` the part that `own` is of `all`, and no more than `own`.
+fn share(amount: i64, own: i64, all: i64) -> i64 {
+    let part = i128::from(amount) * i128::from(own) / i128::from(all.max(1));
+    i64::try_from(part).unwrap_or(i64::MAX).clamp(0, own.max(0))
 }
 
 /// Pages of vmalloc areas on `node`; none without a vmallocinfo that tells nodes.
@@ -140,4 +150,17 @@ fn uneven(rows: &[NodeRow]) -> Option<String> {
             )
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn shares_add_up_to_no_more_than_there_is() {
+        assert_eq!((share(40, 60, 80), share(40, 20, 80)), (30, 10));
+        assert_eq!((share(0, 60, 80), share(40, 0, 80)), (0, 0));
+        // Counters read at different moments.
+        assert_eq!((share(40, 30, 0), share(-5, 30, 80)), (30, 0));
+    }
 }

@@ -1,11 +1,12 @@
 //! What a crash leaves: a dump, and before it a report.
 
-use pagehound_procfs::{Meminfo, Tree, meminfo, read_number};
+use pagehound_model::size;
+use pagehound_procfs::{Meminfo, Tree, meminfo, read_number, zoneinfo};
 
 use super::config::{Config, Place, Tools};
 use super::kept::Kept;
 use super::{Check, Facts};
-use crate::limit::{MemoryLimit, size};
+use crate::limit::MemoryLimit;
 
 /// The check that says whether a crash is dumped.
 pub(super) const LOADED: &str = "loaded";
@@ -35,6 +36,7 @@ pub(super) fn checks(
 ) -> Vec<Check> {
     let text = bytes(tree, "proc/meminfo");
     let info = meminfo(&text).unwrap_or_default();
+    let frames = Frames::of(tree);
     let reserved = reserved(tree);
     let config = facts.config.as_ref();
     let mut checks = vec![
@@ -44,12 +46,59 @@ pub(super) fn checks(
     ];
     if let Some(config) = config {
         let kept = config.collector.as_deref().and_then(Kept::of);
-        checks.push(room(config, kept, &info, free));
+        let outside = frames
+            .as_ref()
+            .map_or(0, |frames| frames.outside_kb(&info, &reserved));
+        let needed = kept.and_then(|kept| kept.estimate(&info, outside));
+        checks.push(room(config, needed, free));
         checks.push(level(config, kept));
     }
     checks.push(hook(tree, config).optional());
-    checks.extend(report_memory(&reserved, &info).map(Check::optional));
+    let end = frames.map(|frames| frames.end);
+    checks.extend(report_memory(&reserved, &info, end).map(Check::optional));
     checks
+}
+
+/// Frames of this host by `/proc/zoneinfo`, those of devices apart, which no dump has.
+struct Frames {
+    /// The first after the last; holes count.
+    end: u64,
+    present: u64,
+    managed: u64,
+}
+
+/// Longest `/proc/zoneinfo`: some hundred bytes a zone and CPU.
+const MOST_ZONES: u64 = 8 << 20;
+
+impl Frames {
+    fn of(tree: &dyn Tree) -> Option<Frames> {
+        let text = tree.read("proc/zoneinfo", MOST_ZONES).ok()?;
+        let zones = zoneinfo(&text.bytes).ok()?;
+        let mut frames = Frames {
+            end: 0,
+            present: 0,
+            managed: 0,
+        };
+        for zone in zones.iter().filter(|zone| zone.name != "Device") {
+            let end = zone.start_pfn?.saturating_add(zone.spanned);
+            frames.end = frames.end.max(end);
+            frames.present = frames.present.saturating_add(zone.present);
+            frames.managed = frames.managed.saturating_add(zone.managed?);
+        }
+        (frames.managed > 0).then_some(frames)
+    }
+
+    /// What is not in MemTotal and in a dump all the same, in kB: the memory map, the
+    /// kernel's image, what was reserved at boot; not what the second kernel is in.
+    fn outside_kb(&self, info: &Meminfo<'_>, reserved: &Reserved) -> u64 {
+        let page_kb = info.kb("MemTotal").unwrap_or(0) / self.managed;
+        let frames = self.present.saturating_sub(self.managed);
+        let second = match reserved {
+            Reserved::Bytes(bytes) => bytes / 1024,
+            _ => 0,
+        };
+        frames.saturating_mul(page_kb).saturating_sub(second)
+    }
 }
 
 /// Memory for another kernel.
@@ -162,14 +211,9 @@ fn folder(config: Option<&Config>) -> Check {
     }
 }
 
-fn room(
-    config: &Config,
-    kept: Option<Kept>,
-    info: &Meminfo<'_>,
-    free: &dyn Fn(&str) -> Option<u64>,
-) -> Check {
+fn room(config: &Config, needed: Option<u64>, free: &dyn Fn(&str) -> Option<u64>) -> Check {
     const NAME: &str = "room";
-    let Some(needed) = kept.and_then(|kept| kept.estimate(info)) else {
+    let Some(needed) = needed else {
         return Check::unknown(NAME, "how large a dump will be cannot be told");
     };
     let about = format!(
@@ -279,14 +323,16 @@ fn pre_hook(tree: &dyn Tree, config: Option<&Config>) -> Option<String> {
     })
 }
 
-/// Whether a report fits beside the second kernel, where its memory is known.
-fn report_memory(reserved: &Reserved, info: &Meminfo<'_>) -> Option<Check> {
+/// Whether a report of so many frames fits beside the second kernel, where its memory is
+/// known.
+fn report_memory(reserved: &Reserved, info: &Meminfo<'_>, frames: Option<u64>) -> Option<Check> {
     const NAME: &str = "report memory";
     let (Reserved::Bytes(reserved @ 1..), Some(total)) = (reserved, info.kb("MemTotal")) else {
         return None;
     };
-    // With smaller pages than these there is no kernel; larger ones need less.
-    let frames = total / 4;
+    // With smaller pages than these there is no kernel; larger ones need less. Holes are
+    // not among these.
+    let frames = frames.unwrap_or(total / 4);
     let needed = MemoryLimit::for_frames(frames).0 + SECOND_KERNEL + SPARE;
     let found = format!(
         "about {} MiB are needed for a report, more with many lost pages; {} are reserved",

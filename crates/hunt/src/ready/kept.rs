@@ -4,7 +4,8 @@ use pagehound_procfs::Meminfo;
 
 /// Kinds of pages that makedumpfile leaves out, as bits of its dump level
 /// (makedumpfile(8)); pages of the kernel's own that hold data are kept at any level.
-const CACHE: u32 = 2 | 4;
+const CACHE: u32 = 2;
+const PRIVATE_CACHE: u32 = 4;
 const USER: u32 = 8;
 const FREE: u32 = 16;
 
@@ -58,17 +59,22 @@ impl Kept {
         Some(kept)
     }
 
-    /// Bytes of such a dump, estimated by what the kernel counts now.
-    pub(super) fn estimate(self, info: &Meminfo<'_>) -> Option<u64> {
+    /// Bytes of such a dump, estimated by what the kernel counts now; `outside` are kB that
+    /// are not in MemTotal.
+    pub(super) fn estimate(self, info: &Meminfo<'_>, outside: u64) -> Option<u64> {
         let kb = |name| info.kb(name).unwrap_or(0);
-        let has = |bits| self.level & bits != 0;
-        let mut kept = info.kb("MemTotal")?;
-        if has(CACHE) {
+        let has = |bit| self.level & bit != 0;
+        let mut kept = info.kb("MemTotal")?.saturating_add(outside);
+        // No counter tells how much of the cache is of which of the two sorts.
+        if has(CACHE) && has(PRIVATE_CACHE) {
             // Shared memory is among it, and left out as well.
             kept = kept
                 .saturating_sub(kb("Cached"))
-                .saturating_sub(kb("Buffers"))
-                .saturating_sub(kb("SwapCached"));
+                .saturating_sub(kb("Buffers"));
+            if !has(USER) {
+                // Of the swap cache a part is in AnonPages as well.
+                kept = kept.saturating_sub(kb("SwapCached"));
+            }
         }
         if has(USER) {
             kept = kept
@@ -118,20 +124,30 @@ mod tests {
         let text = "MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 20 kB\nCached: 200 kB\n\
                     SwapCached: 0 kB\nAnonPages: 300 kB\n";
         let info = meminfo(text.as_bytes()).unwrap();
-        let kib = |line: &str| Kept::of(line).unwrap().estimate(&info).unwrap() / 1024;
+        let kib = |line: &str| Kept::of(line).unwrap().estimate(&info, 0).unwrap() / 1024;
         assert_eq!(kib("cp"), 1000);
         assert_eq!(kib("makedumpfile -d 1"), 1000);
         assert_eq!(kib("makedumpfile -d 16"), 900);
         assert_eq!(kib("makedumpfile -d 31"), 380);
         assert_eq!(kib("makedumpfile -d 31 -l"), 228);
+        // One sort of cache only, and how much that is no counter tells.
+        assert_eq!(kib("makedumpfile -d 2"), 1000);
+        let kept = Kept::of("makedumpfile -d 31").unwrap();
+        assert_eq!(kept.estimate(&info, 16), Some(396 * 1024));
         let small = meminfo(b"MemTotal: 10 kB\nMemFree: 100 kB\n").unwrap();
         let kept = Kept::of("makedumpfile -d 31").unwrap();
-        assert_eq!(kept.estimate(&small), Some(0));
-        assert_eq!(kept.estimate(&meminfo(b"MemFree: 1 kB\n").unwrap()), None);
+        assert_eq!(kept.estimate(&small, 0), Some(0));
+        assert_eq!(
+            kept.estimate(&meminfo(b"MemFree: 1 kB\n").unwrap(), 0),
+            None
+        );
         let huge = format!(
             "MemTotal: {} kB\nCached: {0} kB\nBuffers: {0} kB\n",
             u64::MAX
         );
-        assert_eq!(kept.estimate(&meminfo(huge.as_bytes()).unwrap()), Some(0));
+        assert_eq!(
+            kept.estimate(&meminfo(huge.as_bytes()).unwrap(), 0),
+            Some(0)
+        );
     }
 }

@@ -161,16 +161,16 @@ fn hosts_that_have_it_all() {
         assert_eq!(missing(&readiness), Vec::<&str>::new());
         assert_eq!(readiness.trigger, Some("echo c > /proc/sysrq-trigger"));
         assert_eq!(readiness.notes, Vec::<String>::new());
-        assert_eq!(told(&readiness, "crash kernel", "512 MiB", ""), State::Ok);
+        assert_eq!(told(&readiness, "crash kernel", "512.0 MiB", ""), State::Ok);
         assert_eq!(told(&readiness, "report hook", "pagehound", ""), State::Ok);
         assert_eq!(
-            told(&readiness, "report memory", "512 MiB are reserved", ""),
+            told(&readiness, "report memory", "512.0 MiB are reserved", ""),
             State::Ok
         );
         // 64 GiB without what is free, cached or a process's are ten; six tenths of them.
-        assert_eq!(told(&readiness, "room", "about 6 GiB", ""), State::Ok);
+        assert_eq!(told(&readiness, "room", "about 6.0 GiB", ""), State::Ok);
         assert_eq!(
-            told(&readiness, "room", "/var/crash has 100 GiB free", ""),
+            told(&readiness, "room", "/var/crash has 100.0 GiB free", ""),
             State::Ok
         );
         assert_eq!(told(&readiness, "dump level", "-d 31", ""), State::Ok);
@@ -256,7 +256,12 @@ fn too_little_memory_for_a_report_does_not_cost_the_dump() {
     assert_eq!(missing(&readiness), Vec::<&str>::new());
     let advice = "crashkernel=";
     assert_eq!(
-        told(&readiness, "report memory", "128 MiB are reserved", advice),
+        told(
+            &readiness,
+            "report memory",
+            "128.0 MiB are reserved",
+            advice
+        ),
         State::No
     );
     // What it says would do, does.
@@ -271,18 +276,35 @@ fn too_little_memory_for_a_report_does_not_cost_the_dump() {
     );
 }
 
+/// Holes between the zones need room in a report, and what is not in MemTotal in a dump.
+#[test]
+fn zones_tell_of_holes_and_of_what_was_reserved() {
+    // 64 GiB of which the first byte lies behind 4 TiB, and 1 GiB more, half of it for the
+    // second kernel.
+    let zones = "Node 0, zone   Normal\n  pages free     2097152\n        spanned  17039360\n        \
+                 present  17039360\n        managed  16777216\n  pagesets\n  start_pfn:           1073741824\n";
+    let readiness = look(&debian().with(&[("proc/zoneinfo", zones)]), 100);
+    let report = check(&readiness, "report memory");
+    // A byte a frame and more.
+    assert_eq!(report.state, State::No, "{report:?}");
+    let needed: u64 = report.found.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(needed > 1024, "{report:?}");
+    // Six tenths of the ten that are in use, and of half a GiB.
+    assert_eq!(told(&readiness, "room", "about 6.3 GiB", ""), State::Ok);
+}
+
 #[test]
 fn a_folder_too_small_for_the_dump() {
     let readiness = look(&debian(), 5);
     assert_eq!(missing(&readiness), ["room"]);
     assert_eq!(
-        told(&readiness, "room", "has 5 GiB free", "report"),
+        told(&readiness, "room", "has 5.0 GiB free", "report"),
         State::No
     );
     // All of memory, as it is.
     let all = fedora().with(&[("etc/kdump.conf", "core_collector cp\n")]);
     assert_eq!(
-        told(&look(&all, 63), "room", "about 64 GiB", "room"),
+        told(&look(&all, 63), "room", "about 64.0 GiB", "room"),
         State::No
     );
     assert_eq!(told(&look(&all, 64), "dump level", "-d 31", ""), State::Ok);
