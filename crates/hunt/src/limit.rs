@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 
 use pagehound_kernel::Pages;
 use pagehound_model::size;
-use pagehound_vmcore::Dump;
+use pagehound_vmcore::{Dump, Format};
 
 use crate::units::Units;
 
@@ -106,6 +106,7 @@ impl MemoryLimit {
             slabs: pages.slabs.len() as u64,
             objects: pages.slabs.objects(),
             claimed: pages.claims.len() as u64,
+            moving: pages.moving,
             sampled: false,
         };
         self.check(&need, dump.memory.page_size() as u64, threads)
@@ -144,6 +145,8 @@ struct Need {
     objects: u64,
     /// Units with an owner by the kernel's own structures.
     claimed: u64,
+    /// A host that runs is looked at more than once.
+    moving: bool,
     /// Only a sample is looked at: all frames have their place in the map, and no bits.
     sampled: bool,
 }
@@ -154,6 +157,7 @@ impl Need {
         Need {
             frames: dump.memory.end_pfn().0,
             index: dump.memory.index_bytes(),
+            moving: dump.info.format == Format::Live,
             ..Need::default()
         }
     }
@@ -162,11 +166,18 @@ impl Need {
     fn bytes(&self) -> u64 {
         // The page map's byte, and bits of which as many as nine are set in all of
         // memory: units, slabs, what is named, held and reached, what is to be read.
-        let bits = if self.sampled { 1 } else { 9 };
+        // From look to look go what seemed lost, what the control group missed in all of
+        // them, and in the last.
+        let bits = match (self.sampled, self.moving) {
+            (true, _) => 1,
+            (false, false) => 9,
+            (false, true) => 12,
+        };
         let frames = self.frames + self.frames / 8 * bits;
         // Numbers of traits and group, a place for the way to it, and the ways of half
         // of them: where there are many units, most were lost and have none.
-        let units = self.units * 9;
+        // On a host that runs also what its bytes make, and what all of it made before.
+        let units = self.units * if self.moving { 17 } else { 9 };
         // A row a slab; of an object whether it is free, reached, and to be read.
         let slabs = self.slabs * 24 + self.objects / 8 * 3;
         // A table of them that is half full.
@@ -217,6 +228,22 @@ mod tests {
         };
         let error = check(&leak).unwrap_err();
         assert!(error.to_string().contains("8388608 blocks"), "{error}");
+    }
+
+    #[test]
+    fn what_is_compared_between_looks_takes_room() {
+        let dump = Need {
+            frames: 1 << 24,
+            units: 1 << 20,
+            ..Need::default()
+        };
+        let live = Need {
+            moving: true,
+            ..dump
+        };
+        // 32 bits for the content and as many for the whole of a unit; three a frame.
+        let more = (8 << 20) + 3 * (1 << 24) / 8;
+        assert_eq!(live.bytes(), dump.bytes() + more);
     }
 
     #[test]

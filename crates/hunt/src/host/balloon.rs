@@ -15,8 +15,8 @@ pub(super) struct Balloon {
 /// virtio unless the host asks for deflation on OOM. VMware's does not.
 ///
 /// Pages taken out are present, but not managed: fewer such pages than the balloon has
-/// prove that it did not. Otherwise the driver decides, if it is a module; and last,
-/// what does not fit into the memory that is otherwise unaccounted for must be outside.
+/// prove that it did not. Otherwise the device's features decide, if they are told, and
+/// the driver, if it is a module; and last, what does not fit into the memory that is otherwise unaccounted for must be outside.
 pub(super) fn place(facts: &Facts<'_>, balloon_kb: i64, otherwise_unaccounted_kb: i64) -> Balloon {
     let (in_total, why) = if let Some(reserved) = facts.reserved_kb
         && reserved < balloon_kb
@@ -24,6 +24,12 @@ pub(super) fn place(facts: &Facts<'_>, balloon_kb: i64, otherwise_unaccounted_kb
         (
             true,
             format!("only {reserved} kB of present memory are not managed (zoneinfo)"),
+        )
+    } else if facts.balloon_deflates {
+        (
+            true,
+            "the host asks virtio_balloon to deflate where memory runs out, so it leaves MemTotal alone"
+                .to_owned(),
         )
     } else if facts.balloon_module == Some("vmw_balloon") {
         (true, "vmw_balloon leaves MemTotal alone".to_owned())

@@ -52,11 +52,14 @@ pub(super) fn below(files: &HostFiles, facts: &Facts<'_>) -> Vec<BelowRow> {
             rows.push(row(name, taken, source));
         }
     };
-    take(
-        "crash kernel",
-        files.installed.crash_kernel,
-        "/sys/kernel/kexec_crash_size",
-    );
+    match crash_kernel(files) {
+        Some(bytes) => take("crash kernel", Some(bytes), "iomem Crash kernel"),
+        None => take(
+            "crash kernel",
+            files.installed.crash_kernel,
+            "/sys/kernel/kexec_crash_size",
+        ),
+    }
     if facts.pages.memmap_boot > 0 {
         let map = bytes(facts.pages_kb(facts.pages.memmap_boot));
         take("memory map", Some(map), "vmstat nr_memmap_boot_pages");
@@ -110,6 +113,14 @@ fn firmware(files: &HostFiles, modules: u64, present: u64, rows: &mut Vec<BelowR
         unused,
         "iomem System RAM - zoneinfo present",
     );
+}
+
+/// Bytes of all that iomem says is the crash kernel's.
+fn crash_kernel(files: &HostFiles) -> Option<u64> {
+    let ranges = procfs::iomem(files.iomem.as_deref()?).map_while(Result::ok);
+    let crash = ranges.filter(|range| range.name == "Crash kernel");
+    let bytes = crash.map(|range| range.end - range.start);
+    Some(bytes.fold(0, u64::saturating_add)).filter(|&bytes| bytes > 0)
 }
 
 /// Bytes of top-level `System RAM`.

@@ -80,6 +80,7 @@ pub(super) struct Facts<'a> {
     pub(super) isolated_kb: i64,
     pub(super) hugepages: Option<&'a [HugepagePool]>,
     pub(super) balloon_module: Option<&'static str>,
+    pub(super) balloon_deflates: bool,
     /// What was left out, and why.
     pub(super) notes: Vec<String>,
 }
@@ -111,6 +112,7 @@ impl<'a> Facts<'a> {
             isolated_kb: 0,
             hugepages: files.hugepages.as_deref(),
             balloon_module: None,
+            balloon_deflates: files.balloon_deflates,
             notes: files.problems.clone(),
             info,
         };

@@ -5,7 +5,7 @@ use super::saved::{Companions, Sections};
 use super::{HostError, live, sos};
 use pagehound_procfs as procfs;
 use procfs::{
-    DmaBufs, HugepagePool, Installed, ModuleBuild, NetDevice, NodeText, Processes, Recorded,
+    DmaBufs, HugepagePool, MachineMemory, ModuleBuild, NetDevice, NodeText, Processes, Recorded,
     Recorder, Root, TraceRings, Tree, Unread, ZramDevice,
 };
 use std::collections::BTreeMap;
@@ -79,8 +79,10 @@ pub struct HostFiles {
     pub dmabufs: Vec<DmaBufs>,
     /// Counters of NUMA nodes, and of each the pools of huge pages.
     pub nodes: Vec<(NodeText, Vec<HugepagePool>)>,
+    /// The host asks its balloon to deflate where memory runs out (`/sys/bus/virtio`).
+    pub balloon_deflates: bool,
     /// Memory of the machine by those who know more than the page allocator.
-    pub installed: Installed,
+    pub installed: MachineMemory,
     /// Control groups that were removed and stay because memory is charged to them.
     pub dying_cgroups: Option<u64>,
     /// What processes have (of all for root only); none where there was no time to look.
@@ -233,7 +235,8 @@ impl HostFiles {
         files.mlx5_pages = mlx5_pages(tree);
         files.dmabufs = procfs::read_dmabufs(tree);
         files.nodes = nodes(tree);
-        files.installed = procfs::read_installed(tree);
+        files.balloon_deflates = balloon_deflates(tree);
+        files.installed = procfs::read_machine_memory(tree);
         if tree.read("sys/firmware/dmi/tables/DMI", 0) == Err(Unread::Denied) {
             files.denied.push("DMI");
         }
@@ -413,6 +416,23 @@ fn mlx5_pages(tree: &dyn Tree) -> u64 {
         .fold(0, u64::saturating_add)
 }
 
+/// Device and feature of the virtio specification: a memory balloon, and
+/// `VIRTIO_BALLOON_F_DEFLATE_ON_OOM`.
+const VIRTIO_BALLOON: &str = "0x0005";
+const DEFLATE_ON_OOM: usize = 2;
+
+/// Whether a virtio balloon was offered that feature and took it: a character of
+/// `features` is a bit, the lowest first.
+fn balloon_deflates(tree: &dyn Tree) -> bool {
+    let folder = "sys/bus/virtio/devices";
+    let devices = tree.names(folder).unwrap_or_default();
+    devices.iter().any(|device| {
+        let line = |file: &str| procfs::read_line(tree, &format!("{folder}/{device}/{file}"));
+        let has = |features: String| features.as_bytes().get(DEFLATE_ON_OOM) == Some(&b'1');
+        line("device").as_deref() == Some(VIRTIO_BALLOON) && line("features").is_some_and(has)
+    })
+}
+
 fn nodes(tree: &dyn Tree) -> Vec<(NodeText, Vec<HugepagePool>)> {
     let nodes = procfs::read_nodes(tree).into_iter();
     let with_pools = nodes.map(|node| {
@@ -503,7 +523,16 @@ mod tests {
         let names = root.path().join("proc/sys/kernel");
         std::fs::create_dir_all(&names).unwrap();
         std::fs::write(names.join("hostname"), "db7\n").unwrap();
+        for (device, kind, features) in
+            [("virtio0", "0x0001", "1111"), ("virtio1", "0x0005", "0110")]
+        {
+            let folder = root.path().join("sys/bus/virtio/devices").join(device);
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("device"), format!("{kind}\n")).unwrap();
+            std::fs::write(folder.join("features"), format!("{features}\n")).unwrap();
+        }
         let files = HostFiles::from_meminfo_path(&root.path().join("proc/meminfo")).unwrap();
+        assert!(files.balloon_deflates);
         assert_eq!(files.netdevs.unwrap()[0].name, "bond0");
         let build = &files.module_builds.unwrap()[0];
         assert_eq!(build.version.as_deref(), Some("1.5.2"));
@@ -527,6 +556,7 @@ mod tests {
         assert_eq!(found, at("sosreport-db7"));
         assert_eq!(host_folder(&found), Some(found.clone()));
         let files = HostFiles::from_folder(outer.path()).unwrap();
+        assert!(!files.balloon_deflates);
         assert_eq!(files.meminfo, b"MemTotal: 1 kB\n");
         assert_eq!(files.origin, found.join("proc").display().to_string());
         // Which of two is meant, nobody knows.

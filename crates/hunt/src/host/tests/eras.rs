@@ -244,6 +244,15 @@ fn a_balloon_counts_where_its_pages_still_belong_to_mem_total() {
         400_000
     );
     assert_eq!(with(zones(4_000_000, 4_125_000), ""), 0);
+    // Virtio's stays in MemTotal where the host may have it deflated.
+    let deflates = HostFiles {
+        zoneinfo: zones(4_000_000, 4_125_000),
+        modules: Some(b"virtio_balloon 1 0 - Live 0x0".to_vec()),
+        balloon_deflates: true,
+        ..host(text)
+    };
+    let (classic, _) = consistent(&deflates);
+    assert_eq!(LEFT - 1_200 - classic.corrected_kb, 400_000);
     // Meminfo alone: it would fit, so it is taken to count.
     assert_eq!(with(None, ""), 400_000);
     // It would not fit.

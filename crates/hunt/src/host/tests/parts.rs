@@ -5,7 +5,8 @@
 use super::super::{Bound, HostFiles, HostLedger, Part};
 use super::{consistent, of_meminfo, row_kb};
 use pagehound_procfs::{
-    DmaBufs, HugepagePool, Installed, NodeText, Owned, OwnedKind, Processes, TraceRings, ZramDevice,
+    DmaBufs, HugepagePool, MachineMemory, NodeText, Owned, OwnedKind, Processes, TraceRings,
+    ZramDevice,
 };
 use std::path::{Path, PathBuf};
 
@@ -316,10 +317,9 @@ fn from_what_is_installed_down_to_mem_total() {
         zoneinfo: Some(zoneinfo.into_bytes()),
         iomem: Some(iomem.into_bytes()),
         vmstat: Some(b"nr_memmap_boot_pages 126976\n".to_vec()),
-        installed: Installed {
+        installed: MachineMemory {
             modules: Some(32 * gib),
             crash_kernel: Some(256 << 20),
-            ..Installed::default()
         },
         ..HostFiles::default()
     };
@@ -338,6 +338,21 @@ fn from_what_is_installed_down_to_mem_total() {
         ("MemTotal", 30 * 1024),
     ];
     assert_eq!(mib, expected);
+    // Both parts of the second kernel's memory, of which older kernels tell one.
+    let low = "6f000000-7effffff : Crash kernel\n";
+    let high = "7c0000000-7cfffffff : Crash kernel\n";
+    let iomem = [
+        files.iomem.clone().unwrap(),
+        [low, high].concat().into_bytes(),
+    ]
+    .concat();
+    let both = HostFiles {
+        iomem: Some(iomem),
+        ..files.clone()
+    };
+    let (_, ledger) = consistent(&both);
+    let crash = ledger.below.iter().find(|row| row.name == "crash kernel");
+    assert_eq!(crash.unwrap().bytes, 512 << 20);
     // Without the counter the map is 64 bytes a page.
     let older = HostFiles {
         vmstat: None,

@@ -3,7 +3,7 @@
 use super::super::{HostFiles, classic, ledger};
 use super::{consistent, of_meminfo};
 use pagehound_procfs::{
-    HugepagePool, Installed, NodeText, Owned, OwnedKind, Processes, TraceRings, ZramDevice,
+    HugepagePool, MachineMemory, NodeText, Owned, OwnedKind, Processes, TraceRings, ZramDevice,
 };
 use proptest::prelude::*;
 
@@ -135,7 +135,7 @@ fn with_parts(files: HostFiles, more: [u64; 8], nodes: u32) -> HostFiles {
         mlx5_pages: b,
         zswap_pool: Some(c),
         nodes: (0..nodes).map(node).collect(),
-        installed: Installed { modules: Some(d), firmware: Some(e), blocks: Some(f), crash_kernel: Some(g) },
+        installed: MachineMemory { modules: Some(d), crash_kernel: Some(g) },
         processes: Some(Processes {
             owned: vec![
                 owned(OwnedKind::Memfd, h),

@@ -1,7 +1,6 @@
-//! How much memory the machine has, by those who know more than the page allocator: the
-//! firmware's tables and map, and the kernel's memory blocks.
+//! How much memory the machine has, by those who know more than the page allocator.
 
-use crate::line::{decimal, hex};
+use crate::line::decimal;
 use crate::tree::{Tree, read_line};
 
 /// More than the tables of any firmware have, in bytes.
@@ -9,56 +8,22 @@ const MAX_TABLES: u64 = 1 << 20;
 
 /// Bytes, as far as each is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Installed {
+pub struct MachineMemory {
     /// Of all modules, by the firmware's tables (`/sys/firmware/dmi/tables/DMI`, root).
     pub modules: Option<u64>,
-    /// Of ranges that the firmware calls RAM (`/sys/firmware/memmap`, x86).
-    pub firmware: Option<u64>,
-    /// Of memory blocks that are online (`/sys/devices/system/memory`).
-    pub blocks: Option<u64>,
-    /// Set aside for the crash kernel (`/sys/kernel/kexec_crash_size`).
+    /// Set aside for the crash kernel (`/sys/kernel/kexec_crash_size`); of older
+    /// kernels without a second part that is low (`crash_get_memory_size()`).
     pub crash_kernel: Option<u64>,
 }
 
 /// What there is of it.
-pub fn read_installed(tree: &dyn Tree) -> Installed {
+pub fn read_machine_memory(tree: &dyn Tree) -> MachineMemory {
     let tables = tree.read("sys/firmware/dmi/tables/DMI", MAX_TABLES).ok();
     let crash = read_line(tree, "sys/kernel/kexec_crash_size");
-    Installed {
+    MachineMemory {
         modules: tables.and_then(|text| memory_modules(&text.bytes)),
-        firmware: firmware_ram(tree),
-        blocks: memory_blocks(tree),
         crash_kernel: crash.and_then(|text| decimal(&text)),
     }
-}
-
-fn firmware_ram(tree: &dyn Tree) -> Option<u64> {
-    let folder = "sys/firmware/memmap";
-    let mut sum = None;
-    for entry in tree.names(folder).ok()? {
-        let text = |name| read_line(tree, &format!("{folder}/{entry}/{name}"));
-        if text("type").as_deref() != Some("System RAM") {
-            continue;
-        }
-        let number = |name| hex(&text(name)?);
-        // The end is inclusive.
-        let (start, last) = number("start").zip(number("end"))?;
-        let size = last.checked_sub(start)?.checked_add(1)?;
-        sum = Some(u64::saturating_add(sum.unwrap_or(0), size));
-    }
-    sum
-}
-
-fn memory_blocks(tree: &dyn Tree) -> Option<u64> {
-    let folder = "sys/devices/system/memory";
-    let size = hex(&read_line(tree, &format!("{folder}/block_size_bytes"))?)?;
-    let names = tree.names(folder).ok()?;
-    let online = names.iter().filter(|name| {
-        let number = name.strip_prefix("memory").and_then(decimal);
-        number.is_some()
-            && read_line(tree, &format!("{folder}/{name}/online")).as_deref() == Some("1")
-    });
-    size.checked_mul(online.count() as u64)
 }
 
 /// Bytes of all memory modules: structures of type 17 of SMBIOS (DSP0134, 7.18). The
@@ -145,37 +110,16 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_blocks() {
+    fn what_is_set_aside_for_the_crash_kernel() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            let path = folder.path().join("sys").join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
-        for (entry, start, end, kind) in [
-            ("0", "0x0", "0x9fbff", "System RAM"),
-            ("1", "0x100000", "0xbffdffff", "System RAM"),
-            ("2", "0xfeffc000", "0xfeffffff", "Reserved"),
-        ] {
-            for (name, text) in [("start", start), ("end", end), ("type", kind)] {
-                write(
-                    &format!("firmware/memmap/{entry}/{name}"),
-                    &format!("{text}\n"),
-                );
-            }
-        }
-        write("devices/system/memory/block_size_bytes", "8000000\n");
-        write("devices/system/memory/memory0/online", "1\n");
-        write("devices/system/memory/memory9/online", "0\n");
-        write("devices/system/memory/power/online", "1\n");
-        write("kernel/kexec_crash_size", "134217728\n");
-        let installed = read_installed(&Root::open(folder.path()).unwrap());
-        let expected = Installed {
+        let path = folder.path().join("sys/kernel");
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("kexec_crash_size"), "134217728\n").unwrap();
+        let memory = read_machine_memory(&Root::open(folder.path()).unwrap());
+        let expected = MachineMemory {
             modules: None,
-            firmware: Some(0x9fc00 + 0xbffe_0000 - 0x10_0000),
-            blocks: Some(128 << 20),
             crash_kernel: Some(128 << 20),
         };
-        assert_eq!(installed, expected);
+        assert_eq!(memory, expected);
     }
 }
