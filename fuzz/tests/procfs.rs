@@ -164,7 +164,7 @@ mod trees {
                 seen.insert(rings.bytes(4096), rings.bytes(u64::MAX));
             }
             let _ = procfs::read_zram(&tree);
-            let _ = procfs::read_installed(&tree);
+            let _ = procfs::read_machine_memory(&tree);
             let _ = procfs::read_dmabufs(&tree);
             let _ = procfs::read_netdevs(&tree);
             let _ = procfs::read_module_builds(&tree);

@@ -69,7 +69,7 @@ fn text_says_what_was_found_and_what_to_do() {
         let row = rows.next().unwrap_or_else(|| panic!("{name}: {text}"));
         row.strip_prefix(name).unwrap().trim().to_owned()
     };
-    assert_eq!(row("crash kernel "), "ok  192 MiB reserved");
+    assert_eq!(row("crash kernel "), "ok  192.0 MiB reserved");
     assert!(row("dump folder ").starts_with("ok  /srv/"), "{text}");
     assert!(!text.contains('\x1b'), "{text}");
     assert!(row("kcore ").starts_with("?  "), "{text}");

@@ -162,9 +162,22 @@ impl HostFiles {
             }
             Err(_) => {}
         }
-        files.tmpfs = live::tmpfs();
-        let end = Instant::now() + PROCESSES_TIME;
-        files.processes = procfs::read_processes(Path::new("/proc"), end).ok();
+        match live::in_time(live::tmpfs) {
+            Some(tmpfs) => files.tmpfs = tmpfs,
+            None => files
+                .problems
+                .push("tmpfs: a mount does not answer; left out".to_owned()),
+        }
+        let processes = || {
+            let end = Instant::now() + PROCESSES_TIME;
+            procfs::read_processes(Path::new("/proc"), end).ok()
+        };
+        match live::in_time(processes) {
+            Some(processes) => files.processes = processes,
+            None => files
+                .problems
+                .push("processes: one of them does not answer; left out".to_owned()),
+        }
         if files.processes.as_ref().is_some_and(|found| found.hidden) {
             files.denied.push("processes");
         }

@@ -7,6 +7,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 /// More of the log is not read: records, and bytes of them all, as of any other file.
 const MAX_RECORDS: usize = 1 << 17;
@@ -60,6 +63,19 @@ fn records(mut file: impl Read) -> std::io::Result<Vec<u8>> {
     Ok(log)
 }
 
+/// How long an answer may take that depends on others: a dead server of files, or a task
+/// that holds its own address space for ever.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What `work` gives, if it does in time; else the thread it runs in is left to itself.
+pub(super) fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (give, take) = mpsc::sync_channel(1);
+    // Nobody takes it after that time.
+    let run = move || drop(give.send(work()));
+    thread::Builder::new().spawn(run).ok()?;
+    take.recv_timeout(PATIENCE).ok()
+}
+
 /// What each tmpfs has in use, by where it is mounted; each once, and only those with a
 /// bound, for of others the kernel does not tell.
 pub(super) fn tmpfs() -> Vec<(String, u64)> {
@@ -92,6 +108,15 @@ mod tests {
     fn a_log_without_end_is_read_up_to_a_bound() {
         let log = records(std::io::repeat(b'x')).unwrap();
         assert!((MAX_LOG..MAX_LOG + MAX_RECORD).contains(&log.len()));
+    }
+
+    #[test]
+    fn what_does_not_answer_is_not_waited_for() {
+        assert_eq!(in_time(|| 7), Some(7));
+        let (_keep, never) = mpsc::channel::<()>();
+        let begin = std::time::Instant::now();
+        assert_eq!(in_time(move || never.recv().ok()), None);
+        assert!(begin.elapsed() < 2 * PATIENCE);
     }
 
     #[test]
